@@ -1,0 +1,1 @@
+//! Blocks in a bucket: Thanos's meta.json, upload, fetch, filters

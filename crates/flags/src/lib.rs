@@ -1,0 +1,1 @@
+//! Command-line flags as data, in kingpin's form

@@ -1,0 +1,1 @@
+//! Ingester: tenants in the storage engine, StoreAPI over them, uploads

@@ -1,0 +1,74 @@
+//! A tenant's name, checked so that it can name a directory and nothing but that directory.
+
+use std::fmt;
+use std::sync::Arc;
+
+use thiserror::Error;
+
+/// The longest tenant id.
+pub const MAX_TENANT_BYTES: usize = 150;
+
+/// A name that cannot be a tenant's.
+#[derive(Debug, Error, Clone, PartialEq, Eq)]
+#[error("invalid tenant {id:?}: {reason}")]
+pub struct TenantError {
+    /// The name as given (shortened).
+    pub id: String,
+    /// What is wrong with it.
+    pub reason: &'static str,
+}
+
+/// A tenant: a path component that is neither `.` nor `..`, has no separator and no control character.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TenantId(Arc<str>);
+
+impl TenantId {
+    /// Checks a name.
+    pub fn new(id: &str) -> Result<Self, TenantError> {
+        let refuse = |reason| Err(TenantError { id: id.chars().take(40).collect(), reason });
+        match id {
+            "" => return refuse("it is empty"),
+            "." | ".." => return refuse("it names a directory of its own"),
+            _ => {}
+        }
+        if id.len() > MAX_TENANT_BYTES {
+            return refuse("it is longer than 150 bytes");
+        }
+        if id.contains(['/', '\\']) || id.chars().any(char::is_control) {
+            return refuse("it holds a path separator or a control character");
+        }
+        Ok(TenantId(Arc::from(id)))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for TenantId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for TenantId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", &*self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_would_leave_their_directory_are_refused() {
+        for bad in ["", ".", "..", "a/b", "../x", "a\\b", "a\0b", "a\nb", &"x".repeat(151)] {
+            assert!(TenantId::new(bad).is_err(), "{bad:?}");
+        }
+        for good in ["default-tenant", "a.b", "...", "ä", "team 1", "%2e%2e"] {
+            assert!(TenantId::new(good).is_ok(), "{good:?}");
+        }
+    }
+}

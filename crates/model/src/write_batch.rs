@@ -1,0 +1,173 @@
+//! A decoded write request: columns over one buffer of label text.
+//!
+//! A decoder keeps the request's own body as the buffer and notes where each label lies in it, so that nothing is copied
+//! per series. Series, labels and samples are three flat columns; a series is a range in each of the others.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::histogram::{FloatHistogram, Histogram};
+use crate::labels::Labels;
+use crate::sample::Sample;
+
+/// Where a text lies in the buffer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TextSpan {
+    /// First byte.
+    pub start: u32,
+    /// Number of bytes.
+    pub len: u32,
+}
+
+/// One label of a series.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LabelSpan {
+    /// Its name.
+    pub name: TextSpan,
+    /// Its value.
+    pub value: TextSpan,
+}
+
+/// A native histogram as sent.
+#[derive(Clone, Debug)]
+pub enum HistogramValue {
+    /// Integer counts.
+    Int(Arc<Histogram>),
+    /// Float counts.
+    Float(Arc<FloatHistogram>),
+}
+
+/// A native histogram and its time.
+#[derive(Clone, Debug)]
+pub struct HistogramSample {
+    /// Milliseconds since the Unix epoch.
+    pub timestamp_ms: i64,
+    /// The observation.
+    pub value: HistogramValue,
+}
+
+/// An exemplar as sent: its labels are a range of the label column.
+#[derive(Clone, Debug)]
+pub struct ExemplarSpan {
+    /// Its labels.
+    pub labels: Range<u32>,
+    /// Its time.
+    pub timestamp_ms: i64,
+    /// Its value.
+    pub value: f64,
+}
+
+/// The ranges of one series in the columns.
+#[derive(Clone, Debug, Default)]
+pub struct SeriesSpan {
+    /// Its labels, as sent: neither sorted nor unique for sure.
+    pub labels: Range<u32>,
+    /// Its float samples, in the order sent.
+    pub samples: Range<u32>,
+    /// Its histograms, in the order sent.
+    pub histograms: Range<u32>,
+    /// Its exemplars, in the order sent.
+    pub exemplars: Range<u32>,
+}
+
+/// A decoded write request.
+#[derive(Clone, Debug, Default)]
+pub struct WriteBatch {
+    /// The text that the label spans point into.
+    pub text: Bytes,
+    /// All labels.
+    pub labels: Vec<LabelSpan>,
+    /// All float samples.
+    pub samples: Vec<Sample>,
+    /// All histograms.
+    pub histograms: Vec<HistogramSample>,
+    /// All exemplars.
+    pub exemplars: Vec<ExemplarSpan>,
+    /// All series.
+    pub series: Vec<SeriesSpan>,
+}
+
+impl WriteBatch {
+    /// The bytes of a span.
+    pub fn text(&self, span: TextSpan) -> &[u8] {
+        &self.text[span.start as usize..(span.start + span.len) as usize]
+    }
+
+    /// The labels of a series, as sent.
+    pub fn labels_of<'a>(&'a self, series: &SeriesSpan) -> impl ExactSizeIterator<Item = (&'a [u8], &'a [u8])> + Clone {
+        let labels = &self.labels[series.labels.start as usize..series.labels.end as usize];
+        labels.iter().map(|l| (self.text(l.name), self.text(l.value)))
+    }
+
+    /// The float samples of a series.
+    pub fn samples_of(&self, series: &SeriesSpan) -> &[Sample] {
+        &self.samples[series.samples.start as usize..series.samples.end as usize]
+    }
+
+    /// The histograms of a series.
+    pub fn histograms_of(&self, series: &SeriesSpan) -> &[HistogramSample] {
+        &self.histograms[series.histograms.start as usize..series.histograms.end as usize]
+    }
+
+    /// The exemplars of a series.
+    pub fn exemplars_of(&self, series: &SeriesSpan) -> &[ExemplarSpan] {
+        &self.exemplars[series.exemplars.start as usize..series.exemplars.end as usize]
+    }
+
+    /// Whether there is no series.
+    pub fn is_empty(&self) -> bool {
+        self.series.is_empty()
+    }
+}
+
+/// Builds a batch from labels in memory: for self-scrapes, tools and tests.
+#[derive(Debug, Default)]
+pub struct WriteBatchBuilder {
+    text: Vec<u8>,
+    batch: WriteBatch,
+}
+
+impl WriteBatchBuilder {
+    /// Adds a series of float samples.
+    pub fn push(&mut self, labels: &Labels, samples: &[Sample]) -> &mut Self {
+        let first_label = self.batch.labels.len() as u32;
+        for (name, value) in labels.iter() {
+            let label = LabelSpan { name: self.push_text(name), value: self.push_text(value) };
+            self.batch.labels.push(label);
+        }
+        let first_sample = self.batch.samples.len() as u32;
+        self.batch.samples.extend_from_slice(samples);
+        let histograms = self.batch.histograms.len() as u32;
+        let exemplars = self.batch.exemplars.len() as u32;
+        self.batch.series.push(SeriesSpan {
+            labels: first_label..self.batch.labels.len() as u32,
+            samples: first_sample..self.batch.samples.len() as u32,
+            histograms: histograms..histograms,
+            exemplars: exemplars..exemplars,
+        });
+        self
+    }
+
+    /// Adds a histogram to the series pushed last.
+    pub fn push_histogram(&mut self, sample: HistogramSample) -> &mut Self {
+        self.batch.histograms.push(sample);
+        if let Some(series) = self.batch.series.last_mut() {
+            series.histograms.end += 1;
+        }
+        self
+    }
+
+    fn push_text(&mut self, text: &[u8]) -> TextSpan {
+        let start = self.text.len() as u32;
+        self.text.extend_from_slice(text);
+        TextSpan { start, len: text.len() as u32 }
+    }
+
+    /// The batch.
+    pub fn build(mut self) -> WriteBatch {
+        self.batch.text = Bytes::from(self.text);
+        self.batch
+    }
+}

@@ -1,0 +1,1 @@
+//! Buckets: the trait, Thanos's configuration, metrics, faults, conformance

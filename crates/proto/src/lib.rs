@@ -1,0 +1,1 @@
+//! Protobuf and gRPC types of the StoreAPI and of remote write

@@ -1,0 +1,1 @@
+//! Query: Prometheus's HTTP API over the StoreAPI

@@ -1,0 +1,1 @@
+//! Router: remote write in, tenants, limits, forwarding

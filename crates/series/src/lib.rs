@@ -1,0 +1,1 @@
+//! Series-set algebra: merge, chunk merge, deduplication

@@ -1,0 +1,1 @@
+//! HTTP and gRPC listeners, probes, metrics, logs, the run group

@@ -1,0 +1,1 @@
+//! Store gateway: the StoreAPI over the blocks of a bucket

@@ -1,0 +1,246 @@
+//! Reading: the `Store` trait and its messages, in our own types.
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use thanoxide_model::series::SelectHints;
+use thanoxide_model::{Labels, Matcher};
+use thanoxide_tsdb::chunk::Chunk;
+use thiserror::Error;
+
+/// What a store may answer from for one sample's worth of a downsampled block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Aggregate {
+    /// The samples themselves.
+    Raw,
+    /// Number of samples in a window.
+    Count,
+    /// Their sum.
+    Sum,
+    /// The smallest.
+    Min,
+    /// The largest.
+    Max,
+    /// The counter with resets applied.
+    Counter,
+}
+
+/// What to do when a part of the answer cannot be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum PartialResponse {
+    /// Answer the rest and warn.
+    #[default]
+    Warn,
+    /// Fail.
+    Abort,
+}
+
+/// Answer only the series whose hash falls to this shard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShardInfo {
+    /// This shard, from 0.
+    pub index: u64,
+    /// How many there are; 0 is no sharding.
+    pub total: u64,
+    /// Whether `labels` are those hashed (true) or those left out.
+    pub by: bool,
+    /// The labels of the hash.
+    pub labels: Vec<String>,
+}
+
+/// Which series are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct SeriesRequest {
+    /// Oldest time, inclusive.
+    pub min_time_ms: i64,
+    /// Newest time, inclusive.
+    pub max_time_ms: i64,
+    /// All must hold.
+    pub matchers: Vec<Matcher>,
+    /// Best resolution wanted; 0 is raw data only.
+    pub max_resolution_ms: i64,
+    /// Wanted aggregates of downsampled data.
+    pub aggregates: Vec<Aggregate>,
+    /// What to do about missing parts.
+    pub partial_response: PartialResponse,
+    /// Labels only.
+    pub skip_chunks: bool,
+    /// What the query does with the samples.
+    pub hints: SelectHints,
+    /// Only one shard of the series.
+    pub shard: Option<ShardInfo>,
+    /// These labels are removed before the answer is sorted.
+    pub without_replica_labels: Vec<String>,
+    /// At most so many series; 0 is all.
+    pub limit: usize,
+}
+
+/// One chunk of an answer: raw, or some aggregates of a downsampled one.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct AggrChunk {
+    /// First time.
+    pub min_time_ms: i64,
+    /// Last time, inclusive.
+    pub max_time_ms: i64,
+    /// The samples.
+    pub raw: Option<Chunk>,
+    /// Counts.
+    pub count: Option<Chunk>,
+    /// Sums.
+    pub sum: Option<Chunk>,
+    /// Minima.
+    pub min: Option<Chunk>,
+    /// Maxima.
+    pub max: Option<Chunk>,
+    /// Counters.
+    pub counter: Option<Chunk>,
+}
+
+impl From<Chunk> for AggrChunk {
+    fn from(raw: Chunk) -> Self {
+        AggrChunk { min_time_ms: raw.min_time_ms, max_time_ms: raw.max_time_ms, raw: Some(raw), ..AggrChunk::default() }
+    }
+}
+
+/// One series of an answer. A series may come in several pieces, one after the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreSeries {
+    /// Its labels, external ones included, replica labels removed as asked.
+    pub labels: Labels,
+    /// Some of its chunks, in time order.
+    pub chunks: Vec<AggrChunk>,
+}
+
+/// A piece of an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SeriesFrame {
+    /// Some series, in order within and across frames.
+    Series(Vec<StoreSeries>),
+    /// The answer is incomplete.
+    Warning(String),
+}
+
+/// An answer as it comes. Series are sorted by labels (after replica labels are removed).
+pub type SeriesStream = BoxStream<'static, Result<SeriesFrame, StoreError>>;
+
+/// Which label names are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct LabelNamesRequest {
+    /// Oldest time, inclusive.
+    pub start_ms: i64,
+    /// Newest time, inclusive.
+    pub end_ms: i64,
+    /// Only of series that satisfy all of these; none is all series.
+    pub matchers: Vec<Matcher>,
+    /// What to do about missing parts.
+    pub partial_response: PartialResponse,
+    /// Names that are left out.
+    pub without_replica_labels: Vec<String>,
+    /// At most so many; 0 is all.
+    pub limit: usize,
+}
+
+/// Which values of a label are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct LabelValuesRequest {
+    /// The label.
+    pub label: String,
+    /// Oldest time, inclusive.
+    pub start_ms: i64,
+    /// Newest time, inclusive.
+    pub end_ms: i64,
+    /// Only of series that satisfy all of these; none is all series.
+    pub matchers: Vec<Matcher>,
+    /// What to do about missing parts.
+    pub partial_response: PartialResponse,
+    /// Labels treated as absent.
+    pub without_replica_labels: Vec<String>,
+    /// At most so many; 0 is all.
+    pub limit: usize,
+}
+
+/// Sorted, distinct names or values.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LabelsAnswer {
+    /// Names or values.
+    pub values: Vec<Vec<u8>>,
+    /// What is missing.
+    pub warnings: Vec<String>,
+}
+
+/// One storage behind a store: a tenant's TSDB, or the blocks of one external label set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TsdbInfo {
+    /// Its external labels.
+    pub labels: Labels,
+    /// Oldest time.
+    pub min_time_ms: i64,
+    /// Newest time, inclusive.
+    pub max_time_ms: i64,
+}
+
+/// What a store says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreInfo {
+    /// `receive`, `store`, `query` … as in Thanos's `InfoResponse.ComponentType`.
+    pub component: String,
+    /// The external label sets of what it holds.
+    pub label_sets: Vec<Labels>,
+    /// Oldest time; `i64::MAX` where it holds nothing.
+    pub min_time_ms: i64,
+    /// Newest time, inclusive; `i64::MIN` where it holds nothing.
+    pub max_time_ms: i64,
+    /// The same, one by one.
+    pub tsdb_infos: Vec<TsdbInfo>,
+    /// Whether it filters by shard itself.
+    pub supports_sharding: bool,
+    /// Whether it removes replica labels and sorts afterwards itself.
+    pub supports_without_replica_labels: bool,
+}
+
+/// Why a store could not answer; each is one gRPC status.
+#[derive(Debug, Error, Clone, PartialEq, Eq)]
+pub enum StoreError {
+    /// The request makes no sense (`InvalidArgument`).
+    #[error("{0}")]
+    InvalidArgument(String),
+    /// A limit was reached (`ResourceExhausted`).
+    #[error("{0}")]
+    Limit(String),
+    /// Not now (`Unavailable`).
+    #[error("{0}")]
+    Unavailable(String),
+    /// A part failed and the caller wanted all (`Aborted`).
+    #[error("{0}")]
+    Aborted(String),
+    /// The caller went away (`Cancelled`).
+    #[error("canceled")]
+    Canceled,
+    /// Time ran out (`DeadlineExceeded`).
+    #[error("{0}")]
+    Deadline(String),
+    /// Anything else (`Internal`).
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// Whoever can be asked for series.
+///
+/// Contract for implementers: external labels win over a series' own; series come sorted by labels *after*
+/// `without_replica_labels` were removed; pieces of one series follow each other; chunks may reach beyond the asked
+/// range; a mismatch of external labels is an empty answer, not an error.
+#[async_trait]
+pub trait Store: Send + Sync + Debug {
+    /// What it holds and can do.
+    async fn info(&self) -> Result<StoreInfo, StoreError>;
+
+    /// Opens the series that satisfy the request.
+    async fn series(&self, request: SeriesRequest) -> Result<SeriesStream, StoreError>;
+
+    /// Names of labels.
+    async fn label_names(&self, request: LabelNamesRequest) -> Result<LabelsAnswer, StoreError>;
+
+    /// Values of a label.
+    async fn label_values(&self, request: LabelValuesRequest) -> Result<LabelsAnswer, StoreError>;
+}

@@ -1,0 +1,3 @@
+//! The Prometheus TSDB: its formats to the bit, and the storage engine on top of them. Synchronous throughout.
+
+pub mod chunk;

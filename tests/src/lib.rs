@@ -1,0 +1,1 @@
+//! Tests of whole programs live in `tests/`.
