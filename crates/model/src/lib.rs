@@ -14,6 +14,7 @@
 pub mod duration;
 pub mod float;
 pub mod histogram;
+pub mod kahan;
 pub mod labels;
 pub mod matcher;
 pub mod regexp;
@@ -24,7 +25,7 @@ pub mod verdict;
 pub mod write_batch;
 
 pub use duration::{DurationError, format_duration_ms, parse_duration_ms};
-pub use histogram::{FloatHistogram, Histogram};
+pub use histogram::{FloatHistogram, Histogram, HistogramError};
 pub use labels::{Labels, LabelsBuilder};
 pub use matcher::{MatchKind, Matcher};
 pub use regexp::Regexp;
