@@ -1,1 +1,18 @@
-//! PromQL: parser, printer, engine
+//! PromQL of Prometheus 3.14: lexer, parser, printer and engine.
+//!
+//! The language half turns text into a tree and back. Start at [`parser::parse`], which gives an [`ast::Expr`] that is
+//! already type-checked; [`printer`] prints it as Prometheus prints it, [`json`] writes the body of `parse_query`,
+//! [`visit`] walks it, collects matchers and enforces labels. [`signature`] is the table of functions.
+//!
+//! It knows no storage and no clock: series come in through the traits of `thanoxide_model::series`, times as numbers.
+//!
+//! Invariants:
+//! * A tree from the parser is well-typed and at most [`parser::ParseOptions::max_depth`] levels deep, so that
+//!   recursion over it (drop, print, evaluate) needs a bounded stack.
+//! * Error texts and positions are Prometheus's own, byte for byte; only the first error is reported.
+//! * Strings of the language are bytes: `"\xff"` is one byte, not a code point.
+
+pub mod ast;
+pub mod parser;
+pub mod signature;
+pub mod types;

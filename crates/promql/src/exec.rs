@@ -1,0 +1,191 @@
+//! Evaluation: a tree of operators, each a stream of series with a column of values over the steps of a [`Grid`].
+//!
+//! Series flow in batches, in the order in which storage gives them; labels are worked out once per series. Operators
+//! hold no more than they must: selectors and functions one batch, aggregations a row per group, binary operators their
+//! inputs. Work on a batch may be spread over threads; results are put back in order, so answers never depend on that.
+
+pub(crate) mod absent;
+pub(crate) mod aggregation;
+pub(crate) mod arithmetic;
+pub(crate) mod binary;
+pub(crate) mod buckets;
+pub(crate) mod column;
+pub(crate) mod grid;
+pub(crate) mod info;
+pub(crate) mod instant;
+pub(crate) mod matching;
+pub(crate) mod merge;
+pub(crate) mod pointwise;
+pub(crate) mod range;
+pub(crate) mod relabel;
+pub(crate) mod repeat;
+pub(crate) mod samples;
+pub(crate) mod scalar;
+pub(crate) mod selection;
+pub(crate) mod set;
+pub(crate) mod sort;
+pub(crate) mod subquery;
+pub(crate) mod vector_scalar;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rayon::prelude::*;
+use thanoxide_model::Labels;
+use thanoxide_model::series::{Columns, SeriesSource};
+
+use crate::annotations::{Annotations, Note};
+use crate::engine::QueryError;
+use crate::limits::{Budget, Charge, Deadline};
+use column::Column;
+
+/// One series of an operator's output.
+#[derive(Debug)]
+pub(crate) struct SeriesColumn {
+    pub(crate) labels: Labels,
+    /// The name is to go, but not before the end (delayed name removal).
+    pub(crate) drop_name: bool,
+    pub(crate) column: Column,
+}
+
+/// Some series, and the memory they take.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(crate) series: Vec<SeriesColumn>,
+    pub(crate) charge: Charge,
+}
+
+impl Batch {
+    /// A batch of freshly computed series.
+    pub(crate) fn new(series: Vec<SeriesColumn>, cx: &Context<'_>) -> Result<Self, QueryError> {
+        let charge = cx.budget.charge(series.iter().map(|s| s.column.bytes()).sum())?;
+        Ok(Batch { series, charge })
+    }
+}
+
+/// An operator.
+pub(crate) trait Stream: Send {
+    /// The next series; `None` at the end. No call may follow that.
+    fn next(&mut self, cx: &Context<'_>) -> Result<Option<Batch>, QueryError>;
+}
+
+/// Everything that an operator gives.
+pub(crate) fn collect(stream: &mut dyn Stream, cx: &Context<'_>) -> Result<Batch, QueryError> {
+    let mut all = Batch { series: Vec::new(), charge: cx.budget.charge(0)? };
+    while let Some(batch) = stream.next(cx)? {
+        all.series.extend(batch.series);
+        all.charge.absorb(batch.charge);
+    }
+    Ok(all)
+}
+
+/// What changes how PromQL is evaluated.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    pub(crate) lookback_ms: i64,
+    pub(crate) default_step_ms: i64,
+    pub(crate) delayed_name_removal: bool,
+    pub(crate) type_and_unit_labels: bool,
+    pub(crate) use_start_timestamps: bool,
+}
+
+/// What all operators of one query share.
+pub(crate) struct Context<'a> {
+    pub(crate) source: &'a dyn SeriesSource,
+    pub(crate) settings: Settings,
+    pub(crate) budget: Arc<Budget>,
+    pub(crate) deadline: Deadline,
+    pub(crate) pool: Option<&'a rayon::ThreadPool>,
+    notes: Mutex<Annotations>,
+    warnings: Mutex<Vec<String>>,
+    samples: AtomicU64,
+}
+
+impl<'a> Context<'a> {
+    pub(crate) fn new(
+        source: &'a dyn SeriesSource,
+        settings: Settings,
+        budget: Arc<Budget>,
+        deadline: Deadline,
+        pool: Option<&'a rayon::ThreadPool>,
+    ) -> Self {
+        Context {
+            source,
+            settings,
+            budget,
+            deadline,
+            pool,
+            notes: Mutex::default(),
+            warnings: Mutex::default(),
+            samples: AtomicU64::new(0),
+        }
+    }
+
+    /// Tells the user something.
+    pub(crate) fn note(&self, note: Note) {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).add(note);
+    }
+
+    /// Tells the user all of that.
+    pub(crate) fn notes(&self, notes: Annotations) {
+        if !notes.is_empty() {
+            self.notes.lock().unwrap_or_else(PoisonError::into_inner).merge(notes);
+        }
+    }
+
+    /// Hands on what storage warned of.
+    pub(crate) fn warn(&self, warnings: Vec<String>) {
+        let mut all = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        for warning in warnings {
+            if !all.contains(&warning) {
+                all.push(warning);
+            }
+        }
+    }
+
+    /// Counts samples that were looked at.
+    pub(crate) fn count_samples(&self, samples: u64) {
+        self.samples.fetch_add(samples, Ordering::Relaxed);
+    }
+
+    /// All notes and storage warnings, and the number of samples.
+    pub(crate) fn finish(self) -> (Annotations, Vec<String>, u64) {
+        let notes = self.notes.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let warnings = self.warnings.into_inner().unwrap_or_else(PoisonError::into_inner);
+        (notes, warnings, self.samples.into_inner())
+    }
+}
+
+/// Buffers that one thread uses again and again.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    pub(crate) columns: Columns,
+}
+
+/// Does something for each item, on the pool if there is one; results are in the order of the items.
+pub(crate) fn for_each_series<T: Send, R: Send>(
+    cx: &Context<'_>,
+    items: Vec<T>,
+    work: impl Fn(&mut Scratch, T) -> Result<R, QueryError> + Sync,
+) -> Result<Vec<R>, QueryError> {
+    let guarded = |scratch: &mut Scratch, item: T| {
+        cx.deadline.check()?;
+        work(scratch, item)
+    };
+    let results: Vec<Result<R, QueryError>> = match cx.pool {
+        Some(pool) if items.len() > 1 => {
+            pool.install(|| items.into_par_iter().map_init(Scratch::default, guarded).collect())
+        }
+        _ => {
+            let mut scratch = Scratch::default();
+            return items.into_iter().map(|item| guarded(&mut scratch, item)).collect();
+        }
+    };
+    results.into_iter().collect()
+}
+
+/// How many series make a batch: enough to share out, few enough to stay in cache.
+pub(crate) fn batch_len(steps: usize) -> usize {
+    const BATCH_VALUES: usize = 1 << 18;
+    (BATCH_VALUES / steps.max(1)).clamp(16, 1024)
+}

@@ -1,0 +1,160 @@
+//! Instant selectors: at each step the newest sample within the lookback.
+
+use thanoxide_model::is_stale_nan;
+use thanoxide_model::series::Columns;
+
+use super::column::{Column, histogram_bytes};
+use super::grid::{Grid, Modifiers};
+use super::selection::{Selected, SelectionReader};
+use super::{Batch, Context, Scratch, SeriesColumn, Stream, batch_len, for_each_series};
+use crate::engine::QueryError;
+
+/// What is taken of the sample found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Take {
+    /// Its value.
+    Value,
+    /// Its time, in seconds: `timestamp(x)`.
+    Timestamp,
+    /// Its start time, in seconds: `start_timestamp(x)`.
+    StartTimestamp,
+    /// Its time, in milliseconds: `info()` compares them.
+    Milliseconds,
+}
+
+/// `x`, `x offset 5m`, `x @ 10`.
+pub(crate) struct InstantSelector {
+    pub(crate) reader: SelectionReader,
+    pub(crate) grid: Grid,
+    pub(crate) modifiers: Modifiers,
+    pub(crate) take: Take,
+}
+
+impl Stream for InstantSelector {
+    fn next(&mut self, cx: &Context<'_>) -> Result<Option<Batch>, QueryError> {
+        loop {
+            let selected = self.reader.read(batch_len(self.grid.steps), cx)?;
+            if selected.is_empty() {
+                return Ok(None);
+            }
+            let mut charge = cx.budget.charge(selected.len().saturating_mul(self.grid.steps.saturating_mul(8)))?;
+            let found = for_each_series(cx, selected, |scratch, selected| self.look_up(scratch, &selected, cx))?;
+            let series: Vec<SeriesColumn> = found.into_iter().flatten().collect();
+            charge.add(series.iter().map(|s| s.column.bytes() - s.column.values.len() * 8).sum())?;
+            if !series.is_empty() {
+                return Ok(Some(Batch { series, charge }));
+            }
+        }
+    }
+}
+
+impl InstantSelector {
+    fn look_up(
+        &self,
+        scratch: &mut Scratch,
+        selected: &Selected,
+        cx: &Context<'_>,
+    ) -> Result<Option<SeriesColumn>, QueryError> {
+        let columns = &mut scratch.columns;
+        self.reader.decode(selected, columns)?;
+        let _charge = cx.budget.charge(columns.len() * 16)?;
+        let mut finder = Finder::new(columns, cx.settings.lookback_ms);
+        let mut column = Column::empty(self.grid.steps);
+        for step in 0..self.grid.steps {
+            if let Some(found) = finder.find(self.modifiers.reference_ms(self.grid, step)) {
+                self.take(columns, found, step, &mut column);
+            }
+        }
+        cx.count_samples(looked_at(&column));
+        let labels = selected.series().labels.clone();
+        Ok((!column.is_empty()).then_some(SeriesColumn { labels, drop_name: false, column }))
+    }
+
+    fn take(&self, columns: &Columns, found: Found, step: usize, column: &mut Column) {
+        let (times, starts, index) = match found {
+            Found::Float(i) => (&columns.timestamps_ms, &columns.start_timestamps_ms, i),
+            Found::Histogram(i) => (&columns.histogram_timestamps_ms, &columns.histogram_start_timestamps_ms, i),
+        };
+        match (self.take, found) {
+            (Take::Value, Found::Float(i)) => column.set_float(step, columns.values[i]),
+            (Take::Value, Found::Histogram(i)) => column.set_histogram(step, columns.histograms[i].clone()),
+            (Take::Timestamp, _) => column.set_float(step, times[index] as f64 / 1000.0),
+            (Take::Milliseconds, _) => column.set_float(step, times[index] as f64),
+            (Take::StartTimestamp, _) => {
+                column.set_float(step, starts.get(index).copied().unwrap_or(0) as f64 / 1000.0);
+            }
+        }
+    }
+}
+
+fn looked_at(column: &Column) -> u64 {
+    let histograms: usize = column.histograms.iter().flatten().map(|h| histogram_bytes(h) / 16).sum();
+    (column.floats.count() + histograms) as u64
+}
+
+/// A sample by its index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    Float(usize),
+    Histogram(usize),
+}
+
+/// Finds the newest sample at times that do not go back.
+pub(crate) struct Finder<'a> {
+    columns: &'a Columns,
+    lookback_ms: i64,
+    /// How many samples of each kind are not after the time looked at.
+    floats: usize,
+    histograms: usize,
+}
+
+impl<'a> Finder<'a> {
+    pub(crate) fn new(columns: &'a Columns, lookback_ms: i64) -> Self {
+        Finder { columns, lookback_ms, floats: 0, histograms: 0 }
+    }
+
+    /// The newest sample of `time - lookback < t <= time`, unless it is a stale marker.
+    pub(crate) fn find(&mut self, time_ms: i64) -> Option<Found> {
+        let c = self.columns;
+        advance(&c.timestamps_ms, &mut self.floats, time_ms);
+        advance(&c.histogram_timestamps_ms, &mut self.histograms, time_ms);
+        let oldest_ms = time_ms.saturating_sub(self.lookback_ms);
+        let float_ms = self.floats.checked_sub(1).map(|i| c.timestamps_ms[i]).filter(|t| *t > oldest_ms);
+        let histogram_ms =
+            self.histograms.checked_sub(1).map(|i| c.histogram_timestamps_ms[i]).filter(|t| *t > oldest_ms);
+        match (float_ms, histogram_ms) {
+            (None, None) => None,
+            (float, histogram) if float >= histogram => {
+                (!is_stale_nan(c.values[self.floats - 1])).then_some(Found::Float(self.floats - 1))
+            }
+            _ => (!is_stale_nan(c.histograms[self.histograms - 1].sum))
+                .then_some(Found::Histogram(self.histograms - 1)),
+        }
+    }
+}
+
+fn advance(times_ms: &[i64], seen: &mut usize, time_ms: i64) {
+    while *seen < times_ms.len() && times_ms[*seen] <= time_ms {
+        *seen += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use thanoxide_model::STALE_NAN_BITS;
+
+    #[test]
+    fn lookback_is_left_open() {
+        let mut columns = Columns::default();
+        columns.push(0, 1.0);
+        columns.push(10, 2.0);
+        columns.push(20, f64::from_bits(STALE_NAN_BITS));
+        let found: Vec<_> = [4, 5, 10, 14, 15, 20]
+            .map(|t| Finder::new(&columns, 5).find(t))
+            .into_iter()
+            .collect();
+        let expected = [Some(Found::Float(0)), None, Some(Found::Float(1)), Some(Found::Float(1)), None, None];
+        assert_eq!(found, expected);
+    }
+}
