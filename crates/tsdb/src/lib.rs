@@ -1,3 +1,5 @@
 //! The Prometheus TSDB: its formats to the bit, and the storage engine on top of them. Synchronous throughout.
 
 pub mod chunk;
+pub mod encoding;
+pub mod wal;
