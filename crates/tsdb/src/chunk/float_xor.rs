@@ -1,0 +1,133 @@
+//! Floats as the difference of their bits to the float before.
+//!
+//! ```text
+//! 0                                             same bits
+//! 10  bits inside the window of the last `11`   the window is never narrowed
+//! 11  leading zeros (5)  width (6, 0 is 64)  bits
+//! ```
+
+use super::ChunkError;
+use crate::encoding::{BitReader, BitWriter};
+
+/// Which bits of the difference are stored.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Window {
+    /// Zeros before the window.
+    leading: u8,
+    /// Bits in it; 0 while there was no window yet.
+    width: u8,
+}
+
+impl Window {
+    pub(super) const NONE: Window = Window { leading: 0, width: 0 };
+
+    /// What stock takes for no window when it opens a chunk again: one of all bits.
+    pub(super) fn or_whole(self) -> Window {
+        if self.width == 0 { Window { leading: 0, width: 64 } } else { self }
+    }
+
+    #[inline(always)]
+    fn trailing(self) -> u32 {
+        64 - u32::from(self.leading) - u32::from(self.width)
+    }
+
+    /// The window that a difference (not 0) needs; more than 31 leading zeros cannot be told.
+    #[inline]
+    fn around(difference: u64) -> Window {
+        let leading = difference.leading_zeros().min(31);
+        Window { leading: leading as u8, width: (64 - leading - difference.trailing_zeros()) as u8 }
+    }
+
+    #[inline]
+    fn covers(self, other: Window) -> bool {
+        self.width != 0 && other.leading >= self.leading && other.trailing() >= self.trailing()
+    }
+
+    /// Writes a difference that is not 0: whether the window stays as one bit behind `prefix`, then the bits.
+    #[inline]
+    pub(super) fn put_difference(&mut self, out: &mut BitWriter, difference: u64, prefix: u64, prefix_bits: u32) {
+        let needed = Window::around(difference);
+        if self.covers(needed) {
+            out.put(prefix << 1, prefix_bits + 1);
+        } else {
+            *self = needed;
+            let head = (prefix << 1 | 1) << 11 | u64::from(self.leading) << 6 | u64::from(self.width & 63);
+            out.put(head, prefix_bits + 12);
+        }
+        out.put(difference >> self.trailing(), u32::from(self.width));
+    }
+
+    /// Writes `value` after `previous`, as bits.
+    #[inline]
+    pub(super) fn put(&mut self, out: &mut BitWriter, value: u64, previous: u64) {
+        match value ^ previous {
+            0 => out.put(0, 1),
+            difference => self.put_difference(out, difference, 1, 1),
+        }
+    }
+
+    /// Reads a new window and the difference in it.
+    #[inline(always)]
+    pub(super) fn read_new(&mut self, bits: &mut BitReader<'_>) -> Result<u64, ChunkError> {
+        let head = bits.bits(11)?;
+        let width = match head & 63 {
+            0 => 64,
+            width => width,
+        };
+        let window = Window { leading: (head >> 6) as u8, width: width as u8 };
+        if window.leading + window.width > 64 {
+            return Err(ChunkError::BadWindow);
+        }
+        *self = window;
+        self.read_same(bits)
+    }
+
+    /// Reads a difference inside the window.
+    #[inline(always)]
+    pub(super) fn read_same(&mut self, bits: &mut BitReader<'_>) -> Result<u64, ChunkError> {
+        // Without a window so far, stock readers take all 64 bits.
+        if self.width == 0 {
+            return Ok(bits.bits(64)?);
+        }
+        Ok(bits.bits(u32::from(self.width))? << self.trailing())
+    }
+
+    /// Reads what [`Window::put`] wrote.
+    #[inline(always)]
+    pub(super) fn read(&mut self, bits: &mut BitReader<'_>, previous: u64) -> Result<u64, ChunkError> {
+        Ok(match bits.unary(2)? {
+            0 => previous,
+            1 => previous ^ self.read_same(bits)?,
+            _ => previous ^ self.read_new(bits)?,
+        })
+    }
+}
+
+/// A float that changes from sample to sample, with a window of its own.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct XorFloat {
+    /// The bits of the last value.
+    pub(super) bits: u64,
+    window: Window,
+}
+
+impl XorFloat {
+    pub(super) fn first(value: f64) -> Self {
+        XorFloat { bits: value.to_bits(), window: Window::NONE }
+    }
+
+    pub(super) fn value(&self) -> f64 {
+        f64::from_bits(self.bits)
+    }
+
+    pub(super) fn put(&mut self, out: &mut BitWriter, value: f64) {
+        self.window.put(out, value.to_bits(), self.bits);
+        self.bits = value.to_bits();
+    }
+
+    #[inline]
+    pub(super) fn read(&mut self, bits: &mut BitReader<'_>) -> Result<(), ChunkError> {
+        self.bits = self.window.read(bits, self.bits)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,267 @@
+//! Encoding 1: floats.
+//!
+//! ```text
+//! u16 number of samples
+//! sample 0:  varint time, 64 bits value
+//! sample 1:  uvarint time difference, value
+//! sample n:  change of the time difference, value
+//!
+//! change:  0                0
+//!          10    14 bits    (signed, see `encoding::fits`)
+//!          110   17 bits
+//!          1110  20 bits
+//!          1111  64 bits
+//! value:   see `float_xor.rs`
+//! ```
+
+use thanoxide_model::series::Columns;
+
+use super::ChunkError;
+use super::float_xor::Window;
+use crate::encoding::{BitReader, BitWriter, DecodeError, fits};
+
+const WIDTHS: [u32; 5] = [0, 14, 17, 20, 64];
+
+/// The most samples that the header can count.
+pub const MAX_SAMPLES: usize = u16::MAX as usize;
+
+/// Writes a chunk. Its bytes are a valid chunk after each sample.
+#[derive(Clone, Debug)]
+pub struct XorAppender {
+    out: BitWriter,
+    window: Window,
+    timestamp_ms: i64,
+    delta_ms: i64,
+    value: u64,
+}
+
+impl Default for XorAppender {
+    fn default() -> Self {
+        XorAppender::new()
+    }
+}
+
+impl XorAppender {
+    /// Begins an empty chunk.
+    pub fn new() -> Self {
+        let mut bytes = Vec::with_capacity(128);
+        bytes.extend_from_slice(&[0, 0]);
+        XorAppender { out: BitWriter::new(bytes), window: Window::NONE, timestamp_ms: 0, delta_ms: 0, value: 0 }
+    }
+
+    /// Goes on with a chunk exactly where its last sample ends, as stock does. Bytes behind that are dropped.
+    pub fn from_bytes(mut bytes: Vec<u8>) -> Result<Self, ChunkError> {
+        let mut iter = XorIter::new(&bytes)?;
+        while iter.next()?.is_some() {}
+        let XorIter { bits, read, window, timestamp_ms, delta_ms, value, .. } = iter;
+        let window = if read > 0 { window.or_whole() } else { window };
+        let left = bits.bits_left();
+        bytes.truncate(bytes.len() - left / 8);
+        Ok(XorAppender { out: BitWriter::resume(bytes, (left % 8) as u8), window, timestamp_ms, delta_ms, value })
+    }
+
+    /// How many samples there are.
+    pub fn sample_count(&self) -> usize {
+        let bytes = self.out.bytes();
+        usize::from(u16::from_be_bytes([bytes[0], bytes[1]]))
+    }
+
+    /// The chunk as it is now.
+    pub fn bytes(&self) -> &[u8] {
+        self.out.bytes()
+    }
+
+    /// The chunk, done.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.out.into_bytes()
+    }
+
+    /// The last sample's time; 0 while there is none.
+    pub fn last_timestamp_ms(&self) -> i64 {
+        self.timestamp_ms
+    }
+
+    /// The last sample's value; 0 while there is none.
+    pub fn last_value(&self) -> f64 {
+        f64::from_bits(self.value)
+    }
+
+    /// Appends a sample. The format takes any order of times; storage wants them to rise.
+    ///
+    /// # Panics
+    /// If there are [`MAX_SAMPLES`] already. Callers cut long before.
+    pub fn append(&mut self, timestamp_ms: i64, value: f64) {
+        let count = self.sample_count();
+        assert!(count < MAX_SAMPLES, "chunk is full: callers cut chunks long before");
+        let delta_ms = timestamp_ms.wrapping_sub(self.timestamp_ms);
+        match count {
+            0 => {
+                self.out.put_varint(timestamp_ms);
+                self.out.put_f64(value);
+            }
+            1 => {
+                self.out.put_uvarint(delta_ms as u64);
+                self.window.put(&mut self.out, value.to_bits(), self.value);
+            }
+            _ => {
+                self.put_change(delta_ms.wrapping_sub(self.delta_ms));
+                self.window.put(&mut self.out, value.to_bits(), self.value);
+            }
+        }
+        self.timestamp_ms = timestamp_ms;
+        self.delta_ms = if count == 0 { 0 } else { delta_ms };
+        self.value = value.to_bits();
+        self.out.bytes_mut()[..2].copy_from_slice(&(count as u16 + 1).to_be_bytes());
+    }
+
+    fn put_change(&mut self, change: i64) {
+        let group = match change {
+            0 => return self.out.put(0, 1),
+            _ => (1..4).find(|g| fits(change, WIDTHS[*g])).unwrap_or(4),
+        };
+        if group == 4 {
+            self.out.put(0b1111, 4);
+            return self.out.put(change as u64, 64);
+        }
+        let prefix = (1u64 << (group + 1)) - 2;
+        let low = change as u64 & ((1 << WIDTHS[group]) - 1);
+        self.out.put(prefix << WIDTHS[group] | low, group as u32 + 1 + WIDTHS[group]);
+    }
+}
+
+/// Reads one sample after the other.
+#[derive(Clone, Debug)]
+pub struct XorIter<'a> {
+    bits: BitReader<'a>,
+    total: u16,
+    read: u16,
+    window: Window,
+    timestamp_ms: i64,
+    delta_ms: i64,
+    value: u64,
+}
+
+impl<'a> XorIter<'a> {
+    /// Reads the header.
+    pub fn new(data: &'a [u8]) -> Result<Self, ChunkError> {
+        let (header, samples) = data.split_first_chunk::<2>().ok_or(DecodeError::UnexpectedEnd)?;
+        Ok(XorIter {
+            bits: BitReader::new(samples),
+            total: u16::from_be_bytes(*header),
+            read: 0,
+            window: Window::NONE,
+            timestamp_ms: 0,
+            delta_ms: 0,
+            value: 0,
+        })
+    }
+
+    /// The next sample; `None` after the last.
+    #[allow(clippy::should_implement_trait, reason = "fallible: not an Iterator")]
+    #[inline(always)]
+    pub fn next(&mut self) -> Result<Option<(i64, f64)>, ChunkError> {
+        if self.read == self.total {
+            return Ok(None);
+        }
+        if self.read >= 2 {
+            let change = match self.bits.unary(4)? {
+                0 => 0,
+                group => self.bits.signed(WIDTHS[group as usize])?,
+            };
+            self.delta_ms = self.delta_ms.wrapping_add(change);
+            self.timestamp_ms = self.timestamp_ms.wrapping_add(self.delta_ms);
+            self.value = self.window.read(&mut self.bits, self.value)?;
+        } else {
+            self.read_head()?;
+        }
+        self.read += 1;
+        Ok(Some((self.timestamp_ms, f64::from_bits(self.value))))
+    }
+
+    /// Samples 0 and 1 are stored their own way.
+    fn read_head(&mut self) -> Result<(), ChunkError> {
+        if self.read == 0 {
+            self.timestamp_ms = self.bits.varint()?;
+            self.value = self.bits.bits(64)?;
+        } else {
+            self.delta_ms = self.bits.uvarint()? as i64;
+            self.timestamp_ms = self.timestamp_ms.wrapping_add(self.delta_ms);
+            self.value = self.window.read(&mut self.bits, self.value)?;
+        }
+        Ok(())
+    }
+}
+
+/// Appends the samples of `start_ms..=end_ms` to `into`; times are taken to rise.
+pub fn decode_into(data: &[u8], start_ms: i64, end_ms: i64, into: &mut Columns) -> Result<(), ChunkError> {
+    let mut iter = XorIter::new(data)?;
+    // Hostile headers promise samples that are not there: none but the first takes less than two bits.
+    let most = usize::from(iter.total).min(data.len() * 4);
+    into.timestamps_ms.reserve(most);
+    into.values.reserve(most);
+    while let Some((timestamp_ms, value)) = iter.next()? {
+        if timestamp_ms > end_ms {
+            break;
+        }
+        if timestamp_ms >= start_ms {
+            into.timestamps_ms.push(timestamp_ms);
+            into.values.push(value);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn decoded(data: &[u8]) -> Columns {
+        let mut columns = Columns::default();
+        decode_into(data, i64::MIN, i64::MAX, &mut columns).unwrap();
+        columns
+    }
+
+    proptest! {
+        #[test]
+        fn samples_round_trip(
+            samples in proptest::collection::vec((any::<i64>(), any::<u64>(), 0u32..64, 0u32..64), 0..60),
+            reopen_at in 0usize..60,
+        ) {
+            let mut appender = XorAppender::new();
+            let mut reopened = XorAppender::new();
+            for (i, (t, v, t_shift, v_shift)) in samples.iter().enumerate() {
+                if i == reopen_at {
+                    reopened = XorAppender::from_bytes(reopened.into_bytes()).unwrap();
+                }
+                appender.append(t >> t_shift, f64::from_bits(v >> v_shift));
+                reopened.append(t >> t_shift, f64::from_bits(v >> v_shift));
+            }
+            let times: Vec<_> = samples.iter().map(|s| s.0 >> s.2).collect();
+            let values: Vec<_> = samples.iter().map(|s| s.1 >> s.3).collect();
+            for bytes in [appender.bytes(), reopened.bytes()] {
+                let columns = decoded(bytes);
+                let bits: Vec<_> = columns.values.iter().map(|v| v.to_bits()).collect();
+                prop_assert_eq!(&columns.timestamps_ms, &times);
+                prop_assert_eq!(&bits, &values);
+            }
+        }
+
+        #[test]
+        fn arbitrary_bytes_do_not_panic(bytes: Vec<u8>) {
+            let _ = decode_into(&bytes, i64::MIN, i64::MAX, &mut Columns::default());
+            let _ = XorAppender::from_bytes(bytes);
+        }
+    }
+
+    #[test]
+    fn only_the_asked_range_is_given() {
+        let mut appender = XorAppender::new();
+        (0..100).for_each(|i| appender.append(i * 10, i as f64));
+        let mut columns = Columns::default();
+        decode_into(appender.bytes(), 15, 40, &mut columns).unwrap();
+        assert_eq!(columns.timestamps_ms, [20, 30, 40]);
+        assert_eq!(columns.values, [2.0, 3.0, 4.0]);
+    }
+}
