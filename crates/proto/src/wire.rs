@@ -1,0 +1,255 @@
+//! The protobuf wire format, as far as the hand-written codecs need it.
+//!
+//! A message is a run of fields: a varint tag (`number << 3 | wire type`), then a varint (type 0), 8 bytes (1), a varint
+//! length and so many bytes (2), or 4 bytes (5), fixed widths little-endian. Groups (3, 4) are refused.
+
+use bytes::{BufMut, BytesMut};
+use thiserror::Error;
+
+/// What is wrong with a message.
+#[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
+#[error("{message}: {fault} at byte {at}")]
+pub struct WireError {
+    /// The innermost message.
+    pub message: &'static str,
+    /// What is wrong in it.
+    pub fault: WireFault,
+    /// Where, in bytes from the start of the body.
+    pub at: usize,
+}
+
+/// A way of breaking the wire format.
+#[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
+pub enum WireFault {
+    /// The message ends inside a field.
+    #[error("cut short")]
+    Truncated,
+    /// A varint does not end within ten bytes.
+    #[error("varint longer than 64 bits")]
+    Varint,
+    /// A tag with field number 0 or above 2^29 - 1.
+    #[error("bad field number")]
+    FieldNumber,
+    /// A wire type that the field does not have, or that nobody has.
+    #[error("field {0} has wire type {1}")]
+    WireType(u32, u8),
+}
+
+/// Wire types.
+pub(crate) const VARINT: u8 = 0;
+pub(crate) const FIXED64: u8 = 1;
+pub(crate) const BYTES: u8 = 2;
+const FIXED32: u8 = 5;
+
+/// Reads one message inside a body. `buf` ends where the message ends; positions count from the start of the body.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reader<'a> {
+    buf: &'a [u8],
+    pos: usize,
+    message: &'static str,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(buf: &'a [u8], message: &'static str) -> Self {
+        Reader { buf, pos: 0, message }
+    }
+
+    /// A reader of the sub-message at `start..end`, which must lie inside this one.
+    #[inline]
+    pub(crate) fn sub(&self, (start, end): (usize, usize), message: &'static str) -> Reader<'a> {
+        Reader { buf: &self.buf[..end], pos: start, message }
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pos >= self.buf.len()
+    }
+
+    /// What is left of the message.
+    #[inline]
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        &self.buf[self.pos..]
+    }
+
+    #[inline]
+    pub(crate) fn pos(&self) -> usize {
+        self.pos
+    }
+
+    #[cold]
+    pub(crate) fn fault(&self, fault: WireFault) -> WireError {
+        WireError { message: self.message, fault, at: self.pos }
+    }
+
+    /// The next tag: field number and wire type.
+    #[inline]
+    pub(crate) fn tag(&mut self) -> Result<(u32, u8), WireError> {
+        let tag = self.varint()?;
+        let (field, wire_type) = (tag >> 3, (tag & 7) as u8);
+        if field == 0 || field >= 1 << 29 {
+            return Err(self.fault(WireFault::FieldNumber));
+        }
+        Ok((field as u32, wire_type))
+    }
+
+    #[inline]
+    pub(crate) fn varint(&mut self) -> Result<u64, WireError> {
+        match self.buf.get(self.pos) {
+            Some(&byte) if byte < 0x80 => {
+                self.pos += 1;
+                Ok(u64::from(byte))
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    fn long_varint(&mut self) -> Result<u64, WireError> {
+        let mut value = 0u64;
+        for (i, &byte) in self.rest().iter().take(10).enumerate() {
+            value |= u64::from(byte & 0x7f) << (7 * i);
+            if byte < 0x80 {
+                self.pos += i + 1;
+                return if i == 9 && byte > 1 { Err(self.fault(WireFault::Varint)) } else { Ok(value) };
+            }
+        }
+        Err(self.fault(if self.rest().len() >= 10 { WireFault::Varint } else { WireFault::Truncated }))
+    }
+
+    #[inline]
+    pub(crate) fn fixed64(&mut self) -> Result<u64, WireError> {
+        let bytes = self.rest().first_chunk::<8>().ok_or_else(|| self.fault(WireFault::Truncated))?;
+        self.pos += 8;
+        Ok(u64::from_le_bytes(*bytes))
+    }
+
+    #[inline]
+    pub(crate) fn double(&mut self) -> Result<f64, WireError> {
+        Ok(f64::from_bits(self.fixed64()?))
+    }
+
+    /// Start and end of a length-prefixed field, which is passed over.
+    #[inline]
+    pub(crate) fn bytes(&mut self) -> Result<(usize, usize), WireError> {
+        let len = self.varint()?;
+        if len > (self.buf.len() - self.pos) as u64 {
+            return Err(self.fault(WireFault::Truncated));
+        }
+        let start = self.pos;
+        self.pos += len as usize;
+        Ok((start, self.pos))
+    }
+
+    /// Passes over the value of an unknown field.
+    pub(crate) fn skip(&mut self, field: u32, wire_type: u8) -> Result<(), WireError> {
+        let fixed = match wire_type {
+            VARINT => return self.varint().map(drop),
+            BYTES => return self.bytes().map(drop),
+            FIXED64 => 8,
+            FIXED32 => 4,
+            _ => return Err(self.fault(WireFault::WireType(field, wire_type))),
+        };
+        if self.rest().len() < fixed {
+            return Err(self.fault(WireFault::Truncated));
+        }
+        self.pos += fixed;
+        Ok(())
+    }
+
+    /// Complains unless a field has the wire type that it should have.
+    #[inline]
+    pub(crate) fn expect(&self, field: u32, wire_type: u8, expected: u8) -> Result<(), WireError> {
+        if wire_type == expected { Ok(()) } else { Err(self.fault(WireFault::WireType(field, wire_type))) }
+    }
+
+    /// A length-prefixed field of known wire type.
+    #[inline]
+    pub(crate) fn message(&mut self, field: u32, wire_type: u8) -> Result<(usize, usize), WireError> {
+        self.expect(field, wire_type, BYTES)?;
+        self.bytes()
+    }
+}
+
+/// Undoes the zigzag of `sint32` and `sint64`.
+#[inline]
+pub(crate) fn unzigzag(value: u64) -> i64 {
+    (value >> 1) as i64 ^ -((value & 1) as i64)
+}
+
+/// The zigzag of `sint32` and `sint64`.
+#[inline]
+pub(crate) fn zigzag(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)) as u64
+}
+
+/// How many bytes a varint takes.
+#[inline]
+pub(crate) fn varint_len(value: u64) -> usize {
+    (70 - (value | 1).leading_zeros() as usize) / 7
+}
+
+#[inline]
+pub(crate) fn put_varint(out: &mut BytesMut, mut value: u64) {
+    while value >= 0x80 {
+        out.put_u8(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.put_u8(value as u8);
+}
+
+/// A length-prefixed field.
+#[inline]
+pub(crate) fn put_bytes(out: &mut BytesMut, field: u32, bytes: &[u8]) {
+    put_len(out, field, bytes.len());
+    out.put_slice(bytes);
+}
+
+/// The head of a length-prefixed field.
+#[inline]
+pub(crate) fn put_len(out: &mut BytesMut, field: u32, len: usize) {
+    put_varint(out, u64::from(field << 3 | u32::from(BYTES)));
+    put_varint(out, len as u64);
+}
+
+/// A varint field, left out where it is 0.
+#[inline]
+pub(crate) fn put_uint(out: &mut BytesMut, field: u32, value: u64) {
+    if value != 0 {
+        put_varint(out, u64::from(field << 3));
+        put_varint(out, value);
+    }
+}
+
+/// A double field, left out where all its bits are 0.
+#[inline]
+pub(crate) fn put_double(out: &mut BytesMut, field: u32, value: f64) {
+    if value.to_bits() != 0 {
+        put_varint(out, u64::from(field << 3 | u32::from(FIXED64)));
+        out.put_u64_le(value.to_bits());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn varints_have_the_length_they_say() {
+        for value in [0, 1, 127, 128, 16_383, 16_384, u64::from(u32::MAX), 1 << 62, 1 << 63, u64::MAX] {
+            let mut out = BytesMut::new();
+            put_varint(&mut out, value);
+            assert_eq!(out.len(), varint_len(value), "{value}");
+            assert_eq!(Reader::new(&out, "test").varint(), Ok(value));
+        }
+        for value in [0, -1, 1, i64::MIN, i64::MAX] {
+            assert_eq!(unzigzag(zigzag(value)), value);
+        }
+    }
+
+    #[test]
+    fn overlong_and_cut_varints_are_told_apart() {
+        let fault = |bytes: &[u8]| Reader::new(bytes, "test").varint().map_err(|e| e.fault);
+        assert_eq!(fault(&[0xff; 11]), Err(WireFault::Varint));
+        assert_eq!(fault(&[0xff; 3]), Err(WireFault::Truncated));
+        assert_eq!(fault(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2]), Err(WireFault::Varint));
+    }
+}

@@ -1,0 +1,104 @@
+//! From a batch back to bytes: for senders, forwarding, tests and benches.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use thanoxide_model::write_batch::{ExemplarSpan, SeriesSpan, WriteBatch};
+
+use super::histogram;
+use crate::wire::{put_bytes, put_double, put_len, put_uint, varint_len};
+
+/// Encodes a whole batch as a remote write 1.0 body (not compressed).
+pub fn encode_write_request(batch: &WriteBatch) -> Bytes {
+    let mut encoder = WriteRequestEncoder::with_capacity(batch.text.len() + 32 * batch.samples.len());
+    for series in &batch.series {
+        encoder.push(batch, series);
+    }
+    encoder.finish()
+}
+
+/// Encodes the StoreAPI's write request in its newer layout: for each tenant some series of a batch (by index).
+pub fn encode_store_write_request<'a, I>(
+    parts: impl IntoIterator<Item = (&'a str, &'a WriteBatch, I)>,
+    replica: i64,
+) -> Bytes
+where
+    I: IntoIterator<Item = usize>,
+{
+    let mut out = BytesMut::new();
+    put_uint(&mut out, 3, replica as u64);
+    for (tenant, batch, series) in parts {
+        let mut encoder = WriteRequestEncoder::with_capacity(batch.text.len() + 32 * batch.samples.len());
+        for index in series {
+            encoder.push(batch, &batch.series[index]);
+        }
+        // The tuple's series have the number that they have in a 1.0 body.
+        if !tenant.is_empty() {
+            put_bytes(&mut encoder.out, 2, tenant.as_bytes());
+        }
+        put_bytes(&mut out, 4, &encoder.out);
+    }
+    out.freeze()
+}
+
+/// Writes `prometheus.WriteRequest`, one series after the other.
+#[derive(Debug, Default)]
+pub struct WriteRequestEncoder {
+    out: BytesMut,
+    series: BytesMut,
+    inner: BytesMut,
+}
+
+impl WriteRequestEncoder {
+    /// With room for so many bytes.
+    pub fn with_capacity(bytes: usize) -> Self {
+        WriteRequestEncoder { out: BytesMut::with_capacity(bytes), ..WriteRequestEncoder::default() }
+    }
+
+    /// Appends a series of a batch.
+    pub fn push(&mut self, batch: &WriteBatch, series: &SeriesSpan) {
+        self.series.clear();
+        for (name, value) in batch.labels_of(series) {
+            put_label(&mut self.series, name, value);
+        }
+        for sample in batch.samples_of(series) {
+            self.inner.clear();
+            put_double(&mut self.inner, 1, sample.value);
+            put_uint(&mut self.inner, 2, sample.timestamp_ms as u64);
+            put_bytes(&mut self.series, 2, &self.inner);
+        }
+        for exemplar in batch.exemplars_of(series) {
+            self.inner.clear();
+            put_exemplar(&mut self.inner, batch, exemplar);
+            put_bytes(&mut self.series, 3, &self.inner);
+        }
+        for sample in batch.histograms_of(series) {
+            self.inner.clear();
+            histogram::encode(&mut self.inner, sample);
+            put_bytes(&mut self.series, 4, &self.inner);
+        }
+        put_bytes(&mut self.out, 1, &self.series);
+    }
+
+    /// The body.
+    pub fn finish(self) -> Bytes {
+        self.out.freeze()
+    }
+}
+
+fn put_exemplar(out: &mut BytesMut, batch: &WriteBatch, exemplar: &ExemplarSpan) {
+    for label in &batch.labels[exemplar.labels.start as usize..exemplar.labels.end as usize] {
+        put_label(out, batch.text(label.name), batch.text(label.value));
+    }
+    put_double(out, 2, exemplar.value);
+    put_uint(out, 3, exemplar.timestamp_ms as u64);
+}
+
+fn put_label(out: &mut BytesMut, name: &[u8], value: &[u8]) {
+    let text_len = |t: &[u8]| if t.is_empty() { 0 } else { 1 + varint_len(t.len() as u64) + t.len() };
+    put_len(out, 1, text_len(name) + text_len(value));
+    for (field, text) in [(1, name), (2, value)] {
+        if !text.is_empty() {
+            put_len(out, field, text.len());
+            out.put_slice(text);
+        }
+    }
+}

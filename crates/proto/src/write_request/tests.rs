@@ -1,0 +1,141 @@
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use prost::Message;
+use thanoxide_model::histogram::Histogram;
+use thanoxide_model::write_batch::{HistogramSample, HistogramValue, WriteBatchBuilder};
+use thanoxide_model::{Labels, Sample};
+
+use super::*;
+use crate::prometheus;
+
+fn label(name: &str, value: &str) -> prometheus::Label {
+    prometheus::Label { name: Bytes::copy_from_slice(name.as_bytes()), value: Bytes::copy_from_slice(value.as_bytes()) }
+}
+
+#[test]
+fn labels_behind_samples_and_exemplars_stay_together() {
+    // Labels `a`, an exemplar with label `t`, then label `b`: no writer does so, but protobuf allows it.
+    let series = [
+        prometheus::TimeSeries {
+            labels: vec![label("a", "1")],
+            exemplars: vec![prometheus::Exemplar { labels: vec![label("t", "x")], value: 1.0, timestamp: 2 }],
+            ..Default::default()
+        },
+        prometheus::TimeSeries { labels: vec![label("b", "2")], ..Default::default() },
+    ];
+    let series: Vec<u8> = series.iter().flat_map(|s| s.encode_to_vec()).collect();
+    let mut body = bytes::BytesMut::new();
+    crate::wire::put_bytes(&mut body, 1, &series);
+    let batch = decode_write_request(&body.freeze(), &DecodeLimits::default()).unwrap();
+    let labels: Vec<_> = batch.labels_of(&batch.series[0]).collect();
+    assert_eq!(labels, [(b"a".as_slice(), b"1".as_slice()), (b"b", b"2")]);
+    assert_eq!(batch.exemplars.len(), 1);
+    assert_eq!(batch.text(batch.labels[batch.exemplars[0].labels.start as usize].name), b"t");
+}
+
+#[test]
+fn empty_messages_do_not_take_memory() {
+    let limits = DecodeLimits { max_series: 1000, ..DecodeLimits::default() };
+    let empty_series = Bytes::from([0x0a, 0x00].repeat(1001));
+    assert_eq!(
+        decode_write_request(&empty_series, &limits).unwrap_err(),
+        DecodeError::TooManySeries { series: 1001, max: 1000 }
+    );
+    // A million empty histograms in one series.
+    let histograms = [0x22, 0x00].repeat(1 << 20);
+    let mut body = bytes::BytesMut::new();
+    crate::wire::put_bytes(&mut body, 1, &histograms);
+    let error = decode_write_request(&body.freeze(), &limits).unwrap_err();
+    assert!(matches!(error, DecodeError::TooMuchMemory { .. }), "{error}");
+}
+
+#[test]
+fn store_requests_of_both_layouts() {
+    let mut builder = WriteBatchBuilder::default();
+    builder.push(&Labels::from_pairs([("a", "1")]), &[Sample { timestamp_ms: 1, value: 2.0 }]);
+    builder.push(&Labels::from_pairs([("a", "2")]), &[Sample { timestamp_ms: 3, value: -0.0 }]);
+    let batch = builder.build();
+    let body = encode_store_write_request([("t1", &batch, vec![1]), ("t2", &batch, vec![0])], 2);
+    let request = decode_store_write_request(&body, &DecodeLimits::default()).unwrap();
+    assert_eq!(request.replica, 2);
+    let (tenant, first) = &request.tenants[0];
+    assert_eq!((tenant.as_str(), request.tenants[1].0.as_str()), ("t1", "t2"));
+    assert_eq!(first.samples, [Sample { timestamp_ms: 3, value: -0.0 }]);
+    assert_eq!(first.labels_of(&first.series[0]).collect::<Vec<_>>(), [(b"a".as_slice(), b"2".as_slice())]);
+
+    let older = crate::thanos::WriteRequest {
+        timeseries: vec![crate::prometheus_copy::TimeSeries::default()],
+        tenant: "t3".into(),
+        replica: 1,
+        ..Default::default()
+    };
+    let request = decode_store_write_request(&older.encode_to_vec().into(), &DecodeLimits::default()).unwrap();
+    assert_eq!((request.tenants[0].0.as_str(), request.tenants[0].1.series.len()), ("t3", 1));
+}
+
+#[test]
+fn bad_symbols_are_errors() {
+    let request = |symbols: &[&str], refs: &[u32]| {
+        let series = crate::write_v2::TimeSeries { labels_refs: refs.to_vec(), ..Default::default() };
+        let symbols = symbols.iter().map(|s| Bytes::copy_from_slice(s.as_bytes())).collect();
+        let body = crate::write_v2::Request { symbols, timeseries: vec![series] }.encode_to_vec();
+        decode_write_request_v2(&body.into(), &DecodeLimits::default()).map(|b| b.labels.len())
+    };
+    assert_eq!(request(&["", "a", "b"], &[1, 2]), Ok(1));
+    assert_eq!(request(&["", "a"], &[1]), Err(DecodeError::OddLabelRefs { series: 0 }));
+    assert_eq!(request(&["x", "a"], &[1, 1]), Err(DecodeError::FirstSymbol));
+    assert_eq!(request(&[""], &[0, 9]), Err(DecodeError::SymbolOutOfRange { series: 0, symbol: 9, symbols: 1 }));
+    assert_eq!(request(&[], &[0, 0]), Err(DecodeError::SymbolOutOfRange { series: 0, symbol: 0, symbols: 0 }));
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_bytes_never_panic(body in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let body = Bytes::from(body);
+        let limits = DecodeLimits::default();
+        let _ = decode_write_request(&body, &limits);
+        let _ = decode_write_request_v2(&body, &limits);
+        let _ = decode_store_write_request(&body, &limits);
+    }
+
+    #[test]
+    fn damaged_bodies_agree_with_the_generated_decoder(
+        labels in proptest::collection::vec(("[a-z]{0,3}", "\\PC{0,150}"), 0..4),
+        samples in proptest::collection::vec((any::<i64>(), any::<u64>()), 0..4),
+        deltas in proptest::collection::vec(any::<i64>(), 0..4),
+        damage in proptest::option::of((any::<prop::sample::Index>(), any::<u8>())),
+    ) {
+        let mut builder = WriteBatchBuilder::default();
+        builder.push(
+            &Labels::from_pairs(labels),
+            &samples.iter().map(|(t, v)| Sample { timestamp_ms: *t, value: f64::from_bits(*v) }).collect::<Vec<_>>(),
+        );
+        let histogram = Histogram { positive_buckets: deltas, count: 7, ..Histogram::default() };
+        builder.push_histogram(HistogramSample { timestamp_ms: 5, value: HistogramValue::Int(Arc::new(histogram)) });
+        let mut body = encode_write_request(&builder.build()).to_vec();
+        if let Some((at, byte)) = damage {
+            let at = at.index(body.len());
+            body[at] = byte;
+        }
+        let body = Bytes::from(body);
+        let ours = decode_write_request(&body, &DecodeLimits::default());
+        if let (Ok(ours), Ok(theirs)) = (&ours, prometheus::WriteRequest::decode(body.clone())) {
+            prop_assert_eq!(ours.series.len(), theirs.timeseries.len());
+            for (mine, other) in ours.series.iter().zip(&theirs.timeseries) {
+                let mine_labels: Vec<_> = ours.labels_of(mine).collect();
+                let other_labels: Vec<_> = other.labels.iter().map(|l| (&l.name[..], &l.value[..])).collect();
+                prop_assert_eq!(mine_labels, other_labels);
+                let mine_samples: Vec<_> =
+                    ours.samples_of(mine).iter().map(|s| (s.timestamp_ms, s.value.to_bits())).collect();
+                let other_samples: Vec<_> =
+                    other.samples.iter().map(|s| (s.timestamp, s.value.to_bits())).collect();
+                prop_assert_eq!(mine_samples, other_samples);
+                prop_assert_eq!(ours.histograms_of(mine).len(), other.histograms.len());
+            }
+        }
+        if damage.is_none() {
+            prop_assert_eq!(encode_write_request(&ours.unwrap()), body);
+        }
+    }
+}

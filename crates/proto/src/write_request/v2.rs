@@ -1,0 +1,155 @@
+//! Remote write 2.0, `io.prometheus.write.v2.Request`.
+//!
+//! Layout: `symbols` 4 (every text once, the first one empty), `timeseries` 5 {`labels_refs` 1 (packed; name and value in
+//! turn), `samples` 2 {`value` 1, `timestamp` 2, `start_timestamp` 3}, `histograms` 3, `exemplars` 4 {`labels_refs` 1,
+//! `value` 2, `timestamp` 3}, `metadata` 5}. Metadata and start timestamps are read past: the storage keeps neither.
+
+use bytes::Bytes;
+use thanoxide_model::write_batch::{ExemplarSpan, LabelSpan, SeriesSpan, TextSpan, WriteBatch};
+
+use super::{Budget, DecodeError, DecodeLimits, Lengths, count_fields, decode_sample, histogram, text_span};
+use crate::wire::{FIXED64, Reader, VARINT};
+
+const SYMBOLS: u32 = 4;
+const TIMESERIES: u32 = 5;
+
+/// Decodes an (already decompressed) remote write 2.0 body. The batch's text is the body itself.
+pub fn decode_write_request_v2(body: &Bytes, limits: &DecodeLimits) -> Result<WriteBatch, DecodeError> {
+    let mut budget = Budget::new(body, limits)?;
+    let message = Reader::new(body, "Request");
+    let series_count = count_fields(message, TIMESERIES)?;
+    budget.charge_series(series_count)?;
+    let symbols = symbols(message, &mut budget)?;
+    let batch = WriteBatch { series: Vec::with_capacity(series_count), ..WriteBatch::default() };
+    let mut decoder = Decoder { body: message, symbols, batch, exemplars: Vec::new() };
+    let mut rest = message;
+    while !rest.is_empty() {
+        match rest.tag()? {
+            (TIMESERIES, wire_type) => {
+                let span = rest.message(TIMESERIES, wire_type)?;
+                decoder.series(message.sub(span, "TimeSeries"), &mut budget)?;
+            }
+            (field, wire_type) => rest.skip(field, wire_type)?,
+        }
+    }
+    decoder.batch.text = body.clone();
+    Ok(decoder.batch)
+}
+
+/// The whole table, wherever in the body its parts lie.
+fn symbols(mut message: Reader<'_>, budget: &mut Budget) -> Result<Vec<TextSpan>, DecodeError> {
+    let count = count_fields(message, SYMBOLS)?;
+    budget.charge(count.saturating_mul(size_of::<TextSpan>()))?;
+    let mut symbols = Vec::with_capacity(count);
+    while !message.is_empty() {
+        match message.tag()? {
+            (SYMBOLS, wire_type) => {
+                let (start, end) = message.message(SYMBOLS, wire_type)?;
+                symbols.push(text_span(start..end));
+            }
+            (field, wire_type) => message.skip(field, wire_type)?,
+        }
+    }
+    if symbols.first().is_some_and(|first| first.len != 0) { Err(DecodeError::FirstSymbol) } else { Ok(symbols) }
+}
+
+struct Decoder<'a> {
+    body: Reader<'a>,
+    symbols: Vec<TextSpan>,
+    batch: WriteBatch,
+    /// Exemplars wait until all labels of their series are there: their own labels go behind those.
+    exemplars: Vec<(usize, usize)>,
+}
+
+impl<'a> Decoder<'a> {
+    fn series(&mut self, mut message: Reader<'a>, budget: &mut Budget) -> Result<(), DecodeError> {
+        let start = Lengths::of(&self.batch);
+        let mut pending_name = None;
+        while !message.is_empty() {
+            match message.tag()? {
+                (1, wire_type) => self.label_refs(&mut message, wire_type, &mut pending_name)?,
+                (2, wire_type) => {
+                    let span = message.message(2, wire_type)?;
+                    self.batch.samples.push(decode_sample(message.sub(span, "Sample"))?);
+                }
+                (3, wire_type) => {
+                    let span = message.message(3, wire_type)?;
+                    self.batch.histograms.push(histogram::decode(message.sub(span, "Histogram"), budget)?);
+                }
+                (4, wire_type) => {
+                    budget.charge(size_of::<ExemplarSpan>() + size_of::<(usize, usize)>())?;
+                    self.exemplars.push(message.message(4, wire_type)?);
+                }
+                (field, wire_type) => message.skip(field, wire_type)?,
+            }
+        }
+        self.refuse_odd(pending_name)?;
+        let end = Lengths::of(&self.batch);
+        for i in 0..self.exemplars.len() {
+            let exemplar = self.exemplar(self.body.sub(self.exemplars[i], "Exemplar"))?;
+            self.batch.exemplars.push(exemplar);
+        }
+        self.exemplars.clear();
+        self.batch.series.push(SeriesSpan {
+            labels: start.labels..end.labels,
+            samples: start.samples..end.samples,
+            histograms: start.histograms..end.histograms,
+            exemplars: start.exemplars..self.batch.exemplars.len() as u32,
+        });
+        Ok(())
+    }
+
+    fn exemplar(&mut self, mut message: Reader<'a>) -> Result<ExemplarSpan, DecodeError> {
+        let first_label = self.batch.labels.len() as u32;
+        let (mut value, mut timestamp_ms, mut pending_name) = (0.0, 0, None);
+        while !message.is_empty() {
+            match message.tag()? {
+                (1, wire_type) => self.label_refs(&mut message, wire_type, &mut pending_name)?,
+                (2, FIXED64) => value = message.double()?,
+                (3, VARINT) => timestamp_ms = message.varint()? as i64,
+                (field @ 2..=3, wire_type) => message.expect(field, wire_type, u8::MAX)?,
+                (field, wire_type) => message.skip(field, wire_type)?,
+            }
+        }
+        self.refuse_odd(pending_name)?;
+        Ok(ExemplarSpan { labels: first_label..self.batch.labels.len() as u32, timestamp_ms, value })
+    }
+
+    /// References, packed or one by one; a name waits in `pending_name` for its value.
+    fn label_refs(
+        &mut self,
+        message: &mut Reader<'a>,
+        wire_type: u8,
+        pending_name: &mut Option<TextSpan>,
+    ) -> Result<(), DecodeError> {
+        if wire_type == VARINT {
+            let symbol = message.varint()?;
+            return self.label_ref(symbol, pending_name);
+        }
+        let span = message.message(1, wire_type)?;
+        let mut packed = message.sub(span, "labels_refs");
+        while !packed.is_empty() {
+            self.label_ref(packed.varint()?, pending_name)?;
+        }
+        Ok(())
+    }
+
+    fn label_ref(&mut self, symbol: u64, pending_name: &mut Option<TextSpan>) -> Result<(), DecodeError> {
+        let out_of_range =
+            || DecodeError::SymbolOutOfRange { series: self.batch.series.len(), symbol, symbols: self.symbols.len() };
+        let index = usize::try_from(symbol).map_err(|_| out_of_range())?;
+        let text = *self.symbols.get(index).ok_or_else(out_of_range)?;
+        match pending_name.take() {
+            None => *pending_name = Some(text),
+            Some(name) => self.batch.labels.push(LabelSpan { name, value: text }),
+        }
+        Ok(())
+    }
+
+    fn refuse_odd(&self, pending_name: Option<TextSpan>) -> Result<(), DecodeError> {
+        match pending_name {
+            Some(_) => Err(DecodeError::OddLabelRefs { series: self.batch.series.len() }),
+            None => Ok(()),
+        }
+    }
+}
