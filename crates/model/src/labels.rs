@@ -61,6 +61,11 @@ impl Labels {
         &self.packed
     }
 
+    /// Name and value of each label in bytes that [`push_packed`] made.
+    pub fn iter_packed(packed: &[u8]) -> LabelsIter<'_> {
+        LabelsIter { rest: packed }
+    }
+
     /// Name and value of each label, sorted by name.
     pub fn iter(&self) -> LabelsIter<'_> {
         LabelsIter { rest: &self.packed }
@@ -282,7 +287,11 @@ impl<'a> IntoIterator for &'a Labels {
     }
 }
 
-fn push_packed(packed: &mut Vec<u8>, text: &[u8]) {
+/// Appends a name or a value in the packed form (see the module's head).
+///
+/// # Panics
+/// If the text is longer than [`MAX_LABEL_BYTES`].
+pub fn push_packed(packed: &mut Vec<u8>, text: &[u8]) {
     assert!(text.len() <= MAX_LABEL_BYTES, "label of {} bytes: callers bound label lengths first", text.len());
     if text.len() < 255 {
         packed.push(text.len() as u8);

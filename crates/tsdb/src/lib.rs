@@ -2,4 +2,5 @@
 
 pub mod chunk;
 pub mod encoding;
+pub mod head;
 pub mod wal;

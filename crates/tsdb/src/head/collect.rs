@@ -1,0 +1,52 @@
+//! Reading a head: series and their chunks, as they are now.
+
+use thanoxide_model::labels::compare_pairs;
+use thanoxide_model::{Labels, Matcher};
+
+use super::series::Series;
+use super::{Head, Slot};
+use crate::chunk::Chunk;
+
+/// A series of an answer. Chunks are in order of their first times; each lies whole or in part in the asked range.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SelectedSeries {
+    /// Its labels.
+    pub labels: Labels,
+    /// Some of its chunks.
+    pub chunks: Vec<Chunk>,
+}
+
+impl Head {
+    /// The series that satisfy all matchers and have samples in `min_ms..=max_ms`, sorted by labels.
+    pub fn select(&self, matchers: &[Matcher], min_ms: i64, max_ms: i64) -> Vec<SelectedSeries> {
+        let slots = self.matching(matchers);
+        let mut selected: Vec<_> = slots.iter().filter_map(|slot| self.collect(slot, min_ms, max_ms)).collect();
+        selected.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
+        selected
+    }
+
+    /// A series with its samples of `min_ms..=max_ms`, `None` where it has none there.
+    pub(crate) fn collect(&self, slot: Slot, min_ms: i64, max_ms: i64) -> Option<SelectedSeries> {
+        let series = self.slab.get(slot)?;
+        let chunks = series.collect(min_ms, max_ms);
+        if chunks.is_empty() { None } else { Some(SelectedSeries { labels: self.labels(series), chunks }) }
+    }
+
+    /// The series with samples in `min_ms..=max_ms`, sorted by labels.
+    pub(crate) fn sorted_slots(&self, min_ms: i64, max_ms: i64) -> Vec<Slot> {
+        let within = |slot: &Slot| {
+            let times = self.slab.get(*slot).and_then(|s| Some((s.min_time_ms()?, s.max_time_ms()?)));
+            times.is_some_and(|(min, max)| min <= max_ms && max >= min_ms)
+        };
+        let mut slots: Vec<Slot> = self.live.iter().filter(within).collect();
+        slots.sort_unstable_by(|a, b| match (self.slab.get(*a), self.slab.get(*b)) {
+            (Some(a), Some(b)) => compare_pairs(self.labels_of(a), self.labels_of(b)),
+            _ => std::cmp::Ordering::Equal,
+        });
+        slots
+    }
+
+    fn labels(&self, series: &Series) -> Labels {
+        Labels::from_sorted(self.labels_of(series))
+    }
+}

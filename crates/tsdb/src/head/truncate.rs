@@ -1,0 +1,82 @@
+//! Giving up what a block holds.
+
+use foldhash::fast::FixedState;
+use hashbrown::HashSet;
+use roaring::RoaringBitmap;
+
+use super::{Head, Slot};
+
+impl Head {
+    /// Takes nothing older than `time_ms` from now on.
+    pub fn raise_min_valid(&mut self, time_ms: i64) {
+        self.min_valid_ms = self.min_valid_ms.max(time_ms);
+    }
+
+    /// Takes back [`Head::raise_min_valid`], where what it made room for did not happen.
+    pub fn restore_min_valid(&mut self, time_ms: i64) {
+        self.min_valid_ms = time_ms;
+    }
+
+    /// The oldest time that is not in a block.
+    pub fn min_valid_ms(&self) -> i64 {
+        self.min_valid_ms
+    }
+
+    /// Makes all open chunks full ones, so that no chunk has samples from before and after now.
+    pub fn seal_chunks(&mut self) {
+        self.slab.iter_mut().for_each(|(_, series)| series.seal());
+    }
+
+    /// Drops all chunks that end before `time_ms`, and series that have none left. The log's current segment is the
+    /// newest that may speak of these.
+    pub fn truncate(&mut self, time_ms: i64, segment: u32) {
+        self.raise_min_valid(time_ms);
+        let mut dead = RoaringBitmap::new();
+        let (mut min_time_ms, mut dropped) = (i64::MAX, 0);
+        for (slot, series) in self.slab.iter_mut() {
+            dropped += series.drop_before(time_ms);
+            match series.min_time_ms() {
+                Some(min) => min_time_ms = min_time_ms.min(min),
+                None => {
+                    dead.insert(slot);
+                }
+            }
+        }
+        self.chunks -= dropped;
+        self.min_time_ms = min_time_ms;
+        self.bury(&dead, segment);
+        if self.table.is_empty() {
+            // What lies behind is still refused by `min_valid_ms`.
+            self.max_time_ms = i64::MIN;
+        }
+    }
+
+    fn bury(&mut self, dead: &RoaringBitmap, segment: u32) {
+        let mut pairs: HashSet<_, FixedState> = HashSet::default();
+        for slot in dead {
+            self.remove_series(slot, segment, &mut pairs);
+        }
+        self.postings.remove(dead, &pairs);
+        self.live -= dead;
+        let Head { slab, table, .. } = self;
+        if table.capacity() > table.len() * 4 {
+            table.shrink_to(table.len() * 2, |slot| slab.get(*slot).map_or(0, |series| series.hash as u64));
+        }
+    }
+
+    fn remove_series(&mut self, slot: Slot, segment: u32, pairs: &mut HashSet<(u32, u32), FixedState>) {
+        let Some(series) = self.slab.get(slot) else { return };
+        let hash = series.hash;
+        if let Ok(entry) = self.table.find_entry(hash as u64, |s| *s == slot) {
+            entry.remove();
+        }
+        let Some(series) = self.slab.remove(slot) else { return };
+        self.expiries.insert(series.series_ref, segment);
+        pairs.extend(series.labels.iter().copied());
+        // Numbers of texts must not be used again before the postings are rid of them: nothing is made until `bury` ends.
+        series.labels.iter().for_each(|(name, value)| {
+            self.symbols.release(*name);
+            self.symbols.release(*value);
+        });
+    }
+}
