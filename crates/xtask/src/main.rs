@@ -1,1 +1,21 @@
-fn main() {}
+//! Checks and set-up of the workspace: `cargo xtask <command>`.
+//!
+//! * `test [ARGS…]`: installs what the tests need, builds the helpers, runs every test. ARGS go to `cargo test`.
+//! * `layers`: checks the direction of dependencies (see ARCHITECTURE.md).
+//! * `prepare`: only the set-up part of `test`.
+
+use anyhow::{Result, bail};
+
+mod layers;
+mod setup;
+mod test;
+
+fn main() -> Result<()> {
+    let mut args = std::env::args().skip(1);
+    match args.next().as_deref() {
+        Some("layers") => layers::check(),
+        Some("prepare") => setup::prepare(),
+        Some("test") => test::run(&args.collect::<Vec<_>>()),
+        other => bail!("unknown command {other:?}: one of test, layers, prepare"),
+    }
+}
