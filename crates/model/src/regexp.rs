@@ -1,7 +1,35 @@
 //! Regular expressions of RE2's language, anchored as Prometheus anchors them: `^(?s:PATTERN)$`.
+//!
+//! The syntax is Go's, to the error texts; the engine is `regex-automata`, which like Go's takes time linear in the value.
+//! Most patterns never reach it: sets of literals and globs such as `foo.*` are compared directly, and the rest is first
+//! tested for the literals that every match must have.
+//!
+//! Values are bytes. As in Go, a byte that is not UTF-8 counts as one character, U+FFFD.
+
+mod class;
+mod escape;
+mod expand;
+mod parse;
+mod shape;
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::sync::{Arc, OnceLock};
 
 use regex_automata::meta;
+use regex_automata::nfa::thompson::WhichCaptures;
+use regex_automata::util::syntax;
+use regex_syntax::hir::{Hir, Look};
 use thiserror::Error;
+
+use shape::Glob;
+
+/// The largest program, bytes. Patterns come from users.
+const MAX_PROGRAM_BYTES: usize = 32 << 20;
+/// The longest pattern, bytes.
+const MAX_PATTERN_BYTES: usize = 1 << 20;
+/// Up to here a set is compared one by one.
+const SMALL_SET: usize = 8;
 
 /// A pattern that is not of RE2's language, or too large to compile.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
@@ -11,20 +39,64 @@ pub struct RegexpError {
     pub message: String,
 }
 
+impl RegexpError {
+    fn new(problem: &str, text: &str) -> Self {
+        RegexpError { message: format!("{problem}: `{text}`") }
+    }
+}
+
 /// A compiled, fully anchored pattern.
 #[derive(Clone, Debug)]
 pub struct Regexp {
     pattern: Vec<u8>,
+    plan: Plan,
+    literals: Option<Box<[Box<[u8]>]>>,
+    prefix: Box<[u8]>,
+    suffix: Box<[u8]>,
+    contained: Box<[Box<[u8]>]>,
+    groups: OnceLock<Result<Arc<Groups>, RegexpError>>,
+}
+
+/// How a value is tested.
+#[derive(Clone, Debug)]
+enum Plan {
+    FewLiterals,
+    Literals(HashSet<Box<[u8]>, foldhash::fast::FixedState>),
+    Glob(Glob),
+    Program(meta::Regex),
+}
+
+/// The program that also finds groups, made when first needed.
+#[derive(Debug)]
+struct Groups {
     program: meta::Regex,
+    names: Vec<Option<String>>,
 }
 
 impl Regexp {
     /// Compiles a pattern.
     pub fn new(pattern: &[u8]) -> Result<Self, RegexpError> {
-        let text = std::str::from_utf8(pattern).map_err(|_| RegexpError { message: "invalid UTF-8".into() })?;
-        let anchored = format!("^(?s:{text})$");
-        let program = meta::Regex::new(&anchored).map_err(|e| RegexpError { message: e.to_string() })?;
-        Ok(Regexp { pattern: pattern.to_vec(), program })
+        let hir = parse_bytes(pattern)?.hir;
+        // Such a literal also matches bytes that are not UTF-8, which comparing bytes would not see.
+        let comparable = !pattern_has_replacement_character(&hir);
+        let literals = shape::literals(&hir).filter(|_| comparable);
+        let glob = Glob::of(&hir).filter(|_| comparable);
+        let plan = match (&literals, glob) {
+            (Some(set), _) if set.len() <= SMALL_SET => Plan::FewLiterals,
+            (Some(set), _) => Plan::Literals(set.iter().cloned().collect()),
+            (None, Some(glob)) => Plan::Glob(glob),
+            (None, None) => Plan::Program(compile(hir.clone(), WhichCaptures::None, MAX_PROGRAM_BYTES)?),
+        };
+        let known = |bytes: Box<[u8]>| if comparable { bytes } else { Box::default() };
+        Ok(Regexp {
+            pattern: pattern.to_vec(),
+            plan,
+            prefix: known(shape::prefix(&hir)),
+            suffix: known(shape::suffix(&hir)),
+            contained: if comparable { shape::contained(&hir).into() } else { Box::default() },
+            literals: literals.map(Into::into),
+            groups: OnceLock::new(),
+        })
     }
 
     /// The pattern as written.
@@ -34,6 +106,156 @@ impl Regexp {
 
     /// Whether the whole value matches.
     pub fn is_match(&self, value: &[u8]) -> bool {
-        self.program.is_match(value)
+        match &self.plan {
+            Plan::FewLiterals => self.literals.iter().flatten().any(|literal| **literal == *value),
+            Plan::Literals(set) => set.contains(value),
+            Plan::Glob(glob) => glob.is_match(value),
+            Plan::Program(program) => self.may_match(value) && program.is_match(&*as_text(value)),
+        }
+    }
+
+    /// Whether the value has all literals that a match must have.
+    fn may_match(&self, value: &[u8]) -> bool {
+        let mut rest = value;
+        value.starts_with(&self.prefix)
+            && value.ends_with(&self.suffix)
+            && self.contained.iter().all(|literal| match memchr::memmem::find(rest, literal) {
+                Some(at) => {
+                    rest = &rest[at + literal.len()..];
+                    true
+                }
+                None => false,
+            })
+    }
+
+    /// All values that match, sorted, where they are at most 256.
+    pub fn set_matches(&self) -> Option<&[Box<[u8]>]> {
+        self.literals.as_deref()
+    }
+
+    /// What every matching value begins with; may be empty.
+    pub fn prefix(&self) -> &[u8] {
+        &self.prefix
+    }
+
+    /// What every matching value ends with; may be empty.
+    pub fn suffix(&self) -> &[u8] {
+        &self.suffix
+    }
+
+    /// What every matching value holds, in this order and without overlap; may be empty.
+    pub fn contains(&self) -> &[Box<[u8]>] {
+        &self.contained
+    }
+
+    /// Expands Go's `$1`, `$name` and `${name}` in `template` by the groups of a match over the whole value; none where the
+    /// value does not match.
+    pub fn captures_expand(&self, value: &[u8], template: &[u8]) -> Option<Vec<u8>> {
+        if !self.is_match(value) {
+            return None;
+        }
+        let groups = self.groups.get_or_init(|| self.compile_groups()).as_ref().ok()?;
+        let text = as_text(value);
+        let mut captures = groups.program.create_captures();
+        groups.program.captures(&*text, &mut captures);
+        let group = |i: usize| captures.get_group(i).map(|span| original(value, &text, span.start, span.end));
+        let named = |name: &str| {
+            let same = |(i, n): (usize, &Option<String>)| (n.as_deref() == Some(name)).then(|| group(i)).flatten();
+            groups.names.iter().enumerate().find_map(same)
+        };
+        let mut out = Vec::new();
+        expand::expand(&mut out, template, group, named);
+        Some(out)
+    }
+
+    fn compile_groups(&self) -> Result<Arc<Groups>, RegexpError> {
+        let parsed = parse_bytes(&self.pattern)?;
+        // Whatever compiles without groups compiles with them in thrice the space.
+        let program = compile(parsed.hir, WhichCaptures::All, 3 * MAX_PROGRAM_BYTES)?;
+        Ok(Arc::new(Groups { program, names: parsed.group_names }))
     }
 }
+
+fn parse_bytes(pattern: &[u8]) -> Result<parse::Parsed, RegexpError> {
+    let text = std::str::from_utf8(pattern)
+        .map_err(|_| RegexpError::new("invalid UTF-8", &String::from_utf8_lossy(pattern)))?;
+    if text.len() > MAX_PATTERN_BYTES {
+        let start = text.chars().take(64).collect::<String>();
+        return Err(RegexpError::new("expression too large", &format!("{start}...")));
+    }
+    parse::parse(text)
+}
+
+fn compile(hir: Hir, groups: WhichCaptures, limit_bytes: usize) -> Result<meta::Regex, RegexpError> {
+    let anchored = Hir::concat(vec![Hir::look(Look::Start), hir, Hir::look(Look::End)]);
+    let config = meta::Config::new().nfa_size_limit(Some(limit_bytes)).which_captures(groups);
+    let mut builder = meta::Builder::new();
+    builder.configure(config).syntax(syntax::Config::new().utf8(false));
+    builder.build_from_hir(&anchored).map_err(|_| RegexpError { message: "expression too large".into() })
+}
+
+fn pattern_has_replacement_character(hir: &Hir) -> bool {
+    let replacement = "\u{fffd}".as_bytes();
+    let holds = |bytes: &[u8]| memchr::memmem::find(bytes, replacement).is_some();
+    let mut stack = vec![hir];
+    while let Some(hir) = stack.pop() {
+        match hir.kind() {
+            regex_syntax::hir::HirKind::Literal(literal) if holds(&literal.0) => return true,
+            regex_syntax::hir::HirKind::Class(regex_syntax::hir::Class::Unicode(class)) => {
+                let small = class.ranges().iter().map(|r| r.len()).sum::<usize>() <= 256;
+                let inside = class.ranges().iter().any(|r| r.start() <= '\u{fffd}' && '\u{fffd}' <= r.end());
+                if small && inside {
+                    return true;
+                }
+            }
+            _ => stack.extend(hir.kind().subs()),
+        }
+    }
+    false
+}
+
+/// The value as Go reads it: each byte that is not UTF-8 is U+FFFD.
+fn as_text(value: &[u8]) -> Cow<'_, [u8]> {
+    if std::str::from_utf8(value).is_ok() {
+        return Cow::Borrowed(value);
+    }
+    let mut text = Vec::with_capacity(value.len() + 16);
+    for chunk in value.utf8_chunks() {
+        text.extend_from_slice(chunk.valid().as_bytes());
+        for _ in chunk.invalid() {
+            text.extend_from_slice("\u{fffd}".as_bytes());
+        }
+    }
+    Cow::Owned(text)
+}
+
+/// The part of the value that became `text[start..end]`.
+fn original<'v>(value: &'v [u8], text: &[u8], start: usize, end: usize) -> &'v [u8] {
+    if value.len() == text.len() {
+        return &value[start..end];
+    }
+    let (mut at, mut at_text) = (0, 0);
+    let mut bounds = [value.len(); 2];
+    let mut note = |at: usize, at_text: usize| {
+        for (bound, wanted) in bounds.iter_mut().zip([start, end]) {
+            if at_text <= wanted {
+                *bound = at + (wanted - at_text);
+            }
+        }
+    };
+    for chunk in value.utf8_chunks() {
+        note(at, at_text);
+        at += chunk.valid().len();
+        at_text += chunk.valid().len();
+        for _ in chunk.invalid() {
+            note(at, at_text);
+            at += 1;
+            at_text += 3;
+        }
+    }
+    note(at, at_text);
+    &value[bounds[0]..bounds[1]]
+}
+
+#[cfg(test)]
+mod tests;
