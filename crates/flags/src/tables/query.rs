@@ -1,0 +1,150 @@
+//! Flags of `query`, in the order of Thanos's help.
+
+use crate::app::CommandDef;
+use crate::flag::{FlagDef, Kind};
+
+/// The command.
+pub const COMMAND: CommandDef =
+    CommandDef { name: "query", about: "Evaluates PromQL over the data of other components.", flags: &[FLAGS] };
+
+const FLAGS: &[FlagDef] = &[
+    FlagDef::new("http-address", Kind::Text, "Listen host:port for HTTP endpoints.").default(&["0.0.0.0:10902"]),
+    FlagDef::new(
+        "http-grace-period",
+        Kind::Duration,
+        "How long running HTTP requests may take to end after a stop is asked for.",
+    )
+    .default(&["2m"]),
+    FlagDef::not_yet("http.config", Kind::Text, &[""]),
+    FlagDef::new(
+        "grpc-address",
+        Kind::Text,
+        "Listen host:port for gRPC endpoints (StoreAPI). Other components must be able to reach it.",
+    )
+    .default(&["0.0.0.0:10901"]),
+    FlagDef::not_yet("grpc-server-tls-cert", Kind::Text, &[""]),
+    FlagDef::not_yet("grpc-server-tls-key", Kind::Text, &[""]),
+    FlagDef::not_yet("grpc-server-tls-client-ca", Kind::Text, &[""]),
+    FlagDef::not_yet("grpc-server-tls-min-version", Kind::Enum(&["1.0", "1.1", "1.2", "1.3"]), &["1.3"]),
+    FlagDef::not_yet("grpc-server-tls-ciphers", Kind::Text, &[]).repeatable(),
+    FlagDef::not_yet("grpc-server-tls-curves", Kind::Text, &[]).repeatable(),
+    FlagDef::new(
+        "grpc-server-max-connection-age",
+        Kind::GoDuration,
+        "Age at which gRPC connections are asked to reconnect.",
+    )
+    .default(&["60m"]),
+    FlagDef::new(
+        "grpc-grace-period",
+        Kind::GoDuration,
+        "How long running gRPC calls may take to end after a stop is asked for.",
+    )
+    .default(&["2m"]),
+    FlagDef::not_yet("grpc-client-tls-secure", Kind::Bool, &[]),
+    FlagDef::not_yet("grpc-client-tls-skip-verify", Kind::Bool, &[]),
+    FlagDef::not_yet("grpc-client-tls-cert", Kind::Text, &[""]),
+    FlagDef::not_yet("grpc-client-tls-key", Kind::Text, &[""]),
+    FlagDef::not_yet("grpc-client-tls-ca", Kind::Text, &[""]),
+    FlagDef::not_yet("grpc-client-server-name", Kind::Text, &[""]),
+    FlagDef::not_yet("grpc-compression", Kind::Enum(&["snappy", "none"]), &["none"]),
+    FlagDef::not_yet("grpc-client-tls-min-version", Kind::Enum(&["1.0", "1.1", "1.2", "1.3"]), &["1.3"]),
+    FlagDef::not_yet("web.route-prefix", Kind::Text, &[""]),
+    FlagDef::not_yet("web.external-prefix", Kind::Text, &[""]),
+    FlagDef::not_yet("web.prefix-header", Kind::Text, &[""]),
+    FlagDef::not_yet("web.disable-cors", Kind::Bool, &[]),
+    FlagDef::new("query.timeout", Kind::Duration, "Longest time that one query may take.").default(&["2m"]),
+    FlagDef::not_yet("query.promql-engine", Kind::Enum(&["prometheus", "thanos"]), &["prometheus"]),
+    FlagDef::not_yet("query.enable-x-functions", Kind::Bool, &[]),
+    FlagDef::not_yet("query.mode", Kind::Enum(&["local", "distributed"]), &["local"]),
+    FlagDef::new("query.max-concurrent", Kind::Int, "Number of queries evaluated side by side.").default(&["20"]),
+    FlagDef::new(
+        "query.lookback-delta",
+        Kind::GoDuration,
+        "How far an evaluation looks back for the newest sample. 5m if not given.",
+    ),
+    FlagDef::not_yet("query.max-concurrent-select", Kind::Int, &["4"]),
+    FlagDef::not_yet(
+        "query.conn-metric.label",
+        Kind::Enum(&["external_labels", "store_type", "ip_port"]),
+        &["external_labels", "store_type"],
+    )
+    .repeatable(),
+    FlagDef::not_yet("deduplication.func", Kind::Enum(&["penalty", "chain"]), &["penalty"]),
+    FlagDef::new(
+        "query.replica-label",
+        Kind::Text,
+        "Label that tells replicas apart (repeatable). Deduplication removes it.",
+    )
+    .repeatable(),
+    FlagDef::not_yet("query.partition-label", Kind::Text, &[]).repeatable(),
+    FlagDef::not_yet("query.metadata.default-time-range", Kind::GoDuration, &["0s"]),
+    FlagDef::not_yet("selector-label", Kind::Text, &[]).repeatable().placeholder("<name>=\"<value>\""),
+    FlagDef::not_yet("query.auto-downsampling", Kind::Bool, &[]),
+    FlagDef::not_yet("query.partial-response", Kind::Bool, &["true"]),
+    FlagDef::not_yet("query.active-query-path", Kind::Text, &[""]),
+    FlagDef::not_yet("enable-feature", Kind::Text, &[""]).repeatable(),
+    FlagDef::not_yet("query.default-evaluation-interval", Kind::Duration, &["1m"]),
+    FlagDef::not_yet("query.default-step", Kind::Duration, &["1s"]),
+    FlagDef::not_yet("store.response-timeout", Kind::Duration, &["0ms"]),
+    FlagDef::not_yet("selector.relabel-config-file", Kind::Text, &[]).placeholder("<file-path>"),
+    FlagDef::not_yet("selector.relabel-config", Kind::Text, &[]).placeholder("<content>"),
+    FlagDef::not_yet("request.logging-config-file", Kind::Text, &[]).placeholder("<file-path>"),
+    FlagDef::not_yet("request.logging-config", Kind::Text, &[]).placeholder("<content>"),
+    FlagDef::not_yet("alert.query-url", Kind::Text, &[]),
+    FlagDef::not_yet(
+        "query.telemetry.request-duration-seconds-quantiles",
+        Kind::Float,
+        &["0.1", "0.25", "0.75", "1.25", "1.75", "2.5", "3", "5", "10"],
+    )
+    .repeatable(),
+    FlagDef::not_yet(
+        "query.telemetry.request-samples-quantiles",
+        Kind::Float,
+        &["100", "1000", "10000", "100000", "1000000"],
+    )
+    .repeatable(),
+    FlagDef::not_yet(
+        "query.telemetry.request-series-seconds-quantiles",
+        Kind::Float,
+        &["10", "100", "1000", "10000", "100000"],
+    )
+    .repeatable(),
+    FlagDef::not_yet("query.tenant-header", Kind::Text, &["THANOS-TENANT"]),
+    FlagDef::not_yet("query.default-tenant-id", Kind::Text, &["default-tenant"]),
+    FlagDef::not_yet(
+        "query.tenant-certificate-field",
+        Kind::Enum(&["", "organization", "organizationalUnit", "commonName"]),
+        &[""],
+    ),
+    FlagDef::not_yet("query.enforce-tenancy", Kind::Bool, &[]),
+    FlagDef::not_yet("query.tenant-label-name", Kind::Text, &["tenant_id"]),
+    FlagDef::not_yet("store.sd-dns-interval", Kind::Duration, &["30s"]),
+    FlagDef::not_yet("store.unhealthy-timeout", Kind::Duration, &["5m"]),
+    FlagDef::not_yet("endpoint.sd-config-file", Kind::Text, &[]).placeholder("<file-path>"),
+    FlagDef::not_yet("endpoint.sd-config", Kind::Text, &[]).placeholder("<content>"),
+    FlagDef::not_yet("endpoint.sd-config-reload-interval", Kind::Duration, &["5m"]),
+    FlagDef::not_yet("store.sd-files", Kind::Text, &[]).repeatable().placeholder("<path>"),
+    FlagDef::not_yet("store.sd-interval", Kind::Duration, &["5m"]),
+    FlagDef::new("endpoint", Kind::Text, "Address of a Thanos gRPC API server, host:port (repeatable).")
+        .repeatable()
+        .placeholder("<endpoint>"),
+    FlagDef::not_yet("endpoint-group", Kind::Text, &[]).repeatable().placeholder("<endpoint-group>"),
+    FlagDef::not_yet("endpoint-strict", Kind::Text, &[]).repeatable().placeholder("<endpoint-strict>"),
+    FlagDef::not_yet("endpoint-group-strict", Kind::Text, &[]).repeatable().placeholder("<endpoint-group-strict>"),
+    FlagDef::not_yet("store.limits.request-series", Kind::Uint, &["0"]),
+    FlagDef::not_yet("store.limits.request-samples", Kind::Uint, &["0"]),
+    FlagDef::not_yet("endpoint.info-timeout", Kind::Duration, &["5s"]).hidden(),
+    FlagDef::not_yet("exemplar.partial-response", Kind::Bool, &["true"]).hidden(),
+    FlagDef::not_yet("grpc.proxy-strategy", Kind::Enum(&["eager", "lazy"]), &["eager"]).hidden(),
+    FlagDef::not_yet("inject-test-addresses", Kind::Text, &[]).repeatable().hidden(),
+    FlagDef::not_yet("metric-metadata.partial-response", Kind::Bool, &["true"]).hidden(),
+    FlagDef::not_yet("query.disable-fallback", Kind::Bool, &[]).hidden(),
+    FlagDef::not_yet("query.distributed-with-overlapping-interval", Kind::Bool, &[]).hidden(),
+    FlagDef::not_yet("query.dynamic-lookback-delta", Kind::Bool, &["true"]).hidden(),
+    FlagDef::not_yet("query.instant.default.max_source_resolution", Kind::Duration, &["0s"]).hidden(),
+    FlagDef::not_yet("query.lazy-retrieval-max-buffered-responses", Kind::Int, &["20"]).hidden(),
+    FlagDef::not_yet("rule.partial-response", Kind::Bool, &["true"]).hidden(),
+    FlagDef::not_yet("status.partial-response", Kind::Bool, &["true"]).hidden(),
+    FlagDef::not_yet("store.sd-dns-resolver", Kind::Text, &["miekgdns"]).hidden(),
+    FlagDef::not_yet("target.partial-response", Kind::Bool, &["true"]).hidden(),
+];

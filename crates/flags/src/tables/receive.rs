@@ -1,0 +1,137 @@
+//! Flags of `receive`, in the order of Thanos's help.
+
+use crate::app::CommandDef;
+use crate::flag::{FlagDef, Kind};
+
+/// The command.
+pub const COMMAND: CommandDef = CommandDef {
+    name: "receive",
+    about: "Takes remote write requests, keeps them in a local TSDB per tenant and uploads blocks to an object store.",
+    flags: &[FLAGS],
+};
+
+const FLAGS: &[FlagDef] = &[
+    FlagDef::new("http-address", Kind::Text, "Listen host:port for HTTP endpoints.").default(&["0.0.0.0:10902"]),
+    FlagDef::new(
+        "http-grace-period",
+        Kind::Duration,
+        "How long running HTTP requests may take to end after a stop is asked for.",
+    )
+    .default(&["2m"]),
+    FlagDef::not_yet("http.config", Kind::Text, &[""]),
+    FlagDef::new(
+        "grpc-address",
+        Kind::Text,
+        "Listen host:port for gRPC endpoints (StoreAPI). Other components must be able to reach it.",
+    )
+    .default(&["0.0.0.0:10901"]),
+    FlagDef::not_yet("grpc-server-tls-cert", Kind::Text, &[""]),
+    FlagDef::not_yet("grpc-server-tls-key", Kind::Text, &[""]),
+    FlagDef::not_yet("grpc-server-tls-client-ca", Kind::Text, &[""]),
+    FlagDef::not_yet("grpc-server-tls-min-version", Kind::Enum(&["1.0", "1.1", "1.2", "1.3"]), &["1.3"]),
+    FlagDef::not_yet("grpc-server-tls-ciphers", Kind::Text, &[]).repeatable(),
+    FlagDef::not_yet("grpc-server-tls-curves", Kind::Text, &[]).repeatable(),
+    FlagDef::new(
+        "grpc-server-max-connection-age",
+        Kind::GoDuration,
+        "Age at which gRPC connections are asked to reconnect.",
+    )
+    .default(&["60m"]),
+    FlagDef::new(
+        "grpc-grace-period",
+        Kind::GoDuration,
+        "How long running gRPC calls may take to end after a stop is asked for.",
+    )
+    .default(&["2m"]),
+    FlagDef::not_yet("store.limits.request-series", Kind::Uint, &["0"]),
+    FlagDef::not_yet("store.limits.request-samples", Kind::Uint, &["0"]),
+    FlagDef::new("remote-write.address", Kind::Text, "Listen host:port for remote write requests.")
+        .default(&["0.0.0.0:19291"]),
+    FlagDef::not_yet("remote-write.server-tls-cert", Kind::Text, &[""]),
+    FlagDef::not_yet("remote-write.server-tls-key", Kind::Text, &[""]),
+    FlagDef::not_yet("remote-write.server-tls-client-ca", Kind::Text, &[""]),
+    FlagDef::not_yet("remote-write.server-tls-min-version", Kind::Enum(&["1.0", "1.1", "1.2", "1.3"]), &["1.3"]),
+    FlagDef::not_yet("remote-write.server-tls-ciphers", Kind::Text, &[]).repeatable(),
+    FlagDef::not_yet("remote-write.server-tls-curves", Kind::Text, &[]).repeatable(),
+    FlagDef::not_yet("remote-write.client-tls-cert", Kind::Text, &[""]),
+    FlagDef::not_yet("remote-write.client-tls-key", Kind::Text, &[""]),
+    FlagDef::not_yet("remote-write.client-tls-secure", Kind::Bool, &[]),
+    FlagDef::not_yet("remote-write.client-tls-skip-verify", Kind::Bool, &[]),
+    FlagDef::not_yet("remote-write.client-tls-ca", Kind::Text, &[""]),
+    FlagDef::not_yet("remote-write.client-server-name", Kind::Text, &[""]),
+    FlagDef::not_yet("remote-write.client-tls-min-version", Kind::Enum(&["1.0", "1.1", "1.2", "1.3"]), &["1.3"]),
+    FlagDef::new("tsdb.path", Kind::Text, "Data directory: one folder per tenant.").default(&["./data"]),
+    FlagDef::new("label", Kind::Text, "External label of all series taken (repeatable). The value is quoted.")
+        .repeatable()
+        .placeholder("key=\"value\""),
+    FlagDef::new("objstore.config-file", Kind::Text, "Path of a YAML file with the object store configuration.")
+        .placeholder("<file-path>"),
+    FlagDef::new(
+        "objstore.config",
+        Kind::Text,
+        "YAML content of the object store configuration, instead of 'objstore.config-file'.",
+    )
+    .placeholder("<content>"),
+    FlagDef::new("tsdb.retention", Kind::Duration, "How long samples are kept on local disk. 0d keeps them for ever.")
+        .default(&["15d"]),
+    FlagDef::not_yet("receive.hashrings-file", Kind::Text, &[]).placeholder("<path>"),
+    FlagDef::not_yet("receive.hashrings", Kind::Text, &[]).placeholder("<content>"),
+    FlagDef::not_yet("receive.hashrings-algorithm", Kind::Enum(&["hashmod", "ketama"]), &["hashmod"]),
+    FlagDef::not_yet("receive.hashrings-file-refresh-interval", Kind::Duration, &["5m"]),
+    FlagDef::not_yet("receive.local-endpoint", Kind::Text, &[]),
+    FlagDef::new("receive.tenant-header", Kind::Text, "HTTP header that names the tenant of a write request.")
+        .default(&["THANOS-TENANT"]),
+    FlagDef::not_yet(
+        "receive.tenant-certificate-field",
+        Kind::Enum(&["", "organization", "organizationalUnit", "commonName"]),
+        &[""],
+    ),
+    FlagDef::new("receive.default-tenant-id", Kind::Text, "Tenant of write requests that name none.")
+        .default(&["default-tenant"]),
+    FlagDef::not_yet("receive.split-tenant-label-name", Kind::Text, &[""]),
+    FlagDef::new("receive.tenant-label-name", Kind::Text, "External label that holds the tenant.")
+        .default(&["tenant_id"]),
+    FlagDef::not_yet("receive.replica-header", Kind::Text, &["THANOS-REPLICA"]),
+    FlagDef::not_yet("receive.forward.async-workers", Kind::Uint, &["5"]),
+    FlagDef::not_yet("receive.grpc-compression", Kind::Enum(&["snappy", "none"]), &["snappy"]),
+    FlagDef::not_yet("receive.replication-factor", Kind::Uint, &["1"]),
+    FlagDef::not_yet("receive.replication-protocol", Kind::Enum(&["protobuf", "capnproto"]), &["protobuf"]),
+    FlagDef::not_yet("receive.capnproto-address", Kind::Text, &["0.0.0.0:19391"]),
+    FlagDef::not_yet("receive.grpc-service-config", Kind::Text, &[]).placeholder("<content>"),
+    FlagDef::not_yet("receive.relabel-config-file", Kind::Text, &[]).placeholder("<file-path>"),
+    FlagDef::not_yet("receive.relabel-config", Kind::Text, &[]).placeholder("<content>"),
+    FlagDef::not_yet("tsdb.too-far-in-future.time-window", Kind::Duration, &["0s"]),
+    FlagDef::not_yet("tsdb.out-of-order.time-window", Kind::Duration, &["0s"]),
+    FlagDef::not_yet("tsdb.out-of-order.cap-max", Kind::Int, &["0"]),
+    FlagDef::no_op("tsdb.allow-overlapping-blocks", Kind::Bool, &[]),
+    FlagDef::not_yet("tsdb.max-retention-bytes", Kind::Bytes, &["0"]),
+    FlagDef::not_yet("tsdb.wal-compression", Kind::Bool, &["true"]),
+    FlagDef::not_yet("tsdb.no-lockfile", Kind::Bool, &[]),
+    FlagDef::not_yet("tsdb.head.expanded-postings-cache-size", Kind::Uint, &["0"]),
+    FlagDef::not_yet("tsdb.block.expanded-postings-cache-size", Kind::Uint, &["0"]),
+    FlagDef::not_yet("tsdb.max-exemplars", Kind::Int, &["0"]),
+    FlagDef::no_op("tsdb.enable-native-histograms", Kind::Bool, &["true"]),
+    FlagDef::not_yet("hash-func", Kind::Enum(&["SHA256", ""]), &[""]),
+    FlagDef::not_yet("shipper.upload-concurrency", Kind::Int, &["0"]),
+    FlagDef::not_yet("matcher-cache-size", Kind::Int, &["0"]),
+    FlagDef::not_yet("request.logging-config-file", Kind::Text, &[]).placeholder("<file-path>"),
+    FlagDef::not_yet("request.logging-config", Kind::Text, &[]).placeholder("<content>"),
+    FlagDef::not_yet("receive.otlp-enable-target-info", Kind::Bool, &["true"]),
+    FlagDef::not_yet("receive.otlp-promote-resource-attributes", Kind::Text, &[""]).repeatable(),
+    FlagDef::not_yet("enable-feature", Kind::Text, &[""]).repeatable(),
+    FlagDef::not_yet("receive.lazy-retrieval-max-buffered-responses", Kind::Int, &["20"]),
+    FlagDef::not_yet("receive-forward-max-backoff", Kind::Duration, &["5s"]).hidden(),
+    FlagDef::not_yet("receive-forward-timeout", Kind::Duration, &["5s"]).hidden(),
+    FlagDef::not_yet("receive.artificial-max-delay", Kind::Duration, &["0s"]).hidden(),
+    FlagDef::not_yet("receive.limits-config", Kind::Text, &[]).hidden(),
+    FlagDef::not_yet("receive.limits-config-file", Kind::Text, &[]).hidden(),
+    FlagDef::not_yet("receive.limits-config-reload-timer", Kind::GoDuration, &["1s"]).hidden(),
+    FlagDef::not_yet("shipper.allow-out-of-order-uploads", Kind::Bool, &[]).hidden(),
+    FlagDef::not_yet("shipper.skip-corrupted-blocks", Kind::Bool, &[]).hidden(),
+    FlagDef::new("tsdb.max-block-duration", Kind::Duration, "Largest span of a local block.").default(&["2h"]).hidden(),
+    FlagDef::not_yet("tsdb.memory-snapshot-on-shutdown", Kind::Bool, &[]).hidden(),
+    FlagDef::new("tsdb.min-block-duration", Kind::Duration, "Smallest span of a local block.")
+        .default(&["2h"])
+        .hidden(),
+    FlagDef::not_yet("tsdb.write-queue-size", Kind::Int, &["0"]).hidden(),
+];

@@ -1,0 +1,206 @@
+//! The corpus of stock help texts, flags and refusals against our parser.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde_json::Value;
+use thanoxide_flags::{App, BuildText, CommandDef, FlagDef, Kind, Parsed, tables};
+
+fn shared(path: &str) -> PathBuf {
+    let root = std::env::var_os("THANOXIDE_SHARED").map(PathBuf::from);
+    root.unwrap_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared"))).join(path)
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(shared(path)).unwrap()
+}
+
+fn leak(text: &str) -> &'static str {
+    Box::leak(text.to_string().into_boxed_str())
+}
+
+fn app() -> App {
+    tables::app("thanos", BuildText { version: "1", ..Default::default() })
+}
+
+fn parse(arguments: &[&str]) -> Result<Parsed, (String, u8)> {
+    let parsed = app().parse(arguments.iter().map(|a| a.to_string()));
+    parsed.map_err(|error| (error.message, error.exit_code))
+}
+
+/// A stock command made of the corpus's own texts, so that only the layout is ours.
+fn stock_command(name: &str, flags: &Value, about: &str) -> CommandDef {
+    let own = ["help", "version"];
+    let defs: Vec<FlagDef> = flags["flags"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|flag| {
+            let text = |key: &str| flag[key].as_str();
+            let name = text("name").unwrap();
+            if own.contains(&name) || flag["hidden"].as_bool().unwrap() {
+                return None;
+            }
+            let kind = if text("kind") == Some("bool") { Kind::Bool } else { Kind::Text };
+            let mut def = FlagDef::new(leak(name), kind, leak(text("help").unwrap()));
+            def.repeatable = flag["repeatable"].as_bool().unwrap();
+            def.placeholder = text("placeholder").map(leak);
+            def.short = text("short").and_then(|letter| letter.chars().next());
+            Some(def)
+        })
+        .collect();
+    let groups: &'static [&'static [FlagDef]] = Box::leak(Box::new([&*defs.leak()]));
+    CommandDef { name: leak(name), about: leak(about), flags: groups }
+}
+
+#[test]
+fn help_has_the_layout_of_stock_to_the_byte() {
+    let corpus: Value = serde_json::from_str(&read("corpora/help/flags.json")).unwrap();
+    let bare = App { flags: &[], commands: &[], ..app() };
+    for (name, flags) in corpus["components"].as_object().unwrap() {
+        let expected = read(&format!("corpora/help/{}.help.txt", name.replace(' ', "-")));
+        if !expected.starts_with(&format!("usage: thanos {name} [<flags>]\n")) {
+            continue;
+        }
+        let about = expected.split("\n\n").nth(1).unwrap().replace('\n', " ");
+        let command = stock_command(name, flags, &about);
+        let ours = bare.help_text(Some(&command));
+        for (line, (ours, expected)) in ours.lines().zip(expected.lines()).enumerate() {
+            assert_eq!(ours, expected, "{name} line {}", line + 1);
+        }
+        assert_eq!(ours, expected, "{name}");
+    }
+}
+
+#[test]
+fn version_has_the_layout_of_stock() {
+    let build = BuildText { compiler: "go1.26.8", ..Default::default() };
+    assert_eq!(App { build, ..app() }.version_text(), read("corpora/help/thanos.version.txt"));
+}
+
+#[test]
+fn names_and_defaults_of_stock_commands_are_those_of_stock() {
+    let corpus: Value = serde_json::from_str(&read("corpora/help/flags.json")).unwrap();
+    for name in ["receive", "store", "query"] {
+        let command = app().command(name).unwrap();
+        let ours: BTreeMap<_, _> = app().flags_of(Some(command)).into_iter().map(|flag| (flag.name, flag)).collect();
+        let stock = corpus["components"][name]["flags"].as_array().unwrap();
+        for flag in stock {
+            let flag_name = flag["name"].as_str().unwrap();
+            let our = ours.get(flag_name).unwrap_or_else(|| panic!("{name} --{flag_name}"));
+            let defaults: Vec<&str> = match &flag["default"] {
+                Value::String(_) if flag_name == "selector-label" => vec![],
+                Value::String(text) if our.kind == Kind::Bool && text == "false" => vec![],
+                Value::String(text) => vec![text],
+                Value::Array(texts) => texts.iter().map(|text| text.as_str().unwrap()).collect(),
+                _ => vec![],
+            };
+            assert_eq!(our.defaults, defaults, "{name} --{flag_name}");
+            assert_eq!(our.repeatable, flag["repeatable"].as_bool().unwrap(), "{name} --{flag_name}");
+            assert_eq!(our.hidden, flag["hidden"].as_bool().unwrap(), "{name} --{flag_name}");
+        }
+        // help-long and help-man are the application's hidden flags.
+        assert_eq!(ours.len(), stock.len() + 2, "{name}");
+    }
+}
+
+#[test]
+fn wrong_arguments_are_refused_as_by_stock() {
+    let mut tried = 0;
+    for line in read("corpora/objstore/invalid.jsonl").lines() {
+        let case: Value = serde_json::from_str(line).unwrap();
+        let (exit, message) = (case["exit"].as_u64().unwrap(), case["message"].as_str().unwrap());
+        let ours = ["receive", "store", "query"].contains(&case["component"].as_str().unwrap());
+        let by_parser = case["error"].as_str().unwrap().starts_with("thanos: error: ")
+            || case["error"].as_str().unwrap().starts_with("error parsing commandline arguments");
+        // Refused by stock's address list, not by its parser.
+        if !ours || !by_parser || message == "Address is empty." {
+            continue;
+        }
+        let arguments: Vec<&str> = case["args"].as_array().unwrap().iter().map(|a| a.as_str().unwrap()).collect();
+        let (text, code) = parse(&arguments).expect_err(&format!("{arguments:?}"));
+        assert!(text.ends_with(message), "{arguments:?}: {text} / {message}");
+        assert_eq!(u64::from(code), exit, "{arguments:?}");
+        tried += 1;
+    }
+    assert!(tried > 40, "{tried}");
+}
+
+#[test]
+fn flags_that_are_not_served_are_refused_unless_they_say_the_default() {
+    let refused = parse(&["receive", "--receive.replication-factor=3"]).unwrap_err();
+    assert_eq!(refused, ("thanos: error: flag --receive.replication-factor is not supported yet".to_string(), 1));
+    for fine in ["--receive.replication-factor=1", "--tsdb.out-of-order.time-window=0h", "--no-tsdb.no-lockfile"] {
+        assert!(matches!(parse(&["receive", fine]), Ok(Parsed::Run(_))), "{fine}");
+    }
+    assert!(parse(&["receive", "--no-tsdb.wal-compression"]).is_err());
+    assert!(parse(&["receive", "--tsdb.wal-compression", "--tsdb.allow-overlapping-blocks"]).is_ok());
+}
+
+#[test]
+fn standalone_values_and_defaults() {
+    let Ok(Parsed::Run(matches)) = parse(&[
+        "standalone",
+        "--no-self-scrape",
+        "--data-dir",
+        "/d",
+        "--query.replica-label=a",
+        "--query.replica-label=b",
+        "--label=x=\"y\"",
+        "--query.lookback-delta=90s",
+    ]) else {
+        panic!("refused")
+    };
+    assert_eq!(matches.command(), "standalone");
+    assert!(!matches.switch("self-scrape") && matches.is_given("self-scrape"));
+    assert_eq!(matches.text("data-dir"), "/d");
+    assert_eq!(matches.texts("query.replica-label"), ["a", "b"]);
+    assert_eq!(matches.duration_ms("query.lookback-delta"), 90_000);
+    assert_eq!(matches.duration_ms("tsdb.retention"), 15 * 86_400_000);
+    assert_eq!(matches.int("query.max-concurrent"), 20);
+    assert_eq!(matches.labels("label").unwrap().len(), 1);
+    assert_eq!(matches.content("objstore.config").unwrap(), None);
+    let required = matches.required_content("objstore.config").unwrap_err().to_string();
+    assert!(required.starts_with("flag objstore.config-file or objstore.config is required"), "{required}");
+}
+
+#[test]
+fn every_default_is_a_value_of_its_flag() {
+    for command in app().commands {
+        for flag in app().flags_of(Some(command)) {
+            for default in flag.defaults.iter().filter(|_| flag.kind != Kind::Bool) {
+                let argument = format!("--{}={default}", flag.name);
+                let result = parse(&[command.name, &argument]);
+                // One of several defaults alone is another value, and so refused, but it is of the right form.
+                assert!(result.is_ok() || flag.defaults.len() > 1, "{argument}: {result:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn words_files_and_help() {
+    let path = std::env::temp_dir().join(format!("thanoxide-flags-{}", std::process::id()));
+    std::fs::write(&path, "--data-dir=/from-file\n# comment\n\n--no-self-scrape\n").unwrap();
+    let Ok(Parsed::Run(matches)) = parse(&["--log.level=debug", "standalone", &format!("@{}", path.display())]) else {
+        panic!("refused")
+    };
+    std::fs::remove_file(path).unwrap();
+    assert_eq!((matches.text("data-dir"), matches.text("log.level")), ("/from-file", "debug"));
+    for (arguments, stderr, start) in [
+        (&["store", "--help"][..], true, "usage: thanos store [<flags>]\n"),
+        (&["help", "store"], true, "usage: thanos store [<flags>]\n"),
+        (&["-h"], true, "usage: thanos [<flags>] <command> [<args> ...]\n"),
+        (&[], true, "usage: thanos [<flags>] <command> [<args> ...]\n"),
+        (&["--help-long"], false, "usage: thanos [<flags>] <command> [<args> ...]\n"),
+        (&["store", "--help-man"], false, ".TH thanos 1 "),
+        (&["--version"], true, "thanos, version 1 (branch: "),
+    ] {
+        let Ok(Parsed::Print { text, to_stderr }) = parse(arguments) else { panic!("{arguments:?}") };
+        assert!(text.starts_with(start) && to_stderr == stderr, "{arguments:?}: {text}");
+    }
+    assert_eq!(parse(&["nope"]).unwrap_err().0, "thanos: error: expected command but got \"nope\"");
+    assert_eq!(parse(&["store", "--", "--x"]).unwrap_err().0, "thanos: error: unexpected --x");
+}
