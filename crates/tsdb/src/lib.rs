@@ -2,5 +2,6 @@
 
 pub mod chunk;
 pub mod encoding;
+pub mod engine;
 pub mod head;
 pub mod wal;

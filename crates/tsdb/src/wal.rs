@@ -113,3 +113,6 @@ pub trait Log: Send + Sync + Debug {
     /// Shows each record in order, from the checkpoint on. Only before the first append.
     fn replay(&self, visit: &mut dyn FnMut(&[u8])) -> Result<ReplayReport, LogError>;
 }
+
+#[cfg(test)]
+mod tests;

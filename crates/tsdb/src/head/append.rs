@@ -48,6 +48,14 @@ impl Scratch {
         series.into_iter().chain(Some(self.floats.bytes()).filter(|record| !record.is_empty()))
     }
 
+    /// Gives back what only a large batch needed.
+    pub fn release_memory(&mut self) {
+        const KEEP_BYTES: usize = 64 * 1024;
+        if self.series.capacity().max(self.floats.bytes().len()) > KEEP_BYTES {
+            *self = Scratch::default();
+        }
+    }
+
     fn clear(&mut self) {
         self.accepted = 0;
         self.rejected.clear();

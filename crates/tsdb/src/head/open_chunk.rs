@@ -105,15 +105,14 @@ mod tests {
     fn cut(times: impl IntoIterator<Item = i64>, mut value: impl FnMut(i64) -> f64) -> Vec<usize> {
         let (mut open, mut counts): (Option<OpenChunk>, Vec<usize>) = (None, Vec::new());
         for t in times {
-            match &mut open {
-                Some(chunk) if chunk.takes_float(t) => {
-                    chunk.push_float(t, value(t));
-                    *counts.last_mut().unwrap() += 1;
-                }
-                _ => {
-                    open = Some(OpenChunk::float(t, value(t), RANGE_MS));
-                    counts.push(1);
-                }
+            if let Some(chunk) = &mut open
+                && chunk.takes_float(t)
+            {
+                chunk.push_float(t, value(t));
+                *counts.last_mut().unwrap() += 1;
+            } else {
+                open = Some(OpenChunk::float(t, value(t), RANGE_MS));
+                counts.push(1);
             }
         }
         counts

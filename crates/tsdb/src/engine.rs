@@ -1,0 +1,185 @@
+//! The storage engine: many tenants, each a log, a head and blocks, in one directory.
+//!
+//! [`Engine::append`] takes a batch and gives a ticket to wait on; [`Engine::reader`] reads a tenant;
+//! [`Engine::maintain`] turns old heads into blocks and is called from outside, now and then. All calls may be made from
+//! any thread at once. The design is told in `docs/decisions/0001-storage-engine.md`.
+
+mod blocks;
+mod error;
+//mod maintain;
+mod merge;
+mod options;
+mod reader;
+mod tenant;
+mod ticket;
+
+use std::fmt::Debug;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use parking_lot::{Mutex, RwLock};
+use thanoxide_env::Env;
+use thanoxide_model::{TenantId, WriteBatch};
+
+pub use crate::head::{Rejected, SelectedSeries};
+pub use error::EngineError;
+//pub use maintain::Maintained;
+pub use options::{AppendOptions, EngineOptions};
+pub use reader::{TenantReader, TenantStats};
+pub use ticket::CommitTicket;
+
+use tenant::Tenant;
+
+/// The file whose lock says that an engine is at work in a directory.
+pub const LOCK_FILE: &str = ".thanoxide.lock";
+
+/// What became of a batch. What is not rejected is durable once the ticket says so.
+#[derive(Debug)]
+pub struct Appended {
+    /// Samples and histograms taken; those known already count.
+    pub accepted: u64,
+    /// What was not taken, in the order of the batch.
+    pub rejected: Vec<Rejected>,
+    /// Exemplars of the batch. They are not stored.
+    pub dropped_exemplars: u64,
+    /// Waits for the disk.
+    pub ticket: CommitTicket,
+}
+
+/// A directory of tenants.
+#[derive(Debug)]
+pub struct Engine {
+    root: PathBuf,
+    env: Env,
+    options: EngineOptions,
+    tenants: RwLock<HashMap<TenantId, Arc<Tenant>, RandomState>>,
+    /// Held while a tenant is opened, so that it is opened once.
+    opening: Mutex<()>,
+    closed: AtomicBool,
+    _lock: Box<dyn Debug + Send + Sync>,
+}
+
+impl Engine {
+    /// Opens a directory, which is made where it is missing, and all tenants in it. A tenant that cannot be opened is
+    /// named in the log and tried again when it is written to.
+    pub fn open(root: &Path, options: EngineOptions, env: Env) -> Result<Self, EngineError> {
+        options.check()?;
+        let io = |e| EngineError::io(root, &e);
+        env.disk.create_dir_all(root).map_err(io)?;
+        let lock = env.disk.lock(&root.join(LOCK_FILE)).map_err(|e| match e.kind() {
+            std::io::ErrorKind::WouldBlock => EngineError::AlreadyLocked { dir: root.to_path_buf() },
+            _ => EngineError::io(root, &e),
+        })?;
+        let engine = Engine {
+            root: root.to_path_buf(),
+            env,
+            options,
+            tenants: RwLock::default(),
+            opening: Mutex::new(()),
+            closed: AtomicBool::new(false),
+            _lock: lock,
+        };
+        engine.open_existing()?;
+        Ok(engine)
+    }
+
+    fn open_existing(&self) -> Result<(), EngineError> {
+        for path in self.env.disk.list(&self.root).map_err(|e| EngineError::io(&self.root, &e))? {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if name == "lost+found" || !self.env.disk.is_dir(&path).unwrap_or(false) {
+                continue;
+            }
+            match TenantId::new(name) {
+                Ok(tenant) => {
+                    if let Err(error) = self.tenant_or_open(&tenant) {
+                        tracing::error!(%tenant, %error, "cannot open tenant, going on without it");
+                    }
+                }
+                Err(error) => tracing::warn!(path = %path.display(), %error, "directory is no tenant's"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a batch for a tenant, which is made where it is missing. An error takes nothing and may be tried again.
+    pub fn append(
+        &self,
+        tenant: &TenantId,
+        batch: &WriteBatch,
+        options: AppendOptions,
+    ) -> Result<Appended, EngineError> {
+        self.check_open()?;
+        self.check_room()?;
+        self.tenant_or_open(tenant)?.append(batch, self.options.limits(&options, &self.env), &self.env)
+    }
+
+    /// Reads a tenant; `None` where there is no such tenant.
+    pub fn reader(&self, tenant: &TenantId) -> Option<TenantReader> {
+        self.tenant(tenant).map(TenantReader::new)
+    }
+
+    /// All tenants, sorted.
+    pub fn tenants(&self) -> Vec<TenantId> {
+        let mut tenants: Vec<_> = self.tenants.read().keys().cloned().collect();
+        tenants.sort_unstable();
+        tenants
+    }
+
+    /// The directory of a tenant, where its blocks lie.
+    pub fn tenant_dir(&self, tenant: &TenantId) -> PathBuf {
+        self.root.join(tenant.as_str())
+    }
+
+    /// Makes sure that a tenant is open, and makes it where it is missing.
+    pub fn open_tenant(&self, tenant: &TenantId) -> Result<(), EngineError> {
+        self.check_open()?;
+        self.tenant_or_open(tenant).map(|_| ())
+    }
+
+    /// Makes all that was appended durable and takes nothing more. The first error is told after all tenants were tried.
+    pub fn close(&self) -> Result<(), EngineError> {
+        self.closed.store(true, Ordering::SeqCst);
+        let synced: Vec<_> = self.all_tenants().iter().map(|tenant| tenant.sync()).collect();
+        synced.into_iter().collect()
+    }
+
+    fn tenant(&self, tenant: &TenantId) -> Option<Arc<Tenant>> {
+        self.tenants.read().get(tenant).map(Arc::clone)
+    }
+
+    fn all_tenants(&self) -> Vec<Arc<Tenant>> {
+        self.tenants.read().values().map(Arc::clone).collect()
+    }
+
+    fn tenant_or_open(&self, id: &TenantId) -> Result<Arc<Tenant>, EngineError> {
+        if let Some(tenant) = self.tenant(id) {
+            return Ok(tenant);
+        }
+        let _opening = self.opening.lock();
+        if let Some(tenant) = self.tenant(id) {
+            return Ok(tenant);
+        }
+        let tenant = Arc::new(Tenant::open(id, &self.tenant_dir(id), &self.options, &self.env)?);
+        self.tenants.write().insert(id.clone(), Arc::clone(&tenant));
+        Ok(tenant)
+    }
+
+    fn check_open(&self) -> Result<(), EngineError> {
+        if self.closed.load(Ordering::SeqCst) { Err(EngineError::Closed) } else { Ok(()) }
+    }
+
+    /// A cut needs room too: writing stops before the last byte is used.
+    fn check_room(&self) -> Result<(), EngineError> {
+        if self.options.min_free_bytes == 0 {
+            return Ok(());
+        }
+        let free = self.env.disk.free_bytes(&self.root).map_err(|e| EngineError::io(&self.root, &e))?;
+        if free < self.options.min_free_bytes {
+            return Err(EngineError::DiskFull { path: self.root.clone() });
+        }
+        Ok(())
+    }
+}

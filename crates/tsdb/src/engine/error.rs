@@ -1,0 +1,71 @@
+//! Why the engine could not do as told.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::wal::LogError;
+
+/// Why the engine could not do as told.
+#[derive(Debug, Error, Clone)]
+pub enum EngineError {
+    /// Another process is at work in the directory.
+    #[error("{} is in use by another process", dir.display())]
+    AlreadyLocked {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// There is no room. Reads go on; writes go on by themselves once there is room.
+    #[error("no space left for {}", path.display())]
+    DiskFull {
+        /// What was to be written.
+        path: PathBuf,
+    },
+    /// Any other failure of the disk. What was asked may be tried again.
+    #[error("{}: {message}", path.display())]
+    Io {
+        /// What was to be read or written.
+        path: PathBuf,
+        /// What the system said.
+        message: String,
+    },
+    /// A block that could be opened cannot be read.
+    #[error("{}: {message}", path.display())]
+    Block {
+        /// The block.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// An option that makes no sense, or that this version does not have.
+    #[error("{0}")]
+    InvalidOption(String),
+    /// The engine was closed.
+    #[error("storage is closed")]
+    Closed,
+}
+
+impl EngineError {
+    pub(crate) fn io(path: impl AsRef<Path>, error: &io::Error) -> Self {
+        LogError::new(path.as_ref(), error).into()
+    }
+
+    pub(crate) fn block(path: impl AsRef<Path>, error: impl ToString) -> Self {
+        EngineError::Block { path: path.as_ref().to_path_buf(), message: error.to_string() }
+    }
+
+    /// Whether the same call may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, EngineError::DiskFull { .. } | EngineError::Io { .. })
+    }
+}
+
+impl From<LogError> for EngineError {
+    fn from(error: LogError) -> Self {
+        match error {
+            LogError::DiskFull { path } => EngineError::DiskFull { path },
+            LogError::Io { path, message } => EngineError::Io { path, message },
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! What can be set.
+
+use thanoxide_env::Env;
+
+use super::EngineError;
+use crate::head::AppendLimits;
+
+/// What can be set for all tenants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineOptions {
+    /// The time that a block spans, and the longest that a chunk may span.
+    pub block_duration_ms: i64,
+    /// Samples further ahead of the clock than this are not taken; `None` takes all.
+    pub too_far_in_future_ms: Option<i64>,
+    /// How late a sample may be. This version takes none: 0.
+    pub out_of_order_window_ms: i64,
+    /// Blocks that end longer ago than this, and that the caller can spare, are removed; `None` keeps all.
+    pub retention_ms: Option<i64>,
+    /// Bytes in a segment of the log.
+    pub segment_bytes: u64,
+    /// With less room than this on the disk nothing is taken; 0 does not look.
+    pub min_free_bytes: u64,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        EngineOptions {
+            block_duration_ms: 2 * 3_600_000,
+            too_far_in_future_ms: None,
+            out_of_order_window_ms: 0,
+            retention_ms: None,
+            segment_bytes: 128 * 1024 * 1024,
+            min_free_bytes: 16 * 1024 * 1024,
+        }
+    }
+}
+
+impl EngineOptions {
+    pub(super) fn check(&self) -> Result<(), EngineError> {
+        let refuse = |text: &str| Err(EngineError::InvalidOption(text.to_string()));
+        if self.block_duration_ms < 1000 {
+            return refuse("the block duration must be at least 1s");
+        }
+        if self.out_of_order_window_ms != 0 {
+            return refuse("an out-of-order time window is not supported by this version: it must be 0");
+        }
+        if self.segment_bytes < 32 * 1024 || !self.segment_bytes.is_multiple_of(32 * 1024) {
+            return refuse("the segment size of the log must be a multiple of 32 KiB");
+        }
+        Ok(())
+    }
+
+    pub(super) fn limits(&self, options: &AppendOptions, env: &Env) -> AppendLimits {
+        let ahead_ms = self.too_far_in_future_ms.map(|ahead_ms| env.clock.now_ms().saturating_add(ahead_ms));
+        AppendLimits {
+            max_time_ms: ahead_ms.unwrap_or(i64::MAX),
+            max_series: options.max_series.unwrap_or(u32::MAX as usize),
+        }
+    }
+}
+
+/// What can be set for one append.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AppendOptions {
+    /// The most series that the tenant's head may have; more are not taken.
+    pub max_series: Option<usize>,
+}

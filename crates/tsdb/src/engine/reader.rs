@@ -1,0 +1,128 @@
+//! Reading a tenant.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use thanoxide_model::Matcher;
+
+use super::blocks::BlockSet;
+use super::merge::merge;
+use super::tenant::{State, Tenant};
+use super::{EngineError, SelectedSeries};
+
+/// What a tenant holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TenantStats {
+    /// Series in the head.
+    pub series: usize,
+    /// Chunks in the head, open ones included.
+    pub chunks: usize,
+    /// Samples taken since the tenant was opened.
+    pub appended: u64,
+    /// First and last time in the head.
+    pub head_times_ms: Option<(i64, i64)>,
+    /// Blocks on disk.
+    pub blocks: usize,
+    /// First and last time in the head and all blocks.
+    pub times_ms: Option<(i64, i64)>,
+}
+
+/// Reads a tenant. Each call sees one moment of head and blocks, every batch as a whole.
+#[derive(Clone, Debug)]
+pub struct TenantReader {
+    tenant: Arc<Tenant>,
+}
+
+impl TenantReader {
+    pub(super) fn new(tenant: Arc<Tenant>) -> Self {
+        TenantReader { tenant }
+    }
+
+    /// The series that satisfy all matchers (none: all series) and have samples in `min_time_ms..=max_time_ms`, sorted by
+    /// labels. Chunks may reach beyond the range, and may overlap where a stock program left out-of-order blocks.
+    pub fn select(
+        &self,
+        matchers: &[Matcher],
+        min_time_ms: i64,
+        max_time_ms: i64,
+    ) -> Result<Vec<SelectedSeries>, EngineError> {
+        let (head, blocks) = self.pin(|state| state.head.select(matchers, min_time_ms, max_time_ms));
+        let mut answers = vec![head];
+        for block in blocks.overlapping(min_time_ms, max_time_ms) {
+            answers.push(block.select(matchers, min_time_ms, max_time_ms)?);
+        }
+        Ok(merge(answers))
+    }
+
+    /// The label names of series that satisfy all matchers, sorted. The times choose blocks, not series.
+    pub fn label_names(
+        &self,
+        matchers: &[Matcher],
+        min_time_ms: i64,
+        max_time_ms: i64,
+    ) -> Result<Vec<Vec<u8>>, EngineError> {
+        let mut names = BTreeSet::new();
+        let ((), blocks) = self.pin(|state| {
+            if in_head(state, min_time_ms, max_time_ms) {
+                state.head.label_names(matchers, &mut names);
+            }
+        });
+        for block in blocks.overlapping(min_time_ms, max_time_ms) {
+            names.extend(block.label_names(matchers)?);
+        }
+        Ok(names.into_iter().collect())
+    }
+
+    /// The values of a label among series that satisfy all matchers, sorted. The times choose blocks, not series.
+    pub fn label_values(
+        &self,
+        name: &[u8],
+        matchers: &[Matcher],
+        min_time_ms: i64,
+        max_time_ms: i64,
+    ) -> Result<Vec<Vec<u8>>, EngineError> {
+        let mut values = BTreeSet::new();
+        let ((), blocks) = self.pin(|state| {
+            if in_head(state, min_time_ms, max_time_ms) {
+                state.head.label_values(name, matchers, &mut values);
+            }
+        });
+        for block in blocks.overlapping(min_time_ms, max_time_ms) {
+            values.extend(block.label_values(name, matchers)?);
+        }
+        Ok(values.into_iter().collect())
+    }
+
+    /// What the tenant holds.
+    pub fn stats(&self) -> TenantStats {
+        let (head, blocks) = self.pin(|state| state.head.stats());
+        let times = head.times_ms.into_iter().chain(blocks.times_ms());
+        TenantStats {
+            series: head.series,
+            chunks: head.chunks,
+            appended: head.appended,
+            head_times_ms: head.times_ms,
+            blocks: blocks.len(),
+            times_ms: times.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))),
+        }
+    }
+
+    /// Bytes of the log on disk.
+    pub fn log_bytes(&self) -> Result<u64, EngineError> {
+        Ok(self.tenant.log.size_bytes()?)
+    }
+
+    /// Bytes handed to the log that are not durable yet.
+    pub fn log_backlog_bytes(&self) -> usize {
+        self.tenant.log.backlog_bytes()
+    }
+
+    fn pin<T>(&self, read: impl FnOnce(&State) -> T) -> (T, Arc<BlockSet>) {
+        let state = self.tenant.state.read();
+        (read(&state), Arc::clone(&state.blocks))
+    }
+}
+
+fn in_head(state: &State, min_time_ms: i64, max_time_ms: i64) -> bool {
+    state.head.times_ms().is_some_and(|(min, max)| min <= max_time_ms && max >= min_time_ms)
+}
