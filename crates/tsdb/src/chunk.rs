@@ -6,10 +6,17 @@
 //! start times). The page of the format is `docs/format/chunks.md`.
 
 mod float_xor;
+pub mod histogram;
+mod sample;
+mod start_times;
 pub mod xor;
+pub mod xor2;
+
+pub use sample::{ChunkSample, ChunkSamples, SampleValue, samples};
 
 use bytes::Bytes;
 use thanoxide_model::series::Columns;
+use thanoxide_model::{FloatHistogram, Histogram};
 use thiserror::Error;
 
 use crate::encoding::DecodeError;
@@ -107,8 +114,26 @@ pub fn sample_count(chunk: &Chunk) -> usize {
 
 /// Appends the chunk's samples of `start_ms..=end_ms` to `into`. After an error `into` holds what stood before it.
 pub fn decode(chunk: &Chunk, start_ms: i64, end_ms: i64, into: &mut Columns) -> Result<(), ChunkError> {
+    let data = &chunk.data;
     match chunk.encoding {
-        Encoding::Xor => xor::decode_into(&chunk.data, start_ms, end_ms, into),
-        other => Err(ChunkError::NotSamples(other)),
+        Encoding::Xor => xor::decode_into(data, start_ms, end_ms, into)?,
+        Encoding::Xor2 => xor2::decode_into(data, start_ms, end_ms, into)?,
+        Encoding::Histogram => histogram::decode_into::<Histogram>(data, false, start_ms, end_ms, into)?,
+        Encoding::HistogramSt => histogram::decode_into::<Histogram>(data, true, start_ms, end_ms, into)?,
+        Encoding::FloatHistogram => histogram::decode_into::<FloatHistogram>(data, false, start_ms, end_ms, into)?,
+        Encoding::FloatHistogramSt => histogram::decode_into::<FloatHistogram>(data, true, start_ms, end_ms, into)?,
+        Encoding::Aggregate => return Err(ChunkError::NotSamples(chunk.encoding)),
+    }
+    complete_start_times(into);
+    Ok(())
+}
+
+/// A column of start times, once begun, is as long as its samples' column.
+fn complete_start_times(columns: &mut Columns) {
+    if !columns.start_timestamps_ms.is_empty() {
+        columns.start_timestamps_ms.resize(columns.timestamps_ms.len(), 0);
+    }
+    if !columns.histogram_start_timestamps_ms.is_empty() {
+        columns.histogram_start_timestamps_ms.resize(columns.histogram_timestamps_ms.len(), 0);
     }
 }

@@ -9,8 +9,11 @@
 use super::ChunkError;
 use crate::encoding::{BitReader, BitWriter};
 
+/// Control bits and how many they are.
+pub(super) type Mark = (u64, u32);
+
 /// Which bits of the difference are stored.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Window {
     /// Zeros before the window.
     leading: u8,
@@ -43,16 +46,16 @@ impl Window {
         self.width != 0 && other.leading >= self.leading && other.trailing() >= self.trailing()
     }
 
-    /// Writes a difference that is not 0: whether the window stays as one bit behind `prefix`, then the bits.
+    /// Writes a difference that is not 0, behind the mark for the old window or for a new one.
     #[inline]
-    pub(super) fn put_difference(&mut self, out: &mut BitWriter, difference: u64, prefix: u64, prefix_bits: u32) {
+    pub(super) fn put_difference(&mut self, out: &mut BitWriter, difference: u64, same: Mark, new: Mark) {
         let needed = Window::around(difference);
         if self.covers(needed) {
-            out.put(prefix << 1, prefix_bits + 1);
+            out.put(same.0, same.1);
         } else {
             *self = needed;
-            let head = (prefix << 1 | 1) << 11 | u64::from(self.leading) << 6 | u64::from(self.width & 63);
-            out.put(head, prefix_bits + 12);
+            let head = new.0 << 11 | u64::from(self.leading) << 6 | u64::from(self.width & 63);
+            out.put(head, new.1 + 11);
         }
         out.put(difference >> self.trailing(), u32::from(self.width));
     }
@@ -62,7 +65,7 @@ impl Window {
     pub(super) fn put(&mut self, out: &mut BitWriter, value: u64, previous: u64) {
         match value ^ previous {
             0 => out.put(0, 1),
-            difference => self.put_difference(out, difference, 1, 1),
+            difference => self.put_difference(out, difference, (0b10, 2), (0b11, 2)),
         }
     }
 
@@ -104,7 +107,7 @@ impl Window {
 }
 
 /// A float that changes from sample to sample, with a window of its own.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct XorFloat {
     /// The bits of the last value.
     pub(super) bits: u64,
@@ -112,8 +115,8 @@ pub(super) struct XorFloat {
 }
 
 impl XorFloat {
-    pub(super) fn first(value: f64) -> Self {
-        XorFloat { bits: value.to_bits(), window: Window::NONE }
+    pub(super) fn first(bits: u64) -> Self {
+        XorFloat { bits, window: Window::NONE }
     }
 
     pub(super) fn value(&self) -> f64 {
