@@ -77,9 +77,10 @@ pub struct Binary {
 }
 
 /// How many series of either side may share one match group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Cardinality {
     /// One each.
+    #[default]
     OneToOne,
     /// `group_left`
     ManyToOne,
@@ -102,7 +103,7 @@ impl Cardinality {
 }
 
 /// How the series of two vectors are matched.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct VectorMatching {
     /// How many series may match.
     pub card: Cardinality,
@@ -116,6 +117,13 @@ pub struct VectorMatching {
     pub fill_lhs: Option<f64>,
     /// The value that stands for a missing series of the right side.
     pub fill_rhs: Option<f64>,
+}
+
+impl VectorMatching {
+    /// Whether missing series of either side get a value.
+    pub fn has_fill(&self) -> bool {
+        self.fill_lhs.is_some() || self.fill_rhs.is_some()
+    }
 }
 
 /// A function call.

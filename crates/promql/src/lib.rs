@@ -13,6 +13,10 @@
 //! * Strings of the language are bytes: `"\xff"` is one byte, not a code point.
 
 pub mod ast;
+pub mod json;
+mod lexer;
 pub mod parser;
+pub mod printer;
 pub mod signature;
 pub mod types;
+pub mod visit;

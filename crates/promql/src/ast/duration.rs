@@ -121,6 +121,10 @@ pub struct DurationOperation {
 pub(crate) const MAX_SECONDS: f64 = 9_223_372_036.854_776;
 
 impl DurationOperation {
+    pub(crate) fn new(op: DurationOp, lhs: Option<DurationExpr>, rhs: Option<DurationExpr>, span: Span) -> Self {
+        DurationOperation { op, lhs, rhs, wrapped: false, span }
+    }
+
     fn resolve(&self, context: DurationContext, signed: bool) -> Result<i64, DurationError> {
         let fail = |problem| Err(DurationError { span: self.span, problem });
         let seconds = self.seconds(context)?;
