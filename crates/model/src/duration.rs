@@ -53,7 +53,7 @@ pub fn parse_duration_ms(text: &str) -> Result<i64, DurationError> {
     if total_ms > i64::MAX / 1_000_000 { Err(DurationError::OutOfRange) } else { Ok(total_ms) }
 }
 
-/// Prints as Prometheus does: years, weeks and days only where they divide the whole.
+/// Prints as Prometheus does: years and weeks only where they divide the whole.
 pub fn format_duration_ms(duration_ms: i64) -> String {
     if duration_ms == 0 {
         return "0s".to_string();
@@ -63,7 +63,7 @@ pub fn format_duration_ms(duration_ms: i64) -> String {
         out.push('-');
     }
     for (i, (unit, unit_ms)) in UNITS.iter().enumerate() {
-        let exact_only = i < 3;
+        let exact_only = i < 2;
         let count = rest / unit_ms;
         if count > 0 && !(exact_only && rest % unit_ms != 0) {
             out.push_str(&format!("{count}{unit}"));
@@ -85,8 +85,8 @@ mod tests {
             ("1y", 31_536_000_000, "1y"),
             ("90m", 5_400_000, "1h30m"),
             ("0", 0, "0s"),
-            ("36h", 129_600_000, "36h"),
-            ("1d12h", 129_600_000, "36h"),
+            ("36h", 129_600_000, "1d12h"),
+            ("1d12h", 129_600_000, "1d12h"),
             ("100ms", 100, "100ms"),
         ] {
             assert_eq!(parse_duration_ms(text), Ok(ms), "{text}");
