@@ -30,3 +30,8 @@ pub mod prometheus {
 pub mod write_v2 {
     tonic::include_proto!("io.prometheus.write.v2");
 }
+
+/// Package `thanoxide`: what only our own components say to each other.
+pub mod thanoxide {
+    tonic::include_proto!("thanoxide");
+}

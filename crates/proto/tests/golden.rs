@@ -1,4 +1,5 @@
 //! Messages of the stock programs decode, and encode to the same bytes again.
+#![allow(clippy::unwrap_used)]
 
 use std::io::Read;
 use std::path::PathBuf;

@@ -1,12 +1,34 @@
-//! The StoreAPI: how components read each other, in one process or over gRPC.
+//! The StoreAPI: how components read and write each other, in one process or over gRPC.
 //!
 //! [`store::Store`] is Thanos's `Store` service as a Rust trait over our own types; [`write::WriteStore`] is its
 //! `WriteableStore`. Whoever serves data implements the trait once; who asks cannot tell whether the answer comes from
 //! the same process or over the network.
+//!
+//! * [`grpc`]: servers in front of what implements the traits; [`RemoteStore`] and [`RemoteWriter`], clients that
+//!   implement them; the content encoding `snappy` on both sides.
+//! * [`proxy`]: many stores as one.
+//! * [`memory`]: a store in memory. [`resort`]: removal of replica labels for stores that cannot do it.
+//! * `conformance` (a feature of that name): what every store has to hold to, as a function.
+//!
+//! Invariants:
+//! * Protobuf types stay inside this crate.
+//! * Series are sorted by their final labels everywhere; a peer that breaks this gets a wrong merge, not a panic.
+//! * Only chunk encodings that stock Thanos knows leave the process.
 
+mod convert;
+
+#[cfg(feature = "conformance")]
+pub mod conformance;
+pub mod grpc;
+pub mod memory;
+pub mod proxy;
+pub mod resort;
 pub mod store;
 pub mod write;
 
+pub use grpc::{ClientConfig, RemoteStore, RemoteWriter, add_store, add_write_store, grpc_server};
+pub use memory::MemoryStore;
+pub use proxy::{ProxyConfig, ProxyEndpoint, ProxyStore};
 pub use store::{
     AggrChunk, Aggregate, LabelNamesRequest, LabelValuesRequest, LabelsAnswer, PartialResponse, SeriesFrame,
     SeriesRequest, SeriesStream, ShardInfo, Store, StoreError, StoreInfo, StoreSeries, TsdbInfo,

@@ -49,6 +49,18 @@ pub struct ShardInfo {
     pub labels: Vec<String>,
 }
 
+impl ShardInfo {
+    /// Whether a series (its final labels) falls to this shard: xxhash64 over `name 0xFF value 0xFF …` of the labels of
+    /// the hash, modulo the number of shards.
+    pub fn contains(&self, labels: &Labels) -> bool {
+        if self.total == 0 {
+            return true;
+        }
+        let named = |name: &[u8]| self.labels.iter().any(|l| l.as_bytes() == name);
+        labels.filter(|name| named(name) == self.by).stable_hash() % self.total == self.index
+    }
+}
+
 /// Which series are wanted.
 #[derive(Clone, Debug, Default)]
 pub struct SeriesRequest {
@@ -74,6 +86,8 @@ pub struct SeriesRequest {
     pub without_replica_labels: Vec<String>,
     /// At most so many series; 0 is all.
     pub limit: usize,
+    /// Which blocks may answer, over the pseudo label `__block_id`; who has no blocks ignores it.
+    pub block_matchers: Vec<Matcher>,
 }
 
 /// One chunk of an answer: raw, or some aggregates of a downsampled one.
@@ -95,6 +109,18 @@ pub struct AggrChunk {
     pub max: Option<Chunk>,
     /// Counters.
     pub counter: Option<Chunk>,
+}
+
+impl AggrChunk {
+    /// All parts that are there.
+    pub fn parts(&self) -> impl Iterator<Item = &Chunk> {
+        [&self.raw, &self.count, &self.sum, &self.min, &self.max, &self.counter].into_iter().flatten()
+    }
+
+    /// Bytes of all parts.
+    pub fn data_bytes(&self) -> usize {
+        self.parts().map(|c| c.data.len()).sum()
+    }
 }
 
 impl From<Chunk> for AggrChunk {
@@ -139,6 +165,8 @@ pub struct LabelNamesRequest {
     pub without_replica_labels: Vec<String>,
     /// At most so many; 0 is all.
     pub limit: usize,
+    /// Which blocks may answer, over the pseudo label `__block_id`; who has no blocks ignores it.
+    pub block_matchers: Vec<Matcher>,
 }
 
 /// Which values of a label are wanted.
@@ -158,6 +186,8 @@ pub struct LabelValuesRequest {
     pub without_replica_labels: Vec<String>,
     /// At most so many; 0 is all.
     pub limit: usize,
+    /// Which blocks may answer, over the pseudo label `__block_id`; who has no blocks ignores it.
+    pub block_matchers: Vec<Matcher>,
 }
 
 /// Sorted, distinct names or values.

@@ -1,0 +1,9 @@
+//! Between our types and the StoreAPI's protobuf types. Nothing behind this crate sees the latter.
+
+pub(crate) mod info;
+pub(crate) mod labels;
+pub(crate) mod matchers;
+pub(crate) mod requests;
+pub(crate) mod series;
+pub(crate) mod status;
+pub(crate) mod verdicts;

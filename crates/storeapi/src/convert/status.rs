@@ -1,0 +1,48 @@
+//! Errors as gRPC statuses.
+
+use tonic::{Code, Status};
+
+use crate::{StoreError, WriteError};
+
+pub(crate) fn to_status(error: StoreError) -> Status {
+    let code = match &error {
+        StoreError::InvalidArgument(_) => Code::InvalidArgument,
+        StoreError::Limit(_) => Code::ResourceExhausted,
+        StoreError::Unavailable(_) => Code::Unavailable,
+        StoreError::Aborted(_) => Code::Aborted,
+        StoreError::Canceled => Code::Cancelled,
+        StoreError::Deadline(_) => Code::DeadlineExceeded,
+        StoreError::Internal(_) => Code::Internal,
+    };
+    Status::new(code, error.to_string())
+}
+
+pub(crate) fn from_status(status: Status) -> StoreError {
+    let text = status.message().to_string();
+    match status.code() {
+        Code::InvalidArgument => StoreError::InvalidArgument(text),
+        Code::ResourceExhausted => StoreError::Limit(text),
+        Code::Unavailable => StoreError::Unavailable(text),
+        Code::Aborted => StoreError::Aborted(text),
+        Code::Cancelled => StoreError::Canceled,
+        Code::DeadlineExceeded => StoreError::Deadline(text),
+        code => StoreError::Internal(format!("{code:?}: {text}")),
+    }
+}
+
+pub(crate) fn write_to_status(error: WriteError) -> Status {
+    match error {
+        WriteError::Unavailable(text) => Status::unavailable(text),
+        WriteError::Internal(text) => Status::internal(text),
+    }
+}
+
+pub(crate) fn write_from_status(status: &Status) -> WriteError {
+    let text = status.message().to_string();
+    match status.code() {
+        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::ResourceExhausted => {
+            WriteError::Unavailable(text)
+        }
+        code => WriteError::Internal(format!("{code:?}: {text}")),
+    }
+}

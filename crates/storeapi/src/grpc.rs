@@ -1,0 +1,48 @@
+//! The StoreAPI over gRPC: servers for what implements our traits, clients that implement them.
+
+pub mod channel;
+mod remote_store;
+mod remote_writer;
+pub mod snappy;
+mod store_service;
+mod write_service;
+
+use std::sync::Arc;
+
+use thanoxide_proto::thanos::info::info_server::InfoServer;
+use thanoxide_proto::thanos::store_server::StoreServer;
+use tonic::service::RoutesBuilder;
+
+pub use channel::{ClientConfig, GrpcChannel};
+pub use remote_store::RemoteStore;
+pub use remote_writer::RemoteWriter;
+use snappy::SnappyServer;
+use store_service::StoreService;
+use write_service::WriteService;
+
+use crate::{Store, WriteStore};
+
+/// Largest message that is sent or taken, as Thanos has it.
+pub const MAX_MESSAGE_BYTES: usize = i32::MAX as usize;
+
+/// The services `thanos.Store` and `thanos.info.Info` of a store. The health service is the listener's business.
+pub fn grpc_server(store: Arc<dyn Store>) -> RoutesBuilder {
+    let mut services = RoutesBuilder::default();
+    add_store(&mut services, store);
+    services
+}
+
+/// Adds `thanos.Store` and `thanos.info.Info`.
+pub fn add_store(services: &mut RoutesBuilder, store: Arc<dyn Store>) {
+    let service = StoreService::new(store);
+    let info = InfoServer::new(service.clone());
+    let store = StoreServer::new(service)
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES);
+    services.add_service(SnappyServer::new(store)).add_service(SnappyServer::new(info));
+}
+
+/// Adds `thanos.WriteableStore`.
+pub fn add_write_store(services: &mut RoutesBuilder, store: Arc<dyn WriteStore>) {
+    services.add_service(SnappyServer::new(WriteService::new(store)));
+}

@@ -1,0 +1,74 @@
+//! A [`Store`] at the other end of a connection.
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use thanoxide_proto::thanos::info::InfoRequest;
+use thanoxide_proto::thanos::info::info_client::InfoClient;
+use thanoxide_proto::thanos::store_client::StoreClient;
+
+use super::channel::{ClientConfig, GrpcChannel};
+use super::MAX_MESSAGE_BYTES;
+use crate::convert::status::from_status;
+use crate::convert::{info, requests, series};
+use crate::{
+    LabelNamesRequest, LabelValuesRequest, LabelsAnswer, SeriesRequest, SeriesStream, Store, StoreError, StoreInfo,
+};
+
+/// A store behind an address. What it lacks (sharding, removal of replica labels) the proxy makes up for.
+#[derive(Clone, Debug)]
+pub struct RemoteStore {
+    address: String,
+    store: StoreClient<GrpcChannel>,
+    info: InfoClient<GrpcChannel>,
+}
+
+impl RemoteStore {
+    /// A client of `host:port`; nothing is sent yet. Fails where that is no address.
+    pub fn connect(address: &str, config: &ClientConfig) -> Result<Self, StoreError> {
+        Ok(Self::over(address, config.channel(address)?))
+    }
+
+    /// A client over a connection that others use too.
+    pub fn over(address: &str, channel: GrpcChannel) -> Self {
+        let store = StoreClient::new(channel.clone())
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES);
+        let info = InfoClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
+        RemoteStore { address: address.to_string(), store, info }
+    }
+
+    /// The address as given.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+}
+
+#[async_trait]
+impl Store for RemoteStore {
+    async fn info(&self) -> Result<StoreInfo, StoreError> {
+        let answer = self.info.clone().info(InfoRequest {}).await.map_err(from_status)?;
+        info::from_proto(answer.into_inner())
+    }
+
+    async fn series(&self, request: SeriesRequest) -> Result<SeriesStream, StoreError> {
+        let request = requests::series_to_proto(&request);
+        let frames = self.store.clone().series(request).await.map_err(from_status)?.into_inner();
+        let frames = frames.filter_map(async |frame| match frame {
+            Ok(frame) => series::frame_from_proto(frame).transpose(),
+            Err(status) => Some(Err(from_status(status))),
+        });
+        Ok(frames.boxed())
+    }
+
+    async fn label_names(&self, request: LabelNamesRequest) -> Result<LabelsAnswer, StoreError> {
+        let request = requests::label_names_to_proto(&request);
+        let answer = self.store.clone().label_names(request).await.map_err(from_status)?.into_inner();
+        Ok(requests::labels_answer(answer.names, answer.warnings))
+    }
+
+    async fn label_values(&self, request: LabelValuesRequest) -> Result<LabelsAnswer, StoreError> {
+        let request = requests::label_values_to_proto(&request);
+        let answer = self.store.clone().label_values(request).await.map_err(from_status)?.into_inner();
+        Ok(requests::labels_answer(answer.values, answer.warnings))
+    }
+}
