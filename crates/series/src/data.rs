@@ -1,0 +1,120 @@
+//! One series for the engine: chunks of all replicas, decoded and folded when asked for.
+
+use thanoxide_model::series::{Columns, SeriesData, SourceError};
+use thanoxide_tsdb::chunk::{self, Chunk};
+
+use crate::dedup::{Deduplication, append, deduplicate};
+use crate::overlap::split_overlaps;
+
+/// The samples of one series, still encoded.
+#[derive(Clone, Debug)]
+pub struct DedupSeriesData {
+    replicas: Vec<Vec<Chunk>>,
+    how: Deduplication,
+    start_ms: i64,
+}
+
+impl DedupSeriesData {
+    /// From a series' chunks, sorted by time; those that overlap are taken for replicas. `start_ms` is the oldest sample that
+    /// will be asked for: which replica is read at some time depends on where reading began, so every answer begins there.
+    pub fn new(chunks: Vec<Chunk>, how: Deduplication, start_ms: i64) -> Self {
+        DedupSeriesData { replicas: split_overlaps(chunks), how, start_ms }
+    }
+
+    fn decode_replicas(&self, start_ms: i64, end_ms: i64) -> Result<Vec<Columns>, SourceError> {
+        self.replicas.iter().map(|chunks| decode_chunks(chunks, start_ms, end_ms)).collect()
+    }
+}
+
+impl SeriesData for DedupSeriesData {
+    fn decode(&self, start_ms: i64, end_ms: i64, into: &mut Columns) -> Result<(), SourceError> {
+        match self.replicas.as_slice() {
+            [] => Ok(()),
+            [chunks] => decode_into(chunks, start_ms, end_ms, into),
+            _ if start_ms <= self.start_ms => {
+                deduplicate(&self.decode_replicas(start_ms, end_ms)?, self.how, into);
+                Ok(())
+            }
+            _ => {
+                let mut from_start = Columns::default();
+                deduplicate(&self.decode_replicas(self.start_ms, end_ms)?, self.how, &mut from_start);
+                let mut asked_for = Columns::default();
+                from_start.decode(start_ms, end_ms, &mut asked_for)?;
+                append(&asked_for, into);
+                Ok(())
+            }
+        }
+    }
+
+    /// Replicas mostly hold the same samples, so the fullest one tells how many there are; chained ones add up.
+    fn estimated_samples(&self) -> usize {
+        let samples = self.replicas.iter().map(|chunks| chunks.iter().map(chunk::sample_count).sum::<usize>());
+        match self.how {
+            Deduplication::Chain => samples.sum(),
+            Deduplication::Penalty | Deduplication::PenaltyCounter => samples.max().unwrap_or(0),
+        }
+    }
+}
+
+fn decode_chunks(chunks: &[Chunk], start_ms: i64, end_ms: i64) -> Result<Columns, SourceError> {
+    let mut columns = Columns::default();
+    decode_into(chunks, start_ms, end_ms, &mut columns)?;
+    Ok(columns)
+}
+
+fn decode_into(chunks: &[Chunk], start_ms: i64, end_ms: i64, into: &mut Columns) -> Result<(), SourceError> {
+    for chunk in chunks.iter().filter(|c| c.max_time_ms >= start_ms && c.min_time_ms <= end_ms) {
+        chunk::decode(chunk, start_ms, end_ms, into).map_err(|e| SourceError::Storage(e.to_string()))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use thanoxide_tsdb::chunk::{Encoding, xor};
+
+    use super::*;
+
+    fn chunk(samples: &[(i64, f64)]) -> Chunk {
+        let mut appender = xor::XorAppender::new();
+        for (time_ms, value) in samples {
+            appender.append(*time_ms, *value);
+        }
+        Chunk {
+            min_time_ms: samples[0].0,
+            max_time_ms: samples[samples.len() - 1].0,
+            encoding: Encoding::Xor,
+            data: appender.into_bytes().into(),
+        }
+    }
+
+    fn replica(from_ms: i64, to_ms: i64, shift_ms: i64) -> Chunk {
+        let times = (from_ms..to_ms).step_by(10_000);
+        chunk(&times.map(|t| (t + shift_ms, t as f64)).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn windows_add_up_to_the_whole() {
+        let chunks = vec![replica(0, 300_000, 0), replica(0, 900_000, 3_000), replica(400_000, 900_000, 0)];
+        for how in [Deduplication::Penalty, Deduplication::PenaltyCounter, Deduplication::Chain] {
+            let data = DedupSeriesData::new(chunks.clone(), how, 0);
+            let mut whole = Columns::default();
+            data.decode(0, 900_000, &mut whole).unwrap();
+            let mut windows = Columns::default();
+            for start in (0..900_000).step_by(70_000) {
+                data.decode(start, start + 69_999, &mut windows).unwrap();
+            }
+            assert_eq!(windows.timestamps_ms, whole.timestamps_ms);
+            assert_eq!(windows.values, whole.values);
+            assert!(whole.len() >= 88 && data.estimated_samples() >= 80);
+        }
+    }
+
+    #[test]
+    fn a_broken_chunk_is_an_error() {
+        let mut broken = replica(0, 300_000, 0);
+        broken.data = broken.data.slice(..20);
+        let data = DedupSeriesData::new(vec![broken], Deduplication::Penalty, 0);
+        assert!(data.decode(0, 300_000, &mut Columns::default()).is_err());
+    }
+}
