@@ -1,1 +1,30 @@
-//! Router: remote write in, tenants, limits, forwarding
+//! Router: the door for samples. It takes remote write requests (1.0 and 2.0), finds out whose they are, refuses what is
+//! malformed or too large before it costs memory, and hands decoded batches to a `WriteStore`.
+//!
+//! It stores nothing and knows no storage: who takes the samples comes in as a trait object. It does not shard or
+//! replicate yet.
+//!
+//! Start at [`Router`]; a request goes through [`body`] (bounded reading), [`snappy`] (bounded decompression),
+//! [`protocol`] (which message it is) and the decoders of `thanoxide_proto`, and what the storage says becomes an answer
+//! in [`answer`]. [`budget`] bounds the memory of all requests together.
+//!
+//! Invariants:
+//! * Sizes are checked before memory is taken: the declared body length, the bytes that really come, the declared
+//!   decompressed length, the number of series.
+//! * 2xx means that every sample of the request is durable. Of a request that is refused in part, the rest is.
+//! * What can succeed later is 503 or 500, what never can is 4xx: senders drop those.
+
+pub mod answer;
+pub mod body;
+pub mod budget;
+pub mod config;
+pub mod metrics;
+pub mod protocol;
+pub mod refusal;
+pub mod router;
+pub mod snappy;
+
+pub use config::RouterConfig;
+pub use metrics::RouterMetrics;
+pub use refusal::Refusal;
+pub use router::{Router, RouterDeps};

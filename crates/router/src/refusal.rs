@@ -1,0 +1,80 @@
+//! Why a request does not reach the storage.
+
+use std::time::Duration;
+
+use thanoxide_proto::DecodeError;
+use thanoxide_server::TenancyError;
+use thanoxide_server::http::StatusCode;
+use thiserror::Error;
+
+/// A request that is refused; the text is the body of the answer.
+#[derive(Debug, Error)]
+pub enum Refusal {
+    /// No usable tenant.
+    #[error(transparent)]
+    Tenant(#[from] TenancyError),
+    /// The body as sent is too long.
+    #[error("write request too large: the body has more than {max_bytes} bytes")]
+    BodyTooLarge {
+        /// The longest that is taken.
+        max_bytes: u64,
+    },
+    /// The body would be too long once decompressed.
+    #[error("write request too large: {declared_bytes} bytes decompressed, the limit is {max_bytes}")]
+    DecodedTooLarge {
+        /// What the body says.
+        declared_bytes: u64,
+        /// The longest that is taken.
+        max_bytes: u64,
+    },
+    /// The body took too long to come.
+    #[error("the body did not arrive within {0:?}")]
+    BodyTimeout(Duration),
+    /// The connection broke while the body came.
+    #[error("read body: {0}")]
+    BodyRead(String),
+    /// The bodies under way take all the memory there is for them.
+    #[error("too many bytes in flight, try again later")]
+    Busy,
+    /// Not compressed with snappy.
+    #[error("unsupported Content-Encoding {0:?}, supported is snappy (block format)")]
+    Encoding(String),
+    /// Not a snappy block.
+    #[error("snappy decode error: {0}")]
+    Snappy(String),
+    /// Version 2.0.0 says its message in `Content-Type`.
+    #[error("missing Content-Type, version 2.0.0 of remote write needs one; {supported}", supported = crate::protocol::SUPPORTED)]
+    NoContentType,
+    /// A message that nobody knows.
+    #[error("unsupported Content-Type {0:?}; {supported}", supported = crate::protocol::SUPPORTED)]
+    ContentType(String),
+    /// Not a write request, or one that asks for too much.
+    #[error("proto decode error: {0}")]
+    Proto(#[from] DecodeError),
+    /// The decoder went away with the runtime.
+    #[error("decoder stopped")]
+    Stopped,
+}
+
+impl Refusal {
+    /// The status to answer with.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Refusal::BodyTooLarge { .. } | Refusal::DecodedTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Refusal::Proto(
+                DecodeError::TooManySeries { .. } | DecodeError::TooMuchMemory { .. } | DecodeError::BodyTooLong(_),
+            ) => StatusCode::PAYLOAD_TOO_LARGE,
+            Refusal::Tenant(error) => error.status(),
+            Refusal::Snappy(_) | Refusal::NoContentType | Refusal::Proto(_) => StatusCode::BAD_REQUEST,
+            Refusal::Encoding(_) | Refusal::ContentType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Refusal::BodyTimeout(_) => StatusCode::REQUEST_TIMEOUT,
+            Refusal::Busy | Refusal::Stopped => StatusCode::SERVICE_UNAVAILABLE,
+            Refusal::BodyRead(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// Whether some of the body may still be on its way, so that the connection cannot be used again.
+    pub fn leaves_body_unread(&self) -> bool {
+        matches!(self, Refusal::BodyTooLarge { .. } | Refusal::BodyTimeout(_) | Refusal::BodyRead(_) | Refusal::Busy)
+    }
+}

@@ -1,0 +1,136 @@
+//! The router and the path of one request through it.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use thanoxide_model::{TenantId, WriteBatch};
+use thanoxide_proto::{DecodeLimits, decode_write_request, decode_write_request_v2};
+use thanoxide_server::http::{self, Bytes, Request, Response, post};
+use thanoxide_server::{HttpMetrics, TenancyError, TenantHeader};
+use thanoxide_storeapi::{WriteOutcome, WriteStore};
+use tracing::{debug, error};
+
+use crate::answer;
+use crate::body::{BodyLimits, read_body};
+use crate::budget::{Budget, Lease};
+use crate::config::RouterConfig;
+use crate::metrics::RouterMetrics;
+use crate::protocol::Protocol;
+use crate::refusal::Refusal;
+use crate::snappy::{BufferPool, declared_len};
+
+/// Longer bodies are decoded on a thread where waiting is allowed.
+const MAX_INLINE_BYTES: u64 = 256 << 10;
+
+/// What the router works with.
+#[derive(Clone, Debug)]
+pub struct RouterDeps {
+    /// Who takes the samples.
+    pub store: Arc<dyn WriteStore>,
+    /// Its metrics.
+    pub metrics: RouterMetrics,
+}
+
+/// The remote write endpoint.
+#[derive(Clone, Debug)]
+pub struct Router(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    deps: RouterDeps,
+    tenants: TenantHeader,
+    body_limits: BodyLimits,
+    max_decoded_bytes: u64,
+    decode_limits: DecodeLimits,
+    budget: Budget,
+    buffers: BufferPool,
+}
+
+impl Router {
+    /// A router. Fails for a tenant header or default tenant that cannot be one.
+    pub fn new(config: RouterConfig, deps: RouterDeps) -> Result<Self, TenancyError> {
+        Ok(Router(Arc::new(Inner {
+            budget: Budget::new(config.max_inflight_bytes, deps.metrics.inflight_bytes()),
+            deps,
+            tenants: TenantHeader::new(&config.tenant_header, &config.default_tenant)?,
+            body_limits: BodyLimits { max_bytes: config.max_body_bytes, timeout: config.body_timeout },
+            max_decoded_bytes: config.max_decoded_bytes,
+            decode_limits: DecodeLimits { max_series: config.max_series, ..DecodeLimits::default() },
+            buffers: BufferPool::default(),
+        })))
+    }
+
+    /// The routes of the remote write listener: POST `/api/v1/receive`.
+    pub fn routes(&self, metrics: &HttpMetrics) -> http::Router {
+        let router = self.clone();
+        let receive = post(move |request: Request| {
+            let router = router.clone();
+            async move { router.receive(request).await }
+        });
+        metrics.instrument("receive", http::Router::new().route("/api/v1/receive", receive))
+    }
+
+    async fn receive(&self, request: Request) -> Response {
+        let version = request.version();
+        self.0.receive(request).await.unwrap_or_else(|refusal| {
+            debug!(err = %refusal, "write request refused");
+            answer::refused(&refusal, version)
+        })
+    }
+}
+
+impl Inner {
+    async fn receive(&self, request: Request) -> Result<Response, Refusal> {
+        let tenant = self.tenants.tenant_of(request.headers())?;
+        let protocol = Protocol::of(request.headers())?;
+        let mut lease = self.budget.lease();
+        let batch = Arc::new(self.batch(protocol, request, &mut lease).await?);
+        if batch.is_empty() {
+            return Ok(answer::written(&batch, &WriteOutcome::default(), protocol));
+        }
+        Ok(self.write(&tenant, batch, protocol).await)
+    }
+
+    async fn batch(&self, protocol: Protocol, request: Request, lease: &mut Lease) -> Result<WriteBatch, Refusal> {
+        let (parts, body) = request.into_parts();
+        let block = read_body(&parts.headers, body, self.body_limits, lease).await?;
+        let decoded_bytes = declared_len(&block, self.max_decoded_bytes)?;
+        lease.grow(decoded_bytes)?;
+        let (buffers, limits) = (self.buffers.clone(), self.decode_limits);
+        if decoded_bytes <= MAX_INLINE_BYTES {
+            return decode(&block, decoded_bytes, protocol, &buffers, &limits);
+        }
+        let decoding = tokio::task::spawn_blocking(move || decode(&block, decoded_bytes, protocol, &buffers, &limits));
+        decoding.await.map_err(|_| Refusal::Stopped)?
+    }
+
+    async fn write(&self, tenant: &TenantId, batch: Arc<WriteBatch>, protocol: Protocol) -> Response {
+        let metrics = &self.deps.metrics;
+        let response = match self.deps.store.write(tenant, Arc::clone(&batch)).await {
+            Ok(outcome) => {
+                metrics.count_rejected(&outcome.rejected);
+                answer::written(&batch, &outcome, protocol)
+            }
+            Err(failure) => {
+                error!(tenant = %tenant, err = %failure, "internal server error while writing");
+                answer::failed(&failure)
+            }
+        };
+        metrics.observe(tenant, response.status(), batch.series.len(), batch.samples.len() as u64);
+        response
+    }
+}
+
+fn decode(
+    block: &Bytes,
+    decoded_bytes: u64,
+    protocol: Protocol,
+    buffers: &BufferPool,
+    limits: &DecodeLimits,
+) -> Result<WriteBatch, Refusal> {
+    let body = buffers.decompress(block, decoded_bytes)?;
+    Ok(match protocol {
+        Protocol::V1 => decode_write_request(&body, limits)?,
+        Protocol::V2 => decode_write_request_v2(&body, limits)?,
+    })
+}

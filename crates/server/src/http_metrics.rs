@@ -1,0 +1,166 @@
+//! Requests counted under the names of Thanos's HTTP instrumentation.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+
+use axum::extract::Request;
+use axum::middleware::Next;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::{Family, MetricConstructor};
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+use thanoxide_env::Clock;
+
+use crate::http::{HeaderMap, HttpBody, Method, Response, Router};
+use crate::tenancy::TenantHeader;
+
+/// Thanos's buckets of request durations, in seconds.
+pub const DURATION_BUCKETS_SECONDS: [f64; 17] =
+    [0.001, 0.01, 0.1, 0.3, 0.6, 1.0, 3.0, 6.0, 9.0, 20.0, 30.0, 60.0, 90.0, 120.0, 240.0, 360.0, 720.0];
+/// How many tenants get a label of their own; the label comes from outside, and each value costs memory for ever.
+const MAX_TENANTS: usize = 1_000;
+/// The label of all other tenants.
+const OTHER_TENANTS: &str = "other";
+
+type Labels = Vec<(&'static str, String)>;
+type Histograms = Family<Labels, Histogram, Buckets>;
+
+/// Buckets of one histogram family.
+#[derive(Clone, Copy, Debug)]
+enum Buckets {
+    Durations,
+    Sizes,
+}
+
+impl MetricConstructor<Histogram> for Buckets {
+    fn new_metric(&self) -> Histogram {
+        match self {
+            Buckets::Durations => Histogram::new(DURATION_BUCKETS_SECONDS),
+            Buckets::Sizes => Histogram::new(exponential_buckets(64.0, 2.0, 10)),
+        }
+    }
+}
+
+/// `http_requests_total`, `http_request_duration_seconds`, `http_request_size_bytes`, `http_response_size_bytes` and
+/// `http_inflight_requests`, by handler, method, code and (where wanted) tenant.
+#[derive(Clone, Debug)]
+pub struct HttpMetrics(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    requests: Family<Labels, Counter>,
+    durations: Histograms,
+    request_sizes: Histograms,
+    response_sizes: Histograms,
+    inflight: Family<Labels, Gauge>,
+    tenants: Option<TenantLabel>,
+    clock: Arc<dyn Clock>,
+}
+
+#[derive(Debug)]
+struct TenantLabel {
+    header: TenantHeader,
+    known: Mutex<HashSet<String>>,
+}
+
+impl HttpMetrics {
+    /// Registers the metrics; with `tenants` they get the label `tenant`.
+    pub fn new(registry: &mut Registry, tenants: Option<TenantHeader>, clock: Arc<dyn Clock>) -> Self {
+        let inner = Inner {
+            requests: Family::default(),
+            durations: Family::new_with_constructor(Buckets::Durations),
+            request_sizes: Family::new_with_constructor(Buckets::Sizes),
+            response_sizes: Family::new_with_constructor(Buckets::Sizes),
+            inflight: Family::default(),
+            tenants: tenants.map(|header| TenantLabel { header, known: Mutex::default() }),
+            clock,
+        };
+        registry.register("http_requests", "Tracks the number of HTTP requests.", inner.requests.clone());
+        let durations = "Tracks the latencies for HTTP requests.";
+        registry.register("http_request_duration_seconds", durations, inner.durations.clone());
+        let sizes = "Tracks the size of HTTP requests.";
+        registry.register("http_request_size_bytes", sizes, inner.request_sizes.clone());
+        let sizes = "Tracks the size of HTTP responses.";
+        registry.register("http_response_size_bytes", sizes, inner.response_sizes.clone());
+        let inflight = "Current number of HTTP requests the handler is responding to.";
+        registry.register("http_inflight_requests", inflight, inner.inflight.clone());
+        HttpMetrics(Arc::new(inner))
+    }
+
+    /// Counts all requests of `router`'s routes under the handler name `handler`.
+    pub fn instrument(&self, handler: &'static str, router: Router) -> Router {
+        let metrics = self.clone();
+        router.route_layer(axum::middleware::from_fn(move |request: Request, next: Next| {
+            let metrics = metrics.clone();
+            async move { metrics.observe(handler, request, next).await }
+        }))
+    }
+
+    async fn observe(&self, handler: &'static str, request: Request, next: Next) -> Response {
+        let inner = &self.0;
+        let labels = inner.labels(handler, request.method(), request.headers());
+        let request_bytes = request.body().size_hint().lower();
+        let start = inner.clock.monotonic();
+        let inflight = InFlight::enter(inner.inflight.get_or_create_owned(&labels));
+        let response = next.run(request).await;
+        drop(inflight);
+        let mut labels = labels;
+        labels.insert(0, ("code", response.status().as_u16().to_string()));
+        inner.requests.get_or_create(&labels).inc();
+        let duration = inner.clock.monotonic().saturating_sub(start);
+        inner.durations.get_or_create(&labels).observe(duration.as_secs_f64());
+        inner.request_sizes.get_or_create(&labels).observe(request_bytes as f64);
+        inner.response_sizes.get_or_create(&labels).observe(response.body().size_hint().lower() as f64);
+        response
+    }
+}
+
+impl Inner {
+    fn labels(&self, handler: &'static str, method: &Method, headers: &HeaderMap) -> Labels {
+        let mut labels = vec![("handler", handler.to_string()), ("method", method_label(method))];
+        labels.extend(self.tenants.as_ref().map(|tenants| ("tenant", tenants.label(headers))));
+        labels
+    }
+}
+
+/// Lower case; methods that nobody knows share one value.
+fn method_label(method: &Method) -> String {
+    match method.as_str() {
+        "GET" | "POST" | "PUT" | "DELETE" | "HEAD" | "OPTIONS" | "PATCH" | "CONNECT" | "TRACE" => {
+            method.as_str().to_ascii_lowercase()
+        }
+        _ => "unknown".to_string(),
+    }
+}
+
+impl TenantLabel {
+    fn label(&self, headers: &HeaderMap) -> String {
+        let Ok(tenant) = self.header.tenant_of(headers) else { return OTHER_TENANTS.to_string() };
+        let mut known = self.known.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if known.contains(tenant.as_str()) {
+            return tenant.to_string();
+        }
+        if known.len() >= MAX_TENANTS {
+            return OTHER_TENANTS.to_string();
+        }
+        known.insert(tenant.to_string());
+        tenant.to_string()
+    }
+}
+
+/// Counts down also when the client goes away and the handler is dropped.
+struct InFlight(Gauge);
+
+impl InFlight {
+    fn enter(gauge: Gauge) -> Self {
+        gauge.inc();
+        InFlight(gauge)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
