@@ -15,6 +15,7 @@ pub mod matching;
 mod open_chunk;
 mod postings;
 mod replay;
+mod sample_records;
 mod series;
 mod slab;
 mod symbols;

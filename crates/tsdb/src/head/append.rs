@@ -1,12 +1,19 @@
 //! Taking a batch: finding or making its series, judging each sample, and writing down what was taken.
 
 use thanoxide_model::labels::{MAX_LABEL_BYTES, push_packed};
-use thanoxide_model::write_batch::SeriesSpan;
-use thanoxide_model::{Labels, Verdict, WriteBatch};
+use thanoxide_model::write_batch::{HistogramValue, SeriesSpan};
+use thanoxide_model::{Labels, Sample, Verdict, WriteBatch, is_stale_nan};
 
-use super::series::Fit;
+use super::sample_records::SampleRecords;
+use super::series::{Fit, Series};
 use super::{Head, Slot};
-use crate::wal::record::{SampleRecord, SeriesRef, begin_series, push_series};
+use crate::wal::record::{SeriesRef, begin_series, push_series};
+
+/// What bounds one batch.
+struct Bounds {
+    min_time_ms: i64,
+    limits: AppendLimits,
+}
 
 /// Samples of one series that were not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,11 +40,11 @@ pub struct AppendLimits {
 pub struct Scratch {
     /// Samples and histograms taken, those known already included.
     pub accepted: u64,
-    /// What was not taken.
+    /// What was not taken, in the order of the batch.
     pub rejected: Vec<Rejected>,
     packed: Vec<u8>,
     series: Vec<u8>,
-    floats: SampleRecord,
+    records: SampleRecords,
 }
 
 impl Scratch {
@@ -45,13 +52,13 @@ impl Scratch {
     pub fn records(&self) -> impl Iterator<Item = &[u8]> {
         // A record of series that has only its type byte says nothing.
         let series = Some(self.series.as_slice()).filter(|record| record.len() > 1);
-        series.into_iter().chain(Some(self.floats.bytes()).filter(|record| !record.is_empty()))
+        series.into_iter().chain(self.records.iter())
     }
 
     /// Gives back what only a large batch needed.
     pub fn release_memory(&mut self) {
         const KEEP_BYTES: usize = 64 * 1024;
-        if self.series.capacity().max(self.floats.bytes().len()) > KEEP_BYTES {
+        if self.series.capacity().max(self.records.len_bytes()) > KEEP_BYTES {
             *self = Scratch::default();
         }
     }
@@ -60,7 +67,7 @@ impl Scratch {
         self.accepted = 0;
         self.rejected.clear();
         begin_series(&mut self.series);
-        self.floats.clear();
+        self.records.clear();
     }
 
     fn reject(&mut self, series: u32, verdict: Verdict, samples: usize) {
@@ -74,42 +81,37 @@ impl Scratch {
     }
 }
 
-/// A series of the batch, once it is found.
+/// A series of the batch.
 struct Target {
-    slot: Slot,
-    series_ref: SeriesRef,
+    index: u32,
+    hash: u128,
+    /// Once it is found or made.
+    place: Option<(Slot, SeriesRef)>,
 }
 
 impl Head {
     /// Takes what can be taken of a batch. What the log must hold of it is in `scratch` afterwards.
     pub fn append(&mut self, batch: &WriteBatch, limits: &AppendLimits, scratch: &mut Scratch) {
         scratch.clear();
-        let min_valid_ms = self.appendable_from(batch, limits);
+        let bounds = Bounds { min_time_ms: self.appendable_from(batch, limits), limits: *limits };
         for (index, span) in batch.series.iter().enumerate() {
-            self.append_series(batch, index as u32, span, min_valid_ms, limits, scratch);
+            self.append_series(batch, index as u32, span, &bounds, scratch);
         }
         self.appended += scratch.accepted;
     }
 
     /// The oldest time that is still taken: fixed for a batch when it begins.
-    pub fn appendable_from_ms(&self) -> i64 {
-        self.appendable_with(self.max_time_ms)
-    }
-
-    fn appendable_with(&self, max_time_ms: i64) -> i64 {
-        self.min_valid_ms.max(max_time_ms.saturating_sub(self.chunk_range_ms / 2))
-    }
-
     fn appendable_from(&self, batch: &WriteBatch, limits: &AppendLimits) -> i64 {
-        if self.max_time_ms != i64::MIN {
-            return self.appendable_from_ms();
+        let mut newest_ms = self.max_time_ms;
+        if newest_ms == i64::MIN {
+            // The first sample ever sets the time, as in Prometheus; one from the future must not.
+            let times = batch.series.iter().flat_map(|span| {
+                let floats = batch.samples_of(span).iter().map(|s| s.timestamp_ms);
+                floats.chain(batch.histograms_of(span).iter().map(|h| h.timestamp_ms))
+            });
+            newest_ms = times.into_iter().find(|t| *t <= limits.max_time_ms).unwrap_or(i64::MIN);
         }
-        // The first sample ever sets the time, as in Prometheus; one from the future must not.
-        let times = batch.series.iter().flat_map(|span| {
-            let floats = batch.samples_of(span).iter().map(|s| s.timestamp_ms);
-            floats.chain(batch.histograms_of(span).iter().map(|h| h.timestamp_ms))
-        });
-        self.appendable_with(times.into_iter().find(|t| *t <= limits.max_time_ms).unwrap_or(i64::MIN))
+        self.min_valid_ms.max(newest_ms.saturating_sub(self.chunk_range_ms / 2))
     }
 
     fn append_series(
@@ -117,58 +119,121 @@ impl Head {
         batch: &WriteBatch,
         index: u32,
         span: &SeriesSpan,
-        min_valid_ms: i64,
-        limits: &AppendLimits,
+        bounds: &Bounds,
         scratch: &mut Scratch,
     ) {
         let (floats, histograms) = (batch.samples_of(span), batch.histograms_of(span));
         if let Err(verdict) = pack_labels(batch, span, &mut scratch.packed) {
             return scratch.reject(index, verdict, floats.len() + histograms.len());
         }
-        scratch.reject(index, Verdict::Unsupported, histograms.len());
         let hash = self.hash(&scratch.packed);
-        let mut target = self.find(hash).map(|slot| self.target(slot));
+        let place = self.find(hash).and_then(|slot| Some((slot, self.slab.get(slot)?.series_ref)));
+        let mut target = Target { index, hash, place };
         for sample in floats {
-            let (t, v) = (sample.timestamp_ms, sample.value);
-            let verdict = match &target {
-                _ if t < min_valid_ms => Fit::Refused(Verdict::OutOfBounds),
-                _ if t > limits.max_time_ms => Fit::Refused(Verdict::TooFarInFuture),
-                Some(target) => self.slab.get(target.slot).map_or(Fit::Newest, |series| series.fit_float(t, v)),
-                None if self.table.len() >= limits.max_series => Fit::Refused(Verdict::SeriesLimit),
-                None => Fit::Newest,
-            };
-            match verdict {
-                Fit::Refused(verdict) => scratch.reject(index, verdict, 1),
-                Fit::Known => scratch.accepted += 1,
-                Fit::Newest => {
-                    let target = target.get_or_insert_with(|| self.create(hash, scratch));
-                    self.push_float(target.slot, t, v);
-                    scratch.floats.push_float(target.series_ref, t, v);
-                    scratch.accepted += 1;
+            self.append_float(sample, &mut target, bounds, scratch);
+        }
+        for sample in histograms {
+            match &sample.value {
+                HistogramValue::Int(value) if value.validate().is_err() => {
+                    scratch.reject(index, Verdict::InvalidHistogram, 1);
                 }
+                HistogramValue::Float(value) if value.validate().is_err() => {
+                    scratch.reject(index, Verdict::InvalidHistogram, 1);
+                }
+                value => self.append_histogram(sample.timestamp_ms, value, &mut target, bounds, scratch),
             }
         }
     }
 
-    fn target(&self, slot: Slot) -> Target {
-        Target { slot, series_ref: self.slab.get(slot).map_or(0, |series| series.series_ref) }
+    fn append_float(&mut self, sample: &Sample, target: &mut Target, bounds: &Bounds, scratch: &mut Scratch) {
+        let (t, v) = (sample.timestamp_ms, sample.value);
+        if is_stale_nan(v)
+            && let Some(stale) = self.series(target).and_then(Series::stale_histogram)
+        {
+            return self.append_histogram(t, &stale, target, bounds, scratch);
+        }
+        let fit = self.fit(t, target, bounds, |series| series.fit_float(t, v));
+        if let Some((slot, series_ref)) = self.settle(fit, target, scratch) {
+            self.push_float(slot, t, v);
+            scratch.records.push_float(slot, series_ref, t, v);
+        }
+    }
+
+    fn append_histogram(
+        &mut self,
+        t: i64,
+        value: &HistogramValue,
+        target: &mut Target,
+        bounds: &Bounds,
+        scratch: &mut Scratch,
+    ) {
+        let fit = self.fit(t, target, bounds, |series| series.fit_histogram(t, value));
+        if let Some((slot, series_ref)) = self.settle(fit, target, scratch) {
+            self.push_histogram(slot, t, value);
+            scratch.records.push_histogram(slot, series_ref, t, value);
+        }
+    }
+
+    fn fit(&self, t: i64, target: &Target, bounds: &Bounds, of_series: impl FnOnce(&Series) -> Fit) -> Fit {
+        if t < bounds.min_time_ms {
+            return Fit::Refused(Verdict::OutOfBounds);
+        }
+        if t > bounds.limits.max_time_ms {
+            return Fit::Refused(Verdict::TooFarInFuture);
+        }
+        match self.series(target) {
+            Some(series) => of_series(series),
+            None if self.table.len() >= bounds.limits.max_series => Fit::Refused(Verdict::SeriesLimit),
+            None => Fit::Newest,
+        }
+    }
+
+    /// Counts the sample, and says where it goes if it is new. A series is made only now, for a sample that it will hold.
+    fn settle(&mut self, fit: Fit, target: &mut Target, scratch: &mut Scratch) -> Option<(Slot, SeriesRef)> {
+        match fit {
+            Fit::Refused(verdict) => {
+                scratch.reject(target.index, verdict, 1);
+                return None;
+            }
+            Fit::Known => {
+                scratch.accepted += 1;
+                return None;
+            }
+            Fit::Newest => scratch.accepted += 1,
+        }
+        Some(*target.place.get_or_insert_with(|| self.create(target.hash, scratch)))
+    }
+
+    fn series(&self, target: &Target) -> Option<&Series> {
+        self.slab.get(target.place?.0)
     }
 
     /// Makes the series whose packed labels are in the scratch.
-    fn create(&mut self, hash: u128, scratch: &mut Scratch) -> Target {
+    fn create(&mut self, hash: u128, scratch: &mut Scratch) -> (Slot, SeriesRef) {
         let series_ref = self.next_ref;
         self.next_ref += 1;
         let labels: Vec<_> = Labels::iter_packed(&scratch.packed).collect();
         push_series(&mut scratch.series, series_ref, labels.iter().copied());
-        Target { slot: self.insert(hash, series_ref, labels.into_iter()), series_ref }
+        (self.insert(hash, series_ref, labels.into_iter()), series_ref)
     }
 
     pub(super) fn push_float(&mut self, slot: Slot, timestamp_ms: i64, value: f64) {
         if let Some(series) = self.slab.get_mut(slot) {
             self.chunks += series.push_float(timestamp_ms, value, self.chunk_range_ms);
-            self.min_time_ms = self.min_time_ms.min(timestamp_ms);
-            self.max_time_ms = self.max_time_ms.max(timestamp_ms);
+            self.note_time(timestamp_ms);
         }
+    }
+
+    pub(super) fn push_histogram(&mut self, slot: Slot, timestamp_ms: i64, value: &HistogramValue) {
+        if let Some(series) = self.slab.get_mut(slot) {
+            self.chunks += series.push_histogram(timestamp_ms, value, self.chunk_range_ms);
+            self.note_time(timestamp_ms);
+        }
+    }
+
+    fn note_time(&mut self, timestamp_ms: i64) {
+        self.min_time_ms = self.min_time_ms.min(timestamp_ms);
+        self.max_time_ms = self.max_time_ms.max(timestamp_ms);
     }
 }
 

@@ -3,8 +3,13 @@
 //! The rules are Prometheus's, so that equal appends give equal chunks. A chunk ends at the latest where its range ends
 //! (2 h, aligned). Once it is a quarter full, its end is set so that the chunks of the range come out equally long.
 
-use bytes::Bytes;
+use std::sync::Arc;
 
+use bytes::Bytes;
+use thanoxide_model::write_batch::HistogramValue;
+use thanoxide_model::{FloatHistogram, Histogram};
+
+use crate::chunk::histogram::{Appended, HistogramAppender, NativeHistogram};
 use crate::chunk::xor::XorAppender;
 use crate::chunk::{Chunk, Encoding};
 
@@ -13,6 +18,12 @@ const TARGET_SAMPLES: usize = 120;
 
 /// A chunk with more bytes than this takes no more floats: the next one may need 19.
 const MOST_FLOAT_BYTES: usize = 1024 - 19;
+
+/// Bytes of histograms that a chunk is meant to hold.
+const TARGET_HISTOGRAM_BYTES: usize = 1024;
+
+/// A chunk takes so many histograms, whatever their size, unless its range ends.
+const LEAST_HISTOGRAMS: usize = 10;
 
 /// The end of the chunk range that a time lies in. Division goes toward zero, as in Go.
 pub(crate) fn range_end(time_ms: i64, range_ms: i64) -> i64 {
@@ -32,20 +43,62 @@ pub(crate) struct OpenChunk {
     min_time_ms: i64,
     max_time_ms: i64,
     next_at_ms: i64,
-    xor: XorAppender,
+    samples: Samples,
+}
+
+/// The samples of one kind. Histograms are few, and their appenders large.
+#[derive(Debug)]
+enum Samples {
+    Floats(XorAppender),
+    Ints(Box<Histograms<Histogram>>),
+    FloatHistograms(Box<Histograms<FloatHistogram>>),
+}
+
+#[derive(Debug)]
+struct Histograms<H: NativeHistogram> {
+    appender: HistogramAppender<H>,
+    last: Arc<H>,
+    /// Whether the chunk's end was predicted.
+    end_known: bool,
 }
 
 impl OpenChunk {
-    /// Begins a chunk with a float.
-    pub(crate) fn float(timestamp_ms: i64, value: f64, range_ms: i64) -> Self {
-        let mut xor = XorAppender::new();
-        xor.append(timestamp_ms, value);
+    fn begin(timestamp_ms: i64, range_ms: i64, samples: Samples) -> Self {
         OpenChunk {
             min_time_ms: timestamp_ms,
             max_time_ms: timestamp_ms,
             next_at_ms: range_end(timestamp_ms, range_ms),
-            xor,
+            samples,
         }
+    }
+
+    /// Begins a chunk with a float.
+    pub(crate) fn float(timestamp_ms: i64, value: f64, range_ms: i64) -> Self {
+        let mut xor = XorAppender::new();
+        xor.append(timestamp_ms, value);
+        OpenChunk::begin(timestamp_ms, range_ms, Samples::Floats(xor))
+    }
+
+    /// Begins a chunk with a histogram. `previous` is the chunk before, where there is one.
+    pub(crate) fn histogram(
+        timestamp_ms: i64,
+        value: &HistogramValue,
+        range_ms: i64,
+        previous: Option<&OpenChunk>,
+    ) -> Self {
+        let before = previous.map(|open| &open.samples);
+        let samples = match value {
+            HistogramValue::Int(value) => {
+                let before = before.and_then(|b| if let Samples::Ints(b) = b { Some(&b.appender) } else { None });
+                Samples::Ints(Box::new(Histograms::begin(before, timestamp_ms, value)))
+            }
+            HistogramValue::Float(value) => {
+                let before =
+                    before.and_then(|b| if let Samples::FloatHistograms(b) = b { Some(&b.appender) } else { None });
+                Samples::FloatHistograms(Box::new(Histograms::begin(before, timestamp_ms, value)))
+            }
+        };
+        OpenChunk::begin(timestamp_ms, range_ms, samples)
     }
 
     pub(crate) fn min_time_ms(&self) -> i64 {
@@ -58,40 +111,122 @@ impl OpenChunk {
 
     /// The newest value, if it is a float.
     pub(crate) fn last_float(&self) -> Option<f64> {
-        Some(self.xor.last_value())
+        if let Samples::Floats(xor) = &self.samples { Some(xor.last_value()) } else { None }
     }
 
-    /// Whether a float at a later time goes into this chunk. May settle where the chunk ends.
-    pub(crate) fn takes_float(&mut self, timestamp_ms: i64) -> bool {
-        if self.xor.bytes().len() > MOST_FLOAT_BYTES {
+    /// The newest value, if it is a histogram.
+    pub(crate) fn last_histogram(&self) -> Option<HistogramValue> {
+        match &self.samples {
+            Samples::Floats(_) => None,
+            Samples::Ints(h) => Some(HistogramValue::Int(Arc::clone(&h.last))),
+            Samples::FloatHistograms(h) => Some(HistogramValue::Float(Arc::clone(&h.last))),
+        }
+    }
+
+    /// Appends a float at a later time, if it goes into this chunk. May settle where the chunk ends.
+    pub(crate) fn push_float(&mut self, timestamp_ms: i64, value: f64) -> bool {
+        let Samples::Floats(xor) = &mut self.samples else { return false };
+        if xor.bytes().len() > MOST_FLOAT_BYTES {
             return false;
         }
-        let count = self.xor.sample_count();
+        let count = xor.sample_count();
         if count == TARGET_SAMPLES / 4 {
             self.next_at_ms = predicted_end(self.min_time_ms, self.max_time_ms, self.next_at_ms, 4.0);
         }
-        timestamp_ms < self.next_at_ms && count < TARGET_SAMPLES * 2
+        if timestamp_ms >= self.next_at_ms || count >= TARGET_SAMPLES * 2 {
+            return false;
+        }
+        xor.append(timestamp_ms, value);
+        self.max_time_ms = timestamp_ms;
+        true
     }
 
-    /// Appends a float, whose time is later than all before.
-    pub(crate) fn push_float(&mut self, timestamp_ms: i64, value: f64) {
-        self.xor.append(timestamp_ms, value);
-        self.max_time_ms = timestamp_ms;
+    /// Appends a histogram at a later time. Says what became of it; `Cut` did not take it.
+    pub(crate) fn push_histogram(&mut self, timestamp_ms: i64, value: &HistogramValue, range_ms: i64) -> Pushed {
+        if !self.takes_histogram(timestamp_ms, value, range_ms) {
+            return Pushed::Cut;
+        }
+        let next = match (&mut self.samples, value) {
+            (Samples::Ints(ours), HistogramValue::Int(value)) => ours.push(timestamp_ms, value).map(Samples::Ints),
+            (Samples::FloatHistograms(ours), HistogramValue::Float(value)) => {
+                ours.push(timestamp_ms, value).map(Samples::FloatHistograms)
+            }
+            _ => return Pushed::Cut,
+        };
+        match next {
+            Some(samples) => Pushed::Next(Box::new(OpenChunk::begin(timestamp_ms, range_ms, samples))),
+            None => {
+                self.max_time_ms = timestamp_ms;
+                Pushed::Here
+            }
+        }
+    }
+
+    /// Whether a histogram goes into this chunk as far as size and time tell. May settle where the chunk ends.
+    fn takes_histogram(&mut self, timestamp_ms: i64, value: &HistogramValue, range_ms: i64) -> bool {
+        let (bytes, count, end_known) = match (&mut self.samples, value) {
+            (Samples::Ints(ours), HistogramValue::Int(_)) => ours.measure(),
+            (Samples::FloatHistograms(ours), HistogramValue::Float(_)) => ours.measure(),
+            _ => return false,
+        };
+        // As long as no end was predicted, the chunk ends with its range at the latest, however few samples it has.
+        let range_end_ms = if *end_known { range_end(self.min_time_ms, range_ms) } else { self.next_at_ms };
+        if !*end_known && bytes >= TARGET_HISTOGRAM_BYTES / 4 {
+            let ratio_to_full = TARGET_HISTOGRAM_BYTES as f64 / bytes as f64;
+            self.next_at_ms = predicted_end(self.min_time_ms, self.max_time_ms, self.next_at_ms, ratio_to_full);
+            *end_known = true;
+        }
+        let full = timestamp_ms >= self.next_at_ms || bytes >= TARGET_HISTOGRAM_BYTES * 2;
+        !(full && (count >= LEAST_HISTOGRAMS || timestamp_ms >= range_end_ms))
     }
 
     /// The chunk as it is now.
     pub(crate) fn snapshot(&self) -> Chunk {
-        self.chunk(Bytes::copy_from_slice(self.xor.bytes()))
-    }
-
-    /// The chunk, done.
-    pub(crate) fn finish(self) -> Chunk {
+        let (encoding, bytes) = match &self.samples {
+            Samples::Floats(xor) => (Encoding::Xor, xor.bytes()),
+            Samples::Ints(h) => (Encoding::Histogram, h.appender.bytes()),
+            Samples::FloatHistograms(h) => (Encoding::FloatHistogram, h.appender.bytes()),
+        };
         // A copy, so that the buffer's spare room is given back.
-        self.snapshot()
+        let data = Bytes::copy_from_slice(bytes);
+        Chunk { min_time_ms: self.min_time_ms, max_time_ms: self.max_time_ms, encoding, data }
+    }
+}
+
+/// What became of a histogram.
+#[derive(Debug)]
+pub(crate) enum Pushed {
+    /// It is in the chunk.
+    Here,
+    /// The chunk is done; this one holds the histogram.
+    Next(Box<OpenChunk>),
+    /// The chunk is done, and the histogram begins another one.
+    Cut,
+}
+
+impl<H: NativeHistogram> Histograms<H> {
+    fn begin(previous: Option<&HistogramAppender<H>>, timestamp_ms: i64, value: &Arc<H>) -> Self {
+        let mut appender = HistogramAppender::new(false);
+        appender.append(previous, 0, timestamp_ms, &**value);
+        Histograms { appender, last: Arc::clone(value), end_known: false }
     }
 
-    fn chunk(&self, data: Bytes) -> Chunk {
-        Chunk { min_time_ms: self.min_time_ms, max_time_ms: self.max_time_ms, encoding: Encoding::Xor, data }
+    fn measure(&mut self) -> (usize, usize, &mut bool) {
+        (self.appender.bytes().len(), self.appender.sample_count(), &mut self.end_known)
+    }
+
+    /// Appends, or gives the chunk that must follow.
+    fn push(&mut self, timestamp_ms: i64, value: &Arc<H>) -> Option<Box<Self>> {
+        match self.appender.append(None, 0, timestamp_ms, &**value) {
+            Appended::Appended | Appended::Recoded => {
+                self.last = Arc::clone(value);
+                None
+            }
+            // Stock forgets to begin its prediction anew here, and so must whoever wants the same chunks.
+            Appended::NewChunk(appender) => {
+                Some(Box::new(Histograms { appender: *appender, last: Arc::clone(value), end_known: self.end_known }))
+            }
+        }
     }
 }
 
@@ -105,13 +240,11 @@ mod tests {
     fn cut(times: impl IntoIterator<Item = i64>, mut value: impl FnMut(i64) -> f64) -> Vec<usize> {
         let (mut open, mut counts): (Option<OpenChunk>, Vec<usize>) = (None, Vec::new());
         for t in times {
-            if let Some(chunk) = &mut open
-                && chunk.takes_float(t)
-            {
-                chunk.push_float(t, value(t));
+            let value = value(t);
+            if open.as_mut().is_some_and(|chunk| chunk.push_float(t, value)) {
                 *counts.last_mut().unwrap() += 1;
             } else {
-                open = Some(OpenChunk::float(t, value(t), RANGE_MS));
+                open = Some(OpenChunk::float(t, value, RANGE_MS));
                 counts.push(1);
             }
         }

@@ -5,14 +5,14 @@ use hashbrown::HashMap;
 use thanoxide_model::Labels;
 use thanoxide_model::labels::{MAX_LABEL_BYTES, push_packed};
 
-use super::series::Fit;
+use super::series::{Fit, Series};
 use super::{Head, Slot};
-use crate::wal::record::{Record, RefSample, RefSeries, SeriesRef};
+use crate::wal::record::{Record, RefHistogram, RefSample, RefSeries, SeriesRef};
 
 /// What replay did not take, and how often.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReplayCounts {
-    /// Samples taken.
+    /// Samples and histograms taken.
     pub samples: u64,
     /// Samples that a block holds.
     pub in_blocks: u64,
@@ -24,8 +24,6 @@ pub struct ReplayCounts {
     pub undecodable: u64,
     /// Records of a kind that is not read: exemplars, metadata, samples with start times.
     pub other_records: u64,
-    /// Histograms, which are not taken yet.
-    pub histograms: u64,
     /// Deletions, which are not applied.
     pub tombstones: u64,
 }
@@ -51,7 +49,7 @@ impl<'a> Replay<'a> {
         match Record::decode(bytes) {
             Ok(Record::Series(series)) => series.iter().for_each(|s| self.series(s)),
             Ok(Record::Samples(samples)) => samples.iter().for_each(|s| self.sample(s)),
-            Ok(Record::Histograms(histograms)) => self.counts.histograms += histograms.len() as u64,
+            Ok(Record::Histograms(histograms)) => histograms.iter().for_each(|h| self.histogram(h)),
             Ok(Record::Tombstones(stones)) => self.counts.tombstones += stones.len() as u64,
             Ok(Record::Other(_)) => self.counts.other_records += 1,
             Err(_) => self.counts.undecodable += 1,
@@ -94,22 +92,36 @@ impl<'a> Replay<'a> {
     }
 
     fn sample(&mut self, sample: &RefSample) {
-        self.reserve_ref(sample.series);
-        let Some(slot) = self.slots.get(&sample.series).copied() else {
+        let (t, v) = (sample.timestamp_ms, sample.value);
+        if let Some(slot) = self.place(sample.series, t, |series| series.fit_float(t, v)) {
+            self.head.push_float(slot, t, v);
+        }
+    }
+
+    fn histogram(&mut self, sample: &RefHistogram) {
+        let (t, value) = (sample.timestamp_ms, &sample.value);
+        if let Some(slot) = self.place(sample.series, t, |series| series.fit_histogram(t, value)) {
+            self.head.push_histogram(slot, t, value);
+        }
+    }
+
+    /// Where a sample goes, if it is to be taken. Counts it either way.
+    fn place(&mut self, series: SeriesRef, timestamp_ms: i64, fit: impl FnOnce(&Series) -> Fit) -> Option<Slot> {
+        self.reserve_ref(series);
+        let Some(slot) = self.slots.get(&series).copied() else {
             self.counts.unknown_series += 1;
-            return;
+            return None;
         };
-        if sample.timestamp_ms < self.head.min_valid_ms {
+        if timestamp_ms < self.head.min_valid_ms {
             self.counts.in_blocks += 1;
-            return;
+            return None;
         }
-        let fit = self.head.slab.get(slot).map(|series| series.fit_float(sample.timestamp_ms, sample.value));
-        if fit == Some(Fit::Newest) {
-            self.head.push_float(slot, sample.timestamp_ms, sample.value);
-            self.counts.samples += 1;
-        } else {
+        if self.head.slab.get(slot).map(fit) != Some(Fit::Newest) {
             self.counts.not_newer += 1;
+            return None;
         }
+        self.counts.samples += 1;
+        Some(slot)
     }
 
     /// Even a reference without a series must not be given to another one.

@@ -1,8 +1,12 @@
 //! One series of the head.
 
-use thanoxide_model::Verdict;
+use std::sync::Arc;
 
-use super::open_chunk::OpenChunk;
+use thanoxide_model::sample::stale_nan;
+use thanoxide_model::write_batch::HistogramValue;
+use thanoxide_model::{FloatHistogram, Histogram, Verdict};
+
+use super::open_chunk::{OpenChunk, Pushed};
 use super::symbols::Symbol;
 use crate::chunk::Chunk;
 use crate::wal::record::SeriesRef;
@@ -51,25 +55,43 @@ impl Series {
     }
 
     pub(crate) fn fit_float(&self, timestamp_ms: i64, value: f64) -> Fit {
+        let same = |open: &OpenChunk| open.last_float().is_some_and(|last| last.to_bits() == value.to_bits());
+        self.fit(timestamp_ms, same)
+    }
+
+    pub(crate) fn fit_histogram(&self, timestamp_ms: i64, value: &HistogramValue) -> Fit {
+        self.fit(timestamp_ms, |open| match (open.last_histogram(), value) {
+            (Some(HistogramValue::Int(last)), HistogramValue::Int(value)) => last == *value,
+            (Some(HistogramValue::Float(last)), HistogramValue::Float(value)) => last == *value,
+            _ => false,
+        })
+    }
+
+    fn fit(&self, timestamp_ms: i64, same_as_last: impl FnOnce(&OpenChunk) -> bool) -> Fit {
         match self.max_time_ms() {
             Some(newest) if timestamp_ms < newest => Fit::Refused(Verdict::OutOfOrder),
-            Some(newest) if timestamp_ms == newest => {
-                let last = self.open.as_ref().and_then(|open| open.last_float());
-                match last {
-                    Some(last) if last.to_bits() == value.to_bits() => Fit::Known,
-                    _ => Fit::Refused(Verdict::DuplicateForTimestamp),
-                }
-            }
+            Some(newest) if timestamp_ms == newest => match &self.open {
+                Some(open) if same_as_last(open) => Fit::Known,
+                _ => Fit::Refused(Verdict::DuplicateForTimestamp),
+            },
             _ => Fit::Newest,
         }
     }
 
+    /// A histogram that says what a float's stale marker says, where the newest sample is a histogram.
+    pub(crate) fn stale_histogram(&self) -> Option<HistogramValue> {
+        let sum = stale_nan();
+        Some(match self.open.as_ref()?.last_histogram()? {
+            HistogramValue::Int(_) => HistogramValue::Int(Arc::new(Histogram { sum, ..Histogram::default() })),
+            HistogramValue::Float(_) => {
+                HistogramValue::Float(Arc::new(FloatHistogram { sum, ..FloatHistogram::default() }))
+            }
+        })
+    }
+
     /// Appends a float that fits as the newest. Says how many chunks began.
     pub(crate) fn push_float(&mut self, timestamp_ms: i64, value: f64, range_ms: i64) -> usize {
-        if let Some(open) = &mut self.open
-            && open.takes_float(timestamp_ms)
-        {
-            open.push_float(timestamp_ms, value);
+        if self.open.as_mut().is_some_and(|open| open.push_float(timestamp_ms, value)) {
             return 0;
         }
         self.seal();
@@ -77,11 +99,24 @@ impl Series {
         1
     }
 
+    /// Appends a histogram that fits as the newest. Says how many chunks began.
+    pub(crate) fn push_histogram(&mut self, timestamp_ms: i64, value: &HistogramValue, range_ms: i64) -> usize {
+        let pushed = self.open.as_mut().map(|open| open.push_histogram(timestamp_ms, value, range_ms));
+        let next = match pushed {
+            Some(Pushed::Here) => return 0,
+            Some(Pushed::Next(next)) => *next,
+            Some(Pushed::Cut) | None => OpenChunk::histogram(timestamp_ms, value, range_ms, self.open.as_ref()),
+        };
+        self.seal();
+        self.open = Some(next);
+        1
+    }
+
     /// Makes the open chunk a full one.
     pub(crate) fn seal(&mut self) {
         if let Some(open) = self.open.take() {
             self.chunks.reserve_exact(1);
-            self.chunks.push(open.finish());
+            self.chunks.push(open.snapshot());
         }
     }
 
