@@ -188,6 +188,11 @@ impl Note {
         Note::info(position, text)
     }
 
+    /// Whether it is an info.
+    pub(crate) fn is_info(&self) -> bool {
+        self.level == Level::Info
+    }
+
     fn absorb(&mut self, other: Note) {
         self.position = self.position.max(other.position);
         match (&mut self.tally, other.tally) {

@@ -23,6 +23,7 @@ pub(crate) mod samples;
 pub(crate) mod scalar;
 pub(crate) mod selection;
 pub(crate) mod set;
+pub(crate) mod smoothed;
 pub(crate) mod sort;
 pub(crate) mod subquery;
 pub(crate) mod vector_scalar;

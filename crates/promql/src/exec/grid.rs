@@ -32,10 +32,6 @@ impl Grid {
         self.start_ms.saturating_add(self.step_ms.saturating_mul(step as i64))
     }
 
-    pub(crate) fn end_ms(self) -> i64 {
-        self.time_ms(self.steps.saturating_sub(1))
-    }
-
     pub(crate) fn times_ms(self) -> impl Iterator<Item = i64> {
         (0..self.steps).map(move |step| self.time_ms(step))
     }

@@ -5,7 +5,7 @@ use thanoxide_model::series::Columns;
 
 use super::column::{Column, histogram_bytes};
 use super::grid::{Grid, Modifiers};
-use super::selection::{Selected, SelectionReader};
+use super::selection::{Selected, SelectionReader, Span};
 use super::{Batch, Context, Scratch, SeriesColumn, Stream, batch_len, for_each_series};
 use crate::engine::QueryError;
 
@@ -24,21 +24,37 @@ pub(crate) enum Take {
 
 /// `x`, `x offset 5m`, `x @ 10`.
 pub(crate) struct InstantSelector {
-    pub(crate) reader: SelectionReader,
-    pub(crate) grid: Grid,
-    pub(crate) modifiers: Modifiers,
-    pub(crate) take: Take,
+    reader: SelectionReader,
+    lookup: Lookup,
+}
+
+/// How each series is looked at.
+#[derive(Clone, Copy)]
+struct Lookup {
+    span: Span,
+    grid: Grid,
+    modifiers: Modifiers,
+    take: Take,
+}
+
+impl InstantSelector {
+    pub(crate) fn new(reader: SelectionReader, grid: Grid, modifiers: Modifiers, take: Take) -> Self {
+        let lookup = Lookup { span: reader.span(), grid, modifiers, take };
+        InstantSelector { reader, lookup }
+    }
 }
 
 impl Stream for InstantSelector {
     fn next(&mut self, cx: &Context<'_>) -> Result<Option<Batch>, QueryError> {
+        let lookup = self.lookup;
+        let steps = lookup.grid.steps;
         loop {
-            let selected = self.reader.read(batch_len(self.grid.steps), cx)?;
+            let selected = self.reader.read(batch_len(steps), cx)?;
             if selected.is_empty() {
                 return Ok(None);
             }
-            let mut charge = cx.budget.charge(selected.len().saturating_mul(self.grid.steps.saturating_mul(8)))?;
-            let found = for_each_series(cx, selected, |scratch, selected| self.look_up(scratch, &selected, cx))?;
+            let mut charge = cx.budget.charge(selected.len().saturating_mul(steps.saturating_mul(8)))?;
+            let found = for_each_series(cx, selected, |scratch, selected| lookup.look_up(scratch, &selected, cx))?;
             let series: Vec<SeriesColumn> = found.into_iter().flatten().collect();
             charge.add(series.iter().map(|s| s.column.bytes() - s.column.values.len() * 8).sum())?;
             if !series.is_empty() {
@@ -48,15 +64,15 @@ impl Stream for InstantSelector {
     }
 }
 
-impl InstantSelector {
+impl Lookup {
     fn look_up(
-        &self,
+        self,
         scratch: &mut Scratch,
         selected: &Selected,
         cx: &Context<'_>,
     ) -> Result<Option<SeriesColumn>, QueryError> {
         let columns = &mut scratch.columns;
-        self.reader.decode(selected, columns)?;
+        self.span.decode(selected, columns)?;
         let _charge = cx.budget.charge(columns.len() * 16)?;
         let mut finder = Finder::new(columns, cx.settings.lookback_ms);
         let mut column = Column::empty(self.grid.steps);
@@ -70,7 +86,7 @@ impl InstantSelector {
         Ok((!column.is_empty()).then_some(SeriesColumn { labels, drop_name: false, column }))
     }
 
-    fn take(&self, columns: &Columns, found: Found, step: usize, column: &mut Column) {
+    fn take(self, columns: &Columns, found: Found, step: usize, column: &mut Column) {
         let (times, starts, index) = match found {
             Found::Float(i) => (&columns.timestamps_ms, &columns.start_timestamps_ms, i),
             Found::Histogram(i) => (&columns.histogram_timestamps_ms, &columns.histogram_start_timestamps_ms, i),

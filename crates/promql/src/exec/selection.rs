@@ -121,9 +121,23 @@ impl SelectionReader {
         }
     }
 
-    /// The samples of a series, of all times that the selector looks at.
-    pub(crate) fn decode(&self, selected: &Selected, into: &mut Columns) -> Result<(), QueryError> {
+    /// All times that the selector looks at.
+    pub(crate) fn span(&self) -> Span {
+        Span { start_ms: self.selection.hints.start_ms, end_ms: self.selection.hints.end_ms }
+    }
+}
+
+/// The times of the samples of interest, both inclusive.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span {
+    start_ms: i64,
+    end_ms: i64,
+}
+
+impl Span {
+    /// The samples of a series in that span.
+    pub(crate) fn decode(self, selected: &Selected, into: &mut Columns) -> Result<(), QueryError> {
         into.clear();
-        Ok(selected.series().data.decode(self.selection.hints.start_ms, self.selection.hints.end_ms, into)?)
+        Ok(selected.series().data.decode(self.start_ms, self.end_ms, into)?)
     }
 }

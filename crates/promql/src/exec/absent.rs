@@ -1,0 +1,45 @@
+//! `absent` and `absent_over_time`: 1 at the steps where nothing is.
+
+use thanoxide_model::{Labels, LabelsBuilder, MatchKind, Matcher};
+
+use super::column::{Bits, Column};
+use super::{Batch, Context, SeriesColumn, Stream};
+use crate::engine::QueryError;
+
+/// The absence of everything that a stream gives.
+pub(crate) struct Absent {
+    pub(crate) inner: Option<Box<dyn Stream>>,
+    pub(crate) labels: Labels,
+    pub(crate) steps: usize,
+}
+
+impl Stream for Absent {
+    fn next(&mut self, cx: &Context<'_>) -> Result<Option<Batch>, QueryError> {
+        let Some(mut inner) = self.inner.take() else { return Ok(None) };
+        let _room = cx.budget.charge(self.steps.saturating_mul(9))?;
+        let mut absent = Bits::all(self.steps);
+        while let Some(batch) = inner.next(cx)? {
+            batch.series.iter().for_each(|s| absent.subtract(&s.column.present()));
+        }
+        if !absent.any() {
+            return Ok(None);
+        }
+        let column = Column { values: vec![1.0; self.steps], floats: absent, histograms: Vec::new() };
+        Batch::new(vec![SeriesColumn { labels: self.labels.clone(), drop_name: false, column }], cx).map(Some)
+    }
+}
+
+/// The labels that a selector pins down: `=` matchers, but none of a label that is mentioned twice.
+pub(crate) fn labels_of(matchers: &[Matcher]) -> Labels {
+    let mut builder = LabelsBuilder::default();
+    let mut set: Vec<&[u8]> = Vec::new();
+    for matcher in matchers.iter().filter(|m| m.name() != b"__name__") {
+        if matcher.kind() == MatchKind::Equal && !set.contains(&matcher.name()) {
+            builder.set(matcher.name(), matcher.value());
+            set.push(matcher.name());
+        } else {
+            builder.remove(matcher.name());
+        }
+    }
+    builder.build()
+}

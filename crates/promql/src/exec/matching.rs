@@ -1,0 +1,59 @@
+//! Which series of two vectors belong together, and what their result is called.
+
+use hashbrown::HashMap;
+use thanoxide_model::{Labels, LabelsBuilder};
+
+use super::arithmetic::changes_metric;
+use crate::ast::{BinaryOp, Cardinality, VectorMatching};
+
+/// Numbers the match groups.
+#[derive(Default)]
+pub(crate) struct Groups {
+    ordinals: HashMap<Labels, usize, foldhash::fast::RandomState>,
+}
+
+impl Groups {
+    /// The number of the group of these labels; numbers are given out from 0 on.
+    pub(crate) fn ordinal(&mut self, labels: &Labels, matching: &VectorMatching) -> usize {
+        let next = self.ordinals.len();
+        *self.ordinals.entry(signature(labels, matching)).or_insert(next)
+    }
+
+    /// The number of the group of these labels, if there is one.
+    pub(crate) fn find(&self, labels: &Labels, matching: &VectorMatching) -> Option<usize> {
+        self.ordinals.get(&signature(labels, matching)).copied()
+    }
+}
+
+/// The labels that series of one match group share.
+pub(crate) fn signature(labels: &Labels, matching: &VectorMatching) -> Labels {
+    labels.filter(|name| is_listed(name, &matching.labels) == matching.on && (matching.on || name != b"__name__"))
+}
+
+fn is_listed(name: &[u8], list: &[String]) -> bool {
+    list.iter().any(|l| l.as_bytes() == name)
+}
+
+/// The labels of a result. `many` is the side that may have several series, `one` the other.
+pub(crate) fn result_labels(
+    op: BinaryOp,
+    matching: &VectorMatching,
+    many: &Labels,
+    one: &Labels,
+    drop_name: bool,
+) -> Labels {
+    let drops = drop_name || changes_metric(op);
+    let one_to_one = matching.card == Cardinality::OneToOne;
+    let base = many.filter(|name| {
+        let described = drops && (name == b"__name__" || name == b"__type__" || name == b"__unit__");
+        !described && (!one_to_one || is_listed(name, &matching.labels) == matching.on)
+    });
+    if matching.include.is_empty() {
+        return base;
+    }
+    let mut builder = LabelsBuilder::from(&base);
+    for name in &matching.include {
+        builder.set(name, one.value(name));
+    }
+    builder.build()
+}

@@ -1,0 +1,78 @@
+//! `sort` and its like: they order instant vectors, and do nothing to ranges.
+
+use std::cmp::Ordering;
+
+use thanoxide_model::Labels;
+
+use super::{Batch, Context, SeriesColumn, Stream, collect};
+use crate::annotations::Note;
+use crate::engine::QueryError;
+use crate::functions::natural;
+
+/// What is sorted by.
+#[derive(Clone, Debug)]
+pub(crate) enum SortBy {
+    /// The value; histograms are left out.
+    Value,
+    /// These labels in natural order, then all labels.
+    Labels(Vec<Vec<u8>>),
+}
+
+/// A sorted vector.
+pub(crate) struct Sort {
+    pub(crate) inner: Option<Box<dyn Stream>>,
+    pub(crate) by: SortBy,
+    pub(crate) descending: bool,
+    pub(crate) steps: usize,
+    pub(crate) position: usize,
+}
+
+impl Stream for Sort {
+    fn next(&mut self, cx: &Context<'_>) -> Result<Option<Batch>, QueryError> {
+        let Some(mut inner) = self.inner.take() else { return Ok(None) };
+        let mut all = collect(&mut *inner, cx)?;
+        if matches!(self.by, SortBy::Value) {
+            all.series.iter_mut().for_each(|s| s.column.keep_floats());
+            all.series.retain(|s| !s.column.is_empty());
+        }
+        if self.steps != 1 {
+            cx.note(Note::sort_in_range_query(self.position));
+            return Ok(Some(all));
+        }
+        let descending = self.descending;
+        match &self.by {
+            SortBy::Value => all.series.sort_by(|a, b| by_value(value(a), value(b), descending)),
+            SortBy::Labels(names) => all.series.sort_by(|a, b| {
+                let order = by_labels(&a.labels, &b.labels, names);
+                if descending { order.reverse() } else { order }
+            }),
+        }
+        Ok(Some(all))
+    }
+}
+
+fn value(series: &SeriesColumn) -> f64 {
+    series.column.values.first().copied().unwrap_or(f64::NAN)
+}
+
+/// NaN is last either way.
+fn by_value(a: f64, b: f64, descending: bool) -> Ordering {
+    match (a.is_nan(), b.is_nan()) {
+        (true, true) => Ordering::Equal,
+        (true, false) => Ordering::Greater,
+        (false, true) => Ordering::Less,
+        _ => {
+            let order = a.partial_cmp(&b).unwrap_or(Ordering::Equal);
+            if descending { order.reverse() } else { order }
+        }
+    }
+}
+
+fn by_labels(a: &Labels, b: &Labels, names: &[Vec<u8>]) -> Ordering {
+    let differing = names.iter().map(|n| (a.value(n), b.value(n))).find(|(a, b)| a != b);
+    match differing {
+        Some((a, b)) if natural::is_less(a, b) => Ordering::Less,
+        Some(_) => Ordering::Greater,
+        None => a.cmp(b),
+    }
+}

@@ -1,0 +1,165 @@
+//! `rate`, `increase` and `delta` with extrapolation to the edges of the range.
+
+use thanoxide_model::FloatHistogram;
+use thanoxide_model::series::Columns;
+
+use super::histogram_rate;
+use super::range::{Output, RangeCall, RangeFunction, SeriesNote, SeriesNotes};
+use super::start_time;
+use crate::exec::samples::Window;
+
+/// Indexes of the floats of a series that are lower than the one before, or start anew.
+#[derive(Debug, Default)]
+pub(crate) struct Resets {
+    indexes: Vec<usize>,
+    low: usize,
+}
+
+impl Resets {
+    pub(crate) fn find(columns: &Columns) -> Self {
+        let values = &columns.values;
+        let started_anew = |i| start_time::is_reset_at(&columns.timestamps_ms, &columns.start_timestamps_ms, i);
+        let indexes = if columns.start_timestamps_ms.is_empty() {
+            (1..values.len()).filter(|i| values[*i] < values[i - 1]).collect()
+        } else {
+            (1..values.len()).filter(|i| values[*i] < values[i - 1] || started_anew(*i)).collect()
+        };
+        Resets { indexes, low: 0 }
+    }
+
+    /// The resets inside a window, as indexes into the window. Windows move forward.
+    fn within(&mut self, window: &Window<'_>) -> impl Iterator<Item = usize> {
+        let (first, end) = (window.first, window.first + window.values.len());
+        while self.low < self.indexes.len() && self.indexes[self.low] <= first {
+            self.low += 1;
+        }
+        self.indexes[self.low..].iter().copied().take_while(move |i| *i < end).map(move |i| i - first)
+    }
+}
+
+/// The change between the first and last sample, before extrapolation.
+enum Change {
+    Float(f64),
+    Histogram(Box<FloatHistogram>),
+}
+
+/// Times of the samples that a change is made of.
+struct Sampled {
+    first_ms: i64,
+    last_ms: i64,
+    gaps: usize,
+}
+
+pub(crate) fn extrapolated(
+    call: &RangeCall<'_>,
+    window: &Window<'_>,
+    resets: &mut Resets,
+    notes: &mut SeriesNotes<'_>,
+) -> Option<Output> {
+    if window.is_mixed() {
+        notes.about_metric(SeriesNote::MixedFloatsHistograms);
+        return None;
+    }
+    let is_counter = call.function != RangeFunction::Delta;
+    let (times_ms, starts_ms) = if window.times_ms.is_empty() {
+        (window.histogram_times_ms, window.histogram_starts_ms)
+    } else {
+        (window.times_ms, window.starts_ms)
+    };
+    let sampled = Sampled { first_ms: times_ms[0], last_ms: times_ms[times_ms.len() - 1], gaps: times_ms.len() - 1 };
+    let start_ms = starts_ms.first().copied().filter(|_| is_counter);
+    let start_ms = start_ms.filter(|st| *st != 0 && *st > window.range_start_ms && *st < sampled.first_ms);
+    if sampled.gaps == 0 && start_ms.is_none() {
+        return None;
+    }
+    let mut change = if window.histograms.is_empty() {
+        Change::Float(float_change(is_counter, window, resets, notes))
+    } else {
+        let change = if sampled.gaps == 0 { None } else { Some(histogram_rate::change(is_counter, window, notes)?) };
+        Change::Histogram(Box::new(match (change, start_ms) {
+            (Some(change), None) => change,
+            (None, _) => FloatHistogram::clone(&window.histograms[0]),
+            (Some(mut change), Some(_)) => {
+                histogram_rate::add(&mut change, &window.histograms[0], notes)?;
+                change
+            }
+        }))
+    };
+    if let (Change::Float(change), Some(_)) = (&mut change, start_ms) {
+        *change += window.values[0];
+    }
+    let factor = factor(call, window, &sampled, start_ms, is_counter, &change);
+    Some(match change {
+        Change::Float(change) => Output::Float(change * factor),
+        Change::Histogram(mut change) => {
+            change.mul(factor);
+            Output::from(*change)
+        }
+    })
+}
+
+fn float_change(is_counter: bool, window: &Window<'_>, resets: &mut Resets, notes: &mut SeriesNotes<'_>) -> f64 {
+    let values = window.values;
+    let mut change = values[values.len() - 1] - values[0];
+    if is_counter {
+        if start_time::pairs(window.times_ms, window.starts_ms).any(|(a, b)| start_time::overlaps(a, b.start_ms)) {
+            notes.start_time_overlap();
+        }
+        for reset in resets.within(window) {
+            change += values[reset - 1];
+        }
+    }
+    change
+}
+
+/// What the change is multiplied with: as if the samples filled the range, but never further than half a gap beyond a
+/// sample where the next one seems to be missing, and never below a counter's zero.
+fn factor(
+    call: &RangeCall<'_>,
+    window: &Window<'_>,
+    sampled: &Sampled,
+    start_ms: Option<i64>,
+    is_counter: bool,
+    change: &Change,
+) -> f64 {
+    let seconds = |ms: i64| ms as f64 / 1000.0;
+    let mut interval = seconds(sampled.last_ms - sampled.first_ms);
+    let average_gap = if sampled.gaps > 0 { interval / sampled.gaps as f64 } else { 0.0 };
+    let threshold = average_gap * 1.1;
+    let mut to_start = seconds(sampled.first_ms - window.range_start_ms);
+    let mut to_end = seconds(window.range_end_ms - sampled.last_ms);
+    if let Some(start_ms) = start_ms {
+        // A sample of value zero at the start time takes the place of extrapolation to the left.
+        to_start = 0.0;
+        interval = seconds(sampled.last_ms - start_ms);
+    } else {
+        if to_start >= threshold {
+            to_start = average_gap / 2.0;
+        }
+        if is_counter {
+            let to_zero = to_zero(window, interval, change);
+            if to_zero < to_start {
+                to_start = to_zero;
+            }
+        }
+    }
+    if to_end >= threshold {
+        to_end = average_gap / 2.0;
+    }
+    let mut factor = if interval == 0.0 { 1.0 } else { (interval + to_start + to_end) / interval };
+    if call.function == RangeFunction::Rate {
+        factor /= call.range_seconds();
+    }
+    factor
+}
+
+/// How long before the first sample the counter was zero, at its average slope.
+fn to_zero(window: &Window<'_>, interval: f64, change: &Change) -> f64 {
+    match change {
+        Change::Float(change) if *change > 0.0 && window.values[0] >= 0.0 => interval * (window.values[0] / change),
+        Change::Histogram(change) if change.count > 0.0 && window.histograms[0].count >= 0.0 => {
+            interval * (window.histograms[0].count / change.count)
+        }
+        _ => f64::INFINITY,
+    }
+}

@@ -1,0 +1,282 @@
+//! From the syntax tree to operators: durations and `@` are resolved, step-invariant parts found, equal selectors shared.
+//!
+//! [`analysis`] asks questions about expressions, [`select`] opens selectors, [`call`] maps functions to operators. The
+//! tree of operators has the shape of the syntax tree; nothing is read before the first series is asked for.
+
+mod analysis;
+mod call;
+mod select;
+
+use std::sync::Arc;
+
+use crate::ast::{Aggregate, AggregateOp, At, Binary, DurationContext, Expr, TimeSpan, UnaryOp};
+use crate::engine::QueryError;
+use crate::exec::aggregation::count_values::CountValues;
+use crate::exec::aggregation::top::TopK;
+use crate::exec::aggregation::{Aggregation, Grouping};
+use crate::exec::arithmetic::changes_metric;
+use crate::exec::binary::VectorVector;
+use crate::exec::grid::Grid;
+use crate::exec::merge::MergeSameLabels;
+use crate::exec::pointwise::{Pointwise, PointwiseStream};
+use crate::exec::range::Range;
+use crate::exec::repeat::Repeat;
+use crate::exec::scalar::{ScalarArg, ScalarNode};
+use crate::exec::selection::Selection;
+use crate::exec::set::SetOperation;
+use crate::exec::vector_scalar::VectorScalar;
+use crate::exec::{Batch, Context, Settings, Stream};
+use crate::types::ValueType;
+use analysis::{is_invariant, is_name_pinned};
+
+/// An operator that gives an instant vector.
+type Vector = Box<dyn Stream>;
+
+/// The top of a query.
+pub(crate) enum Root {
+    Vector(Vector),
+    Scalar(ScalarNode),
+    Range(Range),
+    Text(Vec<u8>),
+}
+
+/// The times of the whole query.
+#[derive(Clone, Copy, Debug)]
+struct QueryTimes {
+    start_ms: i64,
+    end_ms: i64,
+    /// 0 for an instant query.
+    step_ms: i64,
+}
+
+/// Where an expression stands.
+#[derive(Clone, Debug)]
+struct Scope {
+    grid: Grid,
+    /// The innermost function or aggregation around it.
+    function: &'static str,
+    /// The clause of the aggregation right around it.
+    grouping: Option<Grouping>,
+    /// The step that selectors are told.
+    hint_step_ms: i64,
+}
+
+impl Scope {
+    fn inside(&self, function: &'static str) -> Scope {
+        Scope { function, grouping: None, ..self.clone() }
+    }
+
+    fn on(&self, grid: Grid) -> Scope {
+        Scope { grid, ..self.clone() }
+    }
+}
+
+/// No series.
+struct Nothing;
+
+impl Stream for Nothing {
+    fn next(&mut self, _: &Context<'_>) -> Result<Option<Batch>, QueryError> {
+        Ok(None)
+    }
+}
+
+/// Turns expressions into operators.
+pub(crate) struct Lowering {
+    settings: Settings,
+    times: QueryTimes,
+    selections: Vec<Arc<Selection>>,
+}
+
+impl Lowering {
+    /// For an instant query.
+    pub(crate) fn instant(settings: Settings, time_ms: i64) -> Self {
+        let times = QueryTimes { start_ms: time_ms, end_ms: time_ms, step_ms: 0 };
+        Lowering { settings, times, selections: Vec::new() }
+    }
+
+    /// For a range query; its end need not be a step.
+    pub(crate) fn range(settings: Settings, grid: Grid, end_ms: i64) -> Self {
+        let times = QueryTimes { start_ms: grid.start_ms, end_ms, step_ms: grid.step_ms };
+        Lowering { settings, times, selections: Vec::new() }
+    }
+
+    /// A whole query.
+    pub(crate) fn root(&mut self, expr: &Expr, grid: Grid) -> Result<Root, QueryError> {
+        let scope = Scope { grid, function: "", grouping: None, hint_step_ms: self.times.step_ms };
+        let expr = expr.unparen();
+        Ok(match expr.value_type() {
+            ValueType::Vector => Root::Vector(self.vector(expr, &scope)?),
+            ValueType::Scalar => Root::Scalar(self.scalar(expr, &scope)?),
+            ValueType::Matrix => Root::Range(self.range_of(expr, &scope)?),
+            ValueType::String => match expr {
+                Expr::String(literal) => Root::Text(literal.value.clone()),
+                _ => return Err(unexpected(expr)),
+            },
+        })
+    }
+
+    fn duration(&self, span: &TimeSpan, signed: bool) -> Result<i64, QueryError> {
+        let context = DurationContext {
+            step_ms: self.times.step_ms,
+            range_ms: self.times.end_ms.saturating_sub(self.times.start_ms),
+        };
+        span.resolve(context, signed).map_err(|e| QueryError::Execution(e.to_string()))
+    }
+
+    fn at_ms(&self, at: Option<At>) -> Option<i64> {
+        at.map(|at| match at {
+            At::Timestamp(ms) => ms,
+            At::Start => self.times.start_ms,
+            At::End => self.times.end_ms,
+        })
+    }
+
+    /// Operators for an instant vector. What does not change from step to step is evaluated once.
+    fn vector(&mut self, expr: &Expr, scope: &Scope) -> Result<Vector, QueryError> {
+        match scope.grid.steps {
+            0 => Ok(Box::new(Nothing)),
+            steps @ 2.. if is_invariant(expr) => {
+                let inner = self.varying(expr, &scope.on(scope.grid.first()))?;
+                Ok(Box::new(Repeat { inner, steps }))
+            }
+            _ => self.varying(expr, scope),
+        }
+    }
+
+    fn varying(&mut self, expr: &Expr, scope: &Scope) -> Result<Vector, QueryError> {
+        match expr {
+            Expr::Aggregate(aggregate) => self.aggregate(aggregate, scope),
+            Expr::Binary(binary) => self.binary(binary, scope),
+            Expr::Call(call) => self.call(call, scope),
+            Expr::Paren(paren) => self.varying(&paren.expr, scope),
+            Expr::Unary(unary) if unary.op == UnaryOp::Plus => self.varying(&unary.expr, scope),
+            Expr::Unary(unary) => {
+                let inner = self.varying(&unary.expr, scope)?;
+                let negated = PointwiseStream { inner, function: Pointwise::Negate, grid: scope.grid };
+                Ok(self.unnamed(Box::new(negated), &unary.expr))
+            }
+            Expr::Vector(selector) => self.selector(selector, scope),
+            Expr::Number(_) | Expr::String(_) | Expr::Matrix(_) | Expr::Subquery(_) => Err(unexpected(expr)),
+        }
+    }
+
+    /// An operator that drops names: series of the same labels are merged, if there may be any.
+    fn unnamed(&self, stream: Vector, of: &Expr) -> Vector {
+        if self.settings.delayed_name_removal || is_name_pinned(of) {
+            stream
+        } else {
+            Box::new(MergeSameLabels::new(stream))
+        }
+    }
+
+    fn scalar(&mut self, expr: &Expr, scope: &Scope) -> Result<ScalarNode, QueryError> {
+        if let Expr::Number(number) = expr {
+            return Ok(ScalarNode::Constant(number.value));
+        }
+        if scope.grid.steps > 1 && is_invariant(expr) {
+            let inner = self.varying_scalar(expr, &scope.on(scope.grid.first()))?;
+            return Ok(ScalarNode::Invariant(Box::new(inner)));
+        }
+        self.varying_scalar(expr, scope)
+    }
+
+    fn varying_scalar(&mut self, expr: &Expr, scope: &Scope) -> Result<ScalarNode, QueryError> {
+        Ok(match expr {
+            Expr::Number(number) => ScalarNode::Constant(number.value),
+            Expr::Paren(paren) => self.varying_scalar(&paren.expr, scope)?,
+            Expr::Unary(unary) => {
+                let inner = self.varying_scalar(&unary.expr, scope)?;
+                if unary.op == UnaryOp::Minus { ScalarNode::Negate(Box::new(inner)) } else { inner }
+            }
+            Expr::Binary(binary) => {
+                let scope = scope.inside("");
+                let lhs = Box::new(self.scalar(&binary.lhs, &scope)?);
+                let rhs = Box::new(self.scalar(&binary.rhs, &scope)?);
+                ScalarNode::Binary { op: binary.op, lhs, rhs }
+            }
+            Expr::Call(call) => self.scalar_call(call, scope)?,
+            _ => return Err(unexpected(expr)),
+        })
+    }
+
+    fn argument(&mut self, expr: &Expr, scope: &Scope) -> Result<ScalarArg, QueryError> {
+        Ok(ScalarArg::new(self.scalar(expr.unparen(), scope)?, scope.grid))
+    }
+
+    fn aggregate(&mut self, aggregate: &Aggregate, scope: &Scope) -> Result<Vector, QueryError> {
+        let mut grouping = Grouping { labels: aggregate.grouping.clone(), without: aggregate.without };
+        let inner_scope = Scope { grouping: Some(grouping.clone()), ..scope.inside(aggregate.op.as_str()) };
+        let expr = aggregate.expr.unparen();
+        let (steps, position) = (scope.grid.steps, aggregate.expr.unparen().span().start);
+        let param_position = aggregate.param.as_ref().map_or(0, |p| p.unparen().span().start);
+        if aggregate.op == AggregateOp::CountValues {
+            let label = value_label(aggregate)?;
+            if !grouping.without {
+                grouping.labels.push(String::from_utf8_lossy(&label).into_owned());
+            }
+            let inner = Some(self.vector(expr, &inner_scope)?);
+            return Ok(Box::new(CountValues { inner, label, grouping, steps }));
+        }
+        let param = match &aggregate.param {
+            Some(param) => Some(self.argument(param, &scope.inside(aggregate.op.as_str()))?),
+            None => None,
+        };
+        let inner = Some(self.vector(expr, &inner_scope)?);
+        use AggregateOp::{BottomK, LimitK, LimitRatio, TopK as Top};
+        Ok(match (aggregate.op, param) {
+            (op @ (Top | BottomK | LimitK | LimitRatio), Some(param)) => {
+                let position = aggregate.span.start;
+                Box::new(TopK { inner, op, grouping, param, steps, position, param_position })
+            }
+            (op, param) => Box::new(Aggregation { inner, op, grouping, param, steps, position, param_position }),
+        })
+    }
+
+    fn binary(&mut self, binary: &Binary, scope: &Scope) -> Result<Vector, QueryError> {
+        let scope = &scope.inside("");
+        let (op, position) = (binary.op, binary.span.start);
+        let scalar_first = binary.lhs.value_type() == ValueType::Scalar;
+        if scalar_first || binary.rhs.value_type() == ValueType::Scalar {
+            let (vector, scalar) =
+                if scalar_first { (&binary.rhs, &binary.lhs) } else { (&binary.lhs, &binary.rhs) };
+            let scalar = self.argument(scalar, scope)?;
+            let inner = self.vector(vector, scope)?;
+            let return_bool = binary.return_bool;
+            let stream = VectorScalar { vector: inner, scalar, scalar_first, op, return_bool, position };
+            let drops_name = changes_metric(op) || return_bool;
+            let stream: Vector = Box::new(stream);
+            return Ok(if drops_name { self.unnamed(stream, vector) } else { stream });
+        }
+        let Some(matching) = binary.matching.clone() else {
+            return Err(QueryError::Internal("binary expression of vectors without matching".into()));
+        };
+        let (lhs, rhs) = (self.vector(&binary.lhs, scope)?, self.vector(&binary.rhs, scope)?);
+        let steps = scope.grid.steps;
+        Ok(if op.is_set() {
+            Box::new(SetOperation::new(op, matching, lhs, rhs, steps))
+        } else {
+            let (sides, return_bool) = (Some((lhs, rhs)), binary.return_bool);
+            Box::new(VectorVector { sides, op, return_bool, matching, position, steps })
+        })
+    }
+}
+
+fn value_label(aggregate: &Aggregate) -> Result<Vec<u8>, QueryError> {
+    match aggregate.param.as_ref().map(Expr::unparen) {
+        Some(Expr::String(literal)) if is_label_name(&literal.value) => Ok(literal.value.clone()),
+        Some(Expr::String(literal)) => {
+            let text = thanoxide_model::labels::go_quote(&literal.value);
+            Err(QueryError::Execution(format!("invalid label name {text}")))
+        }
+        _ => Err(QueryError::Internal("count_values without a label".into())),
+    }
+}
+
+/// Whether bytes may name a label: any UTF-8 but the empty text.
+fn is_label_name(name: &[u8]) -> bool {
+    !name.is_empty() && std::str::from_utf8(name).is_ok()
+}
+
+fn unexpected(expr: &Expr) -> QueryError {
+    QueryError::Internal(format!("unexpected expression of type {}", expr.value_type().documented()))
+}

@@ -1,0 +1,86 @@
+//! Questions about expressions.
+
+use thanoxide_model::{MatchKind, Matcher};
+
+use crate::ast::{AggregateOp, BinaryOp, Call, Expr, UnaryOp, VectorSelector};
+use crate::types::ValueType;
+
+/// Functions whose result depends on the time of evaluation even if their arguments do not.
+const TIME_DEPENDENT: [&str; 11] = [
+    "day_of_month",
+    "day_of_week",
+    "day_of_year",
+    "days_in_month",
+    "hour",
+    "minute",
+    "month",
+    "predict_linear",
+    "time",
+    "timestamp",
+    "year",
+];
+
+/// Whether the value is the same at each step. Follows Prometheus to the letter: of an aggregation the parameter does
+/// not count.
+pub(super) fn is_invariant(expr: &Expr) -> bool {
+    match expr {
+        Expr::Vector(selector) => selector.at.is_some(),
+        Expr::Matrix(matrix) => matrix.selector.at.is_some(),
+        Expr::Subquery(subquery) => subquery.at.is_some(),
+        Expr::Aggregate(aggregate) => is_invariant(aggregate.expr.unparen()),
+        Expr::Binary(binary) => is_invariant(&binary.lhs) && is_invariant(&binary.rhs),
+        Expr::Call(call) => is_invariant_call(call),
+        Expr::Paren(paren) => is_invariant(&paren.expr),
+        Expr::Unary(unary) => is_invariant(&unary.expr),
+        Expr::Number(_) | Expr::String(_) => true,
+    }
+}
+
+fn is_invariant_call(call: &Call) -> bool {
+    let mut args = call.args.iter().map(Expr::unparen);
+    match call.function.name {
+        // The sample's own time, where the sample is fixed.
+        "timestamp" => args.all(|arg| matches!(arg, Expr::Vector(_)) && is_invariant(arg)),
+        name => !TIME_DEPENDENT.contains(&name) && args.all(is_invariant),
+    }
+}
+
+/// Whether a selector asks for one metric name.
+fn pins_name(matchers: &[Matcher]) -> bool {
+    matchers.iter().any(|m| m.kind() == MatchKind::Equal && m.name() == b"__name__" && !m.value().is_empty())
+}
+
+fn selector_pins_name(selector: &VectorSelector) -> bool {
+    pins_name(&selector.matchers)
+}
+
+/// Whether the series of a vector (or range) certainly differ even without their names.
+pub(super) fn is_name_pinned(expr: &Expr) -> bool {
+    match expr {
+        Expr::Vector(selector) => selector_pins_name(selector),
+        Expr::Matrix(matrix) => selector_pins_name(&matrix.selector),
+        Expr::Subquery(subquery) => is_name_pinned(&subquery.expr),
+        Expr::Paren(paren) => is_name_pinned(&paren.expr),
+        Expr::Unary(unary) => unary.op == UnaryOp::Minus || is_name_pinned(&unary.expr),
+        Expr::Aggregate(aggregate) => match aggregate.op {
+            AggregateOp::TopK | AggregateOp::BottomK | AggregateOp::LimitK | AggregateOp::LimitRatio => {
+                is_name_pinned(&aggregate.expr)
+            }
+            _ => aggregate.without || !aggregate.grouping.iter().any(|l| l == "__name__"),
+        },
+        Expr::Call(call) => match call.function.name {
+            "label_replace" | "label_join" | "info" => false,
+            "last_over_time" | "first_over_time" | "sort" | "sort_desc" | "sort_by_label" | "sort_by_label_desc" => {
+                call.args.iter().any(is_name_pinned)
+            }
+            _ => true,
+        },
+        Expr::Binary(binary) => match binary.op {
+            BinaryOp::Or => false,
+            op if binary.return_bool || super::changes_metric(op) => true,
+            _ if binary.lhs.value_type() == ValueType::Scalar => is_name_pinned(&binary.rhs),
+            _ => is_name_pinned(&binary.lhs),
+        },
+        Expr::Number(_) | Expr::String(_) => true,
+    }
+}
