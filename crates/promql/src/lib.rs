@@ -4,6 +4,10 @@
 //! already type-checked; [`printer`] prints it as Prometheus prints it, [`json`] writes the body of `parse_query`,
 //! [`visit`] walks it, collects matchers and enforces labels. [`signature`] is the table of functions.
 //!
+//! The engine half evaluates a tree over storage: [`engine::Engine`] is the door, [`value`] what comes out of it. `plan`
+//! turns the tree into operators, `exec` holds those, `functions` and `aggregate` what they compute, `annotations` what
+//! users are told, `limits` what stops a query.
+//!
 //! It knows no storage and no clock: series come in through the traits of `thanoxide_model::series`, times as numbers.
 //!
 //! Invariants:
@@ -12,11 +16,23 @@
 //! * Error texts and positions are Prometheus's own, byte for byte; only the first error is reported.
 //! * Strings of the language are bytes: `"\xff"` is one byte, not a code point.
 
+mod aggregate;
+mod annotations;
 pub mod ast;
+pub mod engine;
+mod exec;
+mod functions;
 pub mod json;
 mod lexer;
+pub mod limits;
 pub mod parser;
+mod plan;
 pub mod printer;
 pub mod signature;
 pub mod types;
+pub mod value;
 pub mod visit;
+
+pub use engine::{Engine, EngineOptions, Query, QueryError, QueryOptions, QueryResult, QueryStats};
+pub use limits::Interrupt;
+pub use value::{MatrixSeries, QueryValue, Value, VectorSample};
