@@ -17,8 +17,8 @@ use async_trait::async_trait;
 use futures::future::{BoxFuture, join_all};
 use thanoxide_model::Matcher;
 
-pub use endpoint::ProxyEndpoint;
 use endpoint::Asked;
+pub use endpoint::ProxyEndpoint;
 
 use crate::memory::answer;
 use crate::{

@@ -39,10 +39,7 @@ pub(crate) fn from_proto(verdicts: wire::WriteVerdicts) -> WriteOutcome {
         verdict: NUMBERS.get(r.verdict as usize).copied().unwrap_or(Verdict::Unsupported),
         samples: r.samples,
     };
-    WriteOutcome {
-        accepted: verdicts.accepted,
-        rejected: verdicts.rejected.into_iter().map(rejected).collect(),
-    }
+    WriteOutcome { accepted: verdicts.accepted, rejected: verdicts.rejected.into_iter().map(rejected).collect() }
 }
 
 /// The answer to a caller that reads statuses only: conflicts before what is invalid, as Thanos ranks them.

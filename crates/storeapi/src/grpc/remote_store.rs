@@ -6,8 +6,8 @@ use thanoxide_proto::thanos::info::InfoRequest;
 use thanoxide_proto::thanos::info::info_client::InfoClient;
 use thanoxide_proto::thanos::store_client::StoreClient;
 
-use super::channel::{ClientConfig, GrpcChannel};
 use super::MAX_MESSAGE_BYTES;
+use super::channel::{ClientConfig, GrpcChannel};
 use crate::convert::status::from_status;
 use crate::convert::{info, requests, series};
 use crate::{

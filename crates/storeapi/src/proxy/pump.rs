@@ -62,11 +62,7 @@ async fn pump(
     Ok(())
 }
 
-async fn open(
-    asked: &Asked,
-    request: &SeriesRequest,
-    timeout: Option<Duration>,
-) -> Result<SeriesStream, StoreError> {
+async fn open(asked: &Asked, request: &SeriesRequest, timeout: Option<Duration>) -> Result<SeriesStream, StoreError> {
     let mut request = request.clone();
     if !asked.info.supports_sharding && request.shard.is_some() {
         // A limit would count series of other shards.
