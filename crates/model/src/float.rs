@@ -44,10 +44,10 @@ pub fn format_json(value: f64) -> String {
     }
 }
 
-/// Go's `%g` (and `'g'`, -1): an exponent when it is below -4 or at least 21.
+/// Go's `%g` (and `'g'`, -1): an exponent when it is below -4 or at least 6.
 pub fn format_g(value: f64) -> String {
     let magnitude = value.abs();
-    if magnitude != 0.0 && magnitude.is_finite() && !(1e-4..1e21).contains(&magnitude) {
+    if magnitude != 0.0 && magnitude.is_finite() && !(1e-4..1e6).contains(&magnitude) {
         format_e(value)
     } else {
         format_f(value)
@@ -69,5 +69,7 @@ mod tests {
         assert_eq!(format_e(1.0), "1e+00");
         assert_eq!(format_g(0.00001), "1e-05");
         assert_eq!(format_g(123456.75), "123456.75");
+        assert_eq!(format_g(16777216.0), "1.6777216e+07");
+        assert_eq!(format_g(1e6), "1e+06");
     }
 }

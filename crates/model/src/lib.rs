@@ -13,6 +13,7 @@
 
 pub mod duration;
 pub mod float;
+pub mod go_math;
 pub mod histogram;
 pub mod kahan;
 pub mod labels;

@@ -42,8 +42,9 @@ impl FloatHistogram {
         self.sum += sign * other.sum;
         let bounds_reconciled = self.uses_custom_buckets() && self.custom_values != other.custom_values;
         if same_layout {
-            add_each(&mut self.positive_buckets, &other.positive_buckets, sign);
-            add_each(&mut self.negative_buckets, &other.negative_buckets, sign);
+            let (positive, negative) = self.buckets_in_zero_bucket();
+            add_each(&mut self.positive_buckets[positive..], &other.positive_buckets[positive..], sign);
+            add_each(&mut self.negative_buckets[negative..], &other.negative_buckets[negative..], sign);
         } else if bounds_reconciled {
             self.combine_on_common_bounds(other, sign, None);
         } else {
@@ -89,8 +90,14 @@ impl FloatHistogram {
         (self.sum, c.sum) = kahan::add(other.sum, self.sum, c.sum);
         let bounds_reconciled = self.uses_custom_buckets() && self.custom_values != other.custom_values;
         if same_layout {
-            add_each_compensated(&mut self.positive_buckets, &mut c.positive_buckets, &other.positive_buckets);
-            add_each_compensated(&mut self.negative_buckets, &mut c.negative_buckets, &other.negative_buckets);
+            let (positive, negative) = self.buckets_in_zero_bucket();
+            let sides = [
+                (positive, &mut self.positive_buckets, &mut c.positive_buckets, &other.positive_buckets),
+                (negative, &mut self.negative_buckets, &mut c.negative_buckets, &other.negative_buckets),
+            ];
+            for (inside, counts, lost, others) in sides {
+                add_each_compensated(&mut counts[inside..], &mut lost[inside..], &others[inside..]);
+            }
         } else if bounds_reconciled {
             self.combine_on_common_bounds(other, 1.0, Some(c));
         } else {
@@ -185,6 +192,16 @@ impl FloatHistogram {
             _ => Unknown,
         };
         ours != theirs && [ours, theirs].iter().all(|hint| !matches!(hint, Unknown | Gauge))
+    }
+
+    /// How many buckets of each side lie inside the zero bucket, which they should not; sums leave them out.
+    pub(super) fn buckets_in_zero_bucket(&self) -> (usize, usize) {
+        if self.uses_custom_buckets() {
+            return (0, 0);
+        }
+        let inside = |index: &i64| exponential_bound(*index, self.schema) <= self.zero_threshold;
+        let count = |spans: &[Span], counts: &[f64]| Indexes::new(spans).take(counts.len()).take_while(inside).count();
+        (count(&self.positive_spans, &self.positive_buckets), count(&self.negative_spans, &self.negative_buckets))
     }
 
     fn empty_compensation(&self) -> FloatHistogram {

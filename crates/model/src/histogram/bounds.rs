@@ -69,19 +69,6 @@ fn ldexp(fraction: f64, exponent: i64) -> f64 {
     }
 }
 
-/// Go's `math.Log2`: exact for powers of two.
-pub(super) fn go_log2(value: f64) -> f64 {
-    if value == 0.0 || !value.is_finite() || value < f64::MIN_POSITIVE {
-        return value.log2();
-    }
-    let exponent = ((value.to_bits() >> 52) & 0x7ff) as i64 - 1022;
-    let fraction = f64::from_bits((value.to_bits() & !(0x7ff << 52)) | (1022 << 52));
-    if fraction == 0.5 {
-        return (exponent - 1) as f64;
-    }
-    fraction.ln() * std::f64::consts::LOG2_E + exponent as f64
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

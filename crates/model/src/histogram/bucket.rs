@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use super::bounds::{bound, go_log2};
+use super::bounds::bound;
 use super::{CUSTOM_BUCKETS_SCHEMA, FloatHistogram, Histogram, Span};
 use crate::float::{format_g, format_json};
+use crate::go_math::log2;
 
 /// One bucket, bounds written out.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,8 +31,8 @@ impl Bucket {
         if linear {
             return (value - self.lower) / (self.upper - self.lower);
         }
-        let (lower, upper) = (go_log2(self.lower.abs()), go_log2(self.upper.abs()));
-        let at = go_log2(value.abs());
+        let (lower, upper) = (log2(self.lower.abs()), log2(self.upper.abs()));
+        let at = log2(value.abs());
         if value > 0.0 { (at - lower) / (upper - lower) } else { 1.0 - ((at - upper) / (lower - upper)) }
     }
 

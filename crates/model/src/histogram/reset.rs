@@ -45,7 +45,8 @@ impl FloatHistogram {
             true => (&previous.positive_spans, &previous.positive_buckets),
             false => (&previous.negative_spans, &previous.negative_buckets),
         };
-        if self.schema == previous.schema && self.zero_threshold == previous.zero_threshold && spans == old_spans {
+        let nothing_to_reconcile = self.schema == previous.schema && self.zero_threshold == previous.zero_threshold;
+        if nothing_to_reconcile && spans == old_spans && self.buckets_in_zero_bucket() == (0, 0) {
             return counts.iter().zip(old_counts).any(|(now, before)| now < before);
         }
         let mut now = self.outside_zero_bucket(Cells::read(spans, counts));
