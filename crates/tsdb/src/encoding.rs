@@ -4,15 +4,17 @@
 //! Checksums are CRC-32C (Castagnoli), stored big-endian. Bit streams begin at the highest bit of each byte.
 //!
 //! [`Reader`] and [`Put`] do bytes, [`BitReader`] and [`BitWriter`] bits. A reader never looks behind its slice, and tells
-//! so in an error.
+//! so in an error. A [`ByteSource`] is where the bytes of a file format come from.
 
 mod bits;
 mod reader;
+mod source;
 mod varbit;
 mod writer;
 
 pub use bits::{BitReader, BitWriter};
 pub use reader::Reader;
+pub use source::{ByteSource, FileSource};
 pub use varbit::fits;
 pub use writer::Put;
 

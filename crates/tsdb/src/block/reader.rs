@@ -1,0 +1,195 @@
+//! Reads a block.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::vec;
+
+use thanoxide_env::Disk;
+use thanoxide_model::{Labels, Matcher};
+
+use super::{BlockError, CHUNKS_DIR, INDEX_FILE, TOMBSTONES_FILE, redact};
+use crate::chunk::Chunk;
+use crate::encoding::FileSource;
+use crate::index::{IndexError, IndexReader, SeriesEntry};
+use crate::meta::{BlockMeta, META_FILE};
+use crate::postings::{self, LabelIndex};
+use crate::segment::SegmentReader;
+use crate::tombstones::Tombstones;
+
+/// An open block. Cheap to ask from many threads.
+#[derive(Debug)]
+pub struct Block {
+    dir: PathBuf,
+    meta: BlockMeta,
+    index: IndexReader,
+    segments: SegmentReader,
+    tombstones: Tombstones,
+}
+
+impl Block {
+    /// Opens the block in `dir`.
+    pub fn open(disk: &dyn Disk, dir: &Path) -> Result<Self, BlockError> {
+        let meta = BlockMeta::from_json(&disk.read(&dir.join(META_FILE))?)?;
+        let index = IndexReader::open(Arc::new(FileSource::open(disk, &dir.join(INDEX_FILE))?))?;
+        let segments = SegmentReader::open(disk, &dir.join(CHUNKS_DIR))?;
+        let tombstones = match dir.join(TOMBSTONES_FILE) {
+            path if disk.exists(&path)? => Tombstones::from_bytes(&disk.read(&path)?)?,
+            _ => Tombstones::default(),
+        };
+        Ok(Block { dir: dir.to_path_buf(), meta, index, segments, tombstones })
+    }
+
+    /// Where it is.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// What it is.
+    pub fn meta(&self) -> &BlockMeta {
+        &self.meta
+    }
+
+    /// Its index.
+    pub fn index(&self) -> &IndexReader {
+        &self.index
+    }
+
+    /// Its chunk files.
+    pub fn segments(&self) -> &SegmentReader {
+        &self.segments
+    }
+
+    /// What of it is deleted.
+    pub fn tombstones(&self) -> &Tombstones {
+        &self.tombstones
+    }
+
+    /// The series that satisfy all matchers, in order of their labels.
+    pub fn postings(&self, matchers: &[Matcher]) -> Result<Vec<u32>, BlockError> {
+        Ok(postings::select(&self.index, matchers)?)
+    }
+
+    /// The series that satisfy all matchers and have a sample in `min_time_ms..=max_time_ms`, sorted by labels, with the
+    /// chunks that overlap it. What is deleted is left out, chunks that are deleted in part being encoded anew.
+    pub fn select(
+        &self,
+        matchers: &[Matcher],
+        min_time_ms: i64,
+        max_time_ms: i64,
+    ) -> Result<BlockSeries<'_>, BlockError> {
+        Ok(BlockSeries { block: self, series: self.postings(matchers)?.into_iter(), min_time_ms, max_time_ms })
+    }
+
+    /// All label names of the series that satisfy all matchers, sorted.
+    pub fn label_names(&self, matchers: &[Matcher]) -> Result<Vec<Vec<u8>>, BlockError> {
+        if matchers.is_empty() {
+            return Ok(self.index.label_names().map(<[u8]>::to_vec).collect());
+        }
+        let mut names = std::collections::BTreeSet::new();
+        for series in self.postings(matchers)? {
+            for (name, _) in &self.index.series(series)?.labels {
+                if !names.contains(name) {
+                    names.insert(name.to_vec());
+                }
+            }
+        }
+        Ok(names.into_iter().collect())
+    }
+
+    /// All values of a label among the series that satisfy all matchers, sorted.
+    pub fn label_values(&self, name: &[u8], matchers: &[Matcher]) -> Result<Vec<Vec<u8>>, BlockError> {
+        if matchers.is_empty() {
+            return Ok(self.index.label_values(name)?);
+        }
+        let series = self.postings(matchers)?;
+        let mut values = Vec::new();
+        let mut lists = Vec::new();
+        self.index.for_each_value(name, &mut |value, offset| {
+            lists.push((value.to_vec(), offset));
+            true
+        })?;
+        for (value, offset) in lists {
+            if !postings::intersect(&series, &self.index.postings_at(offset)?).is_empty() {
+                values.push(value);
+            }
+        }
+        Ok(values)
+    }
+
+    fn chunks(
+        &self,
+        series: u32,
+        entry: &SeriesEntry,
+        min_time_ms: i64,
+        max_time_ms: i64,
+    ) -> Result<Vec<Chunk>, BlockError> {
+        let deleted = self.tombstones.get(u64::from(series));
+        let mut chunks = Vec::new();
+        for meta in &entry.chunks {
+            if meta.max_time_ms < min_time_ms || meta.min_time_ms > max_time_ms {
+                continue;
+            }
+            let chunk = self.segments.chunk(meta)?;
+            match deleted.is_empty() {
+                true => chunks.push(chunk),
+                false => chunks.extend(redact(chunk, deleted)?),
+            }
+        }
+        Ok(chunks)
+    }
+}
+
+/// The series of a selection.
+#[derive(Debug)]
+pub struct BlockSeries<'b> {
+    block: &'b Block,
+    series: vec::IntoIter<u32>,
+    min_time_ms: i64,
+    max_time_ms: i64,
+}
+
+impl BlockSeries<'_> {
+    fn read(&self, series: u32) -> Result<(Labels, Vec<Chunk>), BlockError> {
+        let entry = self.block.index.series(series)?;
+        let chunks = self.block.chunks(series, &entry, self.min_time_ms, self.max_time_ms)?;
+        Ok((entry.labels, chunks))
+    }
+}
+
+impl Iterator for BlockSeries<'_> {
+    type Item = Result<(Labels, Vec<Chunk>), BlockError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let series = self.series.next()?;
+            match self.read(series) {
+                Ok((_, chunks)) if chunks.is_empty() => {}
+                read => return Some(read),
+            }
+        }
+    }
+}
+
+impl LabelIndex for IndexReader {
+    type Error = IndexError;
+
+    fn all(&self) -> Result<Vec<u32>, IndexError> {
+        self.all_postings()
+    }
+
+    fn with_label(&self, name: &[u8], value: &[u8]) -> Result<Vec<u32>, IndexError> {
+        self.postings(name, value)
+    }
+
+    fn with_value(&self, name: &[u8], accepts: &dyn Fn(&[u8]) -> bool) -> Result<Vec<u32>, IndexError> {
+        let mut offsets = Vec::new();
+        self.for_each_value(name, &mut |value, offset| {
+            if accepts(value) {
+                offsets.push(offset);
+            }
+            true
+        })?;
+        let lists = offsets.into_iter().map(|offset| self.postings_at(offset)).collect::<Result<Vec<_>, _>>()?;
+        Ok(postings::union(lists))
+    }
+}

@@ -1,0 +1,180 @@
+//! The table of postings offsets, of which memory holds every 32nd value of a name only.
+
+use std::sync::Arc;
+
+use super::{InSection, IndexError};
+use crate::encoding::{ByteSource, DecodeError, Reader};
+
+const SAMPLE_EVERY: usize = 32;
+
+/// A label value and where its series are listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Posting {
+    /// The value.
+    pub value: Vec<u8>,
+    /// File offset of the list.
+    pub offset: u64,
+}
+
+/// One name of the table.
+#[derive(Debug)]
+struct Name {
+    name: Box<[u8]>,
+    values: Values,
+}
+
+#[derive(Debug)]
+enum Values {
+    /// Version 1 does not sort its table: all values.
+    All(Vec<Posting>),
+    /// Every 32nd value, with their places in the table, and where the name's entries end.
+    Sampled { samples: Vec<(Box<[u8]>, u32)>, end: u32 },
+}
+
+/// The table.
+#[derive(Debug)]
+pub(super) struct Offsets {
+    names: Vec<Name>,
+    source: Arc<dyn ByteSource>,
+    /// Where the entries begin in the file.
+    start: u64,
+}
+
+struct Entry<'a> {
+    name: &'a [u8],
+    value: &'a [u8],
+    offset: u64,
+}
+
+fn read_entry<'a>(reader: &mut Reader<'a>) -> Result<Entry<'a>, DecodeError> {
+    reader.uvarint()?;
+    Ok(Entry { name: reader.uvarint_bytes()?, value: reader.uvarint_bytes()?, offset: reader.uvarint()? })
+}
+
+impl Offsets {
+    /// `table` is the count and the entries, checked already; it begins at `start` in the file.
+    pub(super) fn read(
+        table: &[u8],
+        source: &Arc<dyn ByteSource>,
+        start: u64,
+        version: u8,
+    ) -> Result<Self, IndexError> {
+        let mut reader = Reader::new(table);
+        let count = reader.u32().in_section("postings offset table")?;
+        let entries = reader.rest();
+        let mut offsets = Offsets { names: Vec::new(), source: Arc::clone(source), start: start + 4 };
+        for _ in 0..count {
+            let place = (entries.len() - reader.len()) as u32;
+            let entry = read_entry(&mut reader).in_section("postings offset table")?;
+            if version == 1 { offsets.push_v1(&entry) } else { offsets.push(&entry, place)? }
+        }
+        offsets.finish(entries.len() as u32);
+        Ok(offsets)
+    }
+
+    fn push_v1(&mut self, entry: &Entry<'_>) {
+        let posting = Posting { value: entry.value.to_vec(), offset: entry.offset };
+        match self.names.iter_mut().find(|n| &*n.name == entry.name) {
+            Some(Name { values: Values::All(all), .. }) => all.push(posting),
+            _ => self.names.push(Name { name: Box::from(entry.name), values: Values::All(vec![posting]) }),
+        }
+    }
+
+    fn push(&mut self, entry: &Entry<'_>, place: u32) -> Result<(), IndexError> {
+        let last = self.names.last();
+        if last.is_none_or(|n| &*n.name < entry.name) {
+            let samples = vec![(Box::from(entry.value), place)];
+            let values = Values::Sampled { samples, end: 1 };
+            self.names.push(Name { name: Box::from(entry.name), values });
+            return Ok(());
+        }
+        match self.names.last_mut() {
+            Some(Name { name, values: Values::Sampled { samples, end } }) if **name == *entry.name => {
+                // Until the name is done, `end` counts its values; see `finish`.
+                if (*end as usize).is_multiple_of(SAMPLE_EVERY) {
+                    samples.push((Box::from(entry.value), place));
+                }
+                *end += 1;
+                Ok(())
+            }
+            _ => Err(IndexError::corrupt("postings offset table", "names are not sorted")),
+        }
+    }
+
+    /// Sorts what version 1 left unsorted; turns counts of values into ends.
+    fn finish(&mut self, table_end: u32) {
+        self.names.sort_by(|a, b| a.name.cmp(&b.name));
+        let starts: Vec<u32> = self
+            .names
+            .iter()
+            .map(|n| match &n.values {
+                Values::Sampled { samples, .. } => samples[0].1,
+                Values::All(_) => 0,
+            })
+            .collect();
+        for (i, name) in self.names.iter_mut().enumerate() {
+            match &mut name.values {
+                Values::All(all) => all.sort_by(|a, b| a.value.cmp(&b.value)),
+                Values::Sampled { end, .. } => *end = starts.get(i + 1).copied().unwrap_or(table_end),
+            }
+        }
+    }
+
+    /// The names in order, without that of the list of all series.
+    pub(super) fn names(&self) -> impl Iterator<Item = &[u8]> {
+        self.names.iter().map(|n| &*n.name).filter(|n| !n.is_empty())
+    }
+
+    fn name(&self, name: &[u8]) -> Option<&Values> {
+        let at = self.names.binary_search_by(|n| (*n.name).cmp(name)).ok()?;
+        Some(&self.names[at].values)
+    }
+
+    /// Calls `each` for the values of a name, in order, until it says false.
+    pub(super) fn for_each(&self, name: &[u8], each: &mut dyn FnMut(&[u8], u64) -> bool) -> Result<(), IndexError> {
+        match self.name(name) {
+            None => Ok(()),
+            Some(Values::All(all)) => {
+                let _ = all.iter().all(|posting| each(&posting.value, posting.offset));
+                Ok(())
+            }
+            Some(Values::Sampled { samples, end }) => self.scan(samples[0].1, *end, each),
+        }
+    }
+
+    fn scan(&self, from: u32, to: u32, each: &mut dyn FnMut(&[u8], u64) -> bool) -> Result<(), IndexError> {
+        let bytes = self.source.range(self.start + u64::from(from)..self.start + u64::from(to))?;
+        let mut reader = Reader::new(&bytes);
+        while !reader.is_empty() {
+            let entry = read_entry(&mut reader).in_section("postings offset table")?;
+            if !each(entry.value, entry.offset) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the series of a label are listed.
+    pub(super) fn find(&self, name: &[u8], value: &[u8]) -> Result<Option<u64>, IndexError> {
+        match self.name(name) {
+            None => Ok(None),
+            Some(Values::All(all)) => {
+                let at = all.binary_search_by(|posting| posting.value[..].cmp(value)).ok();
+                Ok(at.map(|at| all[at].offset))
+            }
+            Some(Values::Sampled { samples, end }) => {
+                let after = samples.partition_point(|(sample, _)| **sample <= *value);
+                let Some(first) = after.checked_sub(1) else { return Ok(None) };
+                let to = samples.get(after).map_or(*end, |(_, place)| *place);
+                let mut found = None;
+                self.scan(samples[first].1, to, &mut |entry, offset| {
+                    if entry == value {
+                        found = Some(offset);
+                    }
+                    entry < value
+                })?;
+                Ok(found)
+            }
+        }
+    }
+}

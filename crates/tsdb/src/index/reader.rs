@@ -1,0 +1,194 @@
+//! Reads an index.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use thanoxide_model::Labels;
+use thanoxide_model::labels::MAX_LABEL_BYTES;
+
+use super::offsets::Offsets;
+use super::symbols::Symbols;
+use super::{
+    ChunkMeta, HEADER_BYTES, InSection, IndexError, MAGIC, SERIES_ALIGNMENT, SeriesEntry, TOC_BYTES, Toc, read_toc,
+};
+use crate::encoding::{ByteSource, DecodeError, Reader, verify_checksum};
+
+/// How much of a series is read at first; most are smaller.
+const SERIES_GUESS_BYTES: u64 = 512;
+
+/// An open index: symbols and a part of the postings offset table in memory, the rest where it is.
+#[derive(Debug)]
+pub struct IndexReader {
+    source: Arc<dyn ByteSource>,
+    version: u8,
+    toc: Toc,
+    symbols: Symbols,
+    offsets: Offsets,
+}
+
+impl IndexReader {
+    /// Reads header, table of contents, symbols and postings offsets.
+    pub fn open(source: Arc<dyn ByteSource>) -> Result<Self, IndexError> {
+        let header = source.range(0..HEADER_BYTES)?;
+        let mut reader = Reader::new(&header);
+        let magic = reader.u32().in_section("header")?;
+        if magic != MAGIC {
+            return Err(IndexError::BadMagic(magic));
+        }
+        let version = reader.u8().in_section("header")?;
+        if !(1..=3).contains(&version) {
+            return Err(IndexError::UnknownVersion(version));
+        }
+        let toc = read_toc(&source.range(source.len().saturating_sub(TOC_BYTES)..source.len())?)?;
+        let symbols = Symbols::read(section(&*source, toc.symbols, "symbols")?, toc.symbols + 4, version)?;
+        let table = section(&*source, toc.postings_table, "postings offset table")?;
+        let offsets = Offsets::read(&table, &source, toc.postings_table + 4, version)?;
+        Ok(IndexReader { source, version, toc, symbols, offsets })
+    }
+
+    /// The format's version.
+    pub fn version(&self) -> u8 {
+        self.version
+    }
+
+    /// Where the sections are.
+    pub fn toc(&self) -> Toc {
+        self.toc
+    }
+
+    /// How many symbols there are.
+    pub fn symbol_count(&self) -> usize {
+        self.symbols.len()
+    }
+
+    /// All symbols, in file order.
+    pub fn symbols(&self) -> impl Iterator<Item = &[u8]> {
+        self.symbols.iter()
+    }
+
+    /// All label names in use, sorted.
+    pub fn label_names(&self) -> impl Iterator<Item = &[u8]> {
+        self.offsets.names()
+    }
+
+    /// Calls `each` with the values of a name in order, and where each one's series are listed, until it says false.
+    pub fn for_each_value(&self, name: &[u8], each: &mut dyn FnMut(&[u8], u64) -> bool) -> Result<(), IndexError> {
+        self.offsets.for_each(name, each)
+    }
+
+    /// All values of a name, sorted.
+    pub fn label_values(&self, name: &[u8]) -> Result<Vec<Vec<u8>>, IndexError> {
+        let mut values = Vec::new();
+        self.for_each_value(name, &mut |value, _| {
+            values.push(value.to_vec());
+            true
+        })?;
+        Ok(values)
+    }
+
+    /// The series with a label, in order; none where there is no such label.
+    pub fn postings(&self, name: &[u8], value: &[u8]) -> Result<Vec<u32>, IndexError> {
+        match self.offsets.find(name, value)? {
+            Some(offset) => self.postings_at(offset),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// All series, in order.
+    pub fn all_postings(&self) -> Result<Vec<u32>, IndexError> {
+        self.postings(b"", b"")
+    }
+
+    /// The list at a file offset (see [`IndexReader::for_each_value`]).
+    pub fn postings_at(&self, offset: u64) -> Result<Vec<u32>, IndexError> {
+        decode_postings(&section(&*self.source, offset, "postings")?)
+    }
+
+    /// Labels and chunks of a series.
+    pub fn series(&self, series: u32) -> Result<SeriesEntry, IndexError> {
+        let body = self.series_body(series)?;
+        let mut reader = Reader::new(&body);
+        let labels = self.read_labels(&mut reader)?;
+        let chunks = read_chunk_metas(&mut reader).in_section("series")?;
+        Ok(SeriesEntry { labels, chunks })
+    }
+
+    fn series_body(&self, series: u32) -> Result<Bytes, IndexError> {
+        let unit = if self.version == 1 { 1 } else { SERIES_ALIGNMENT };
+        let start = u64::from(series) * unit;
+        let guess = self.source.up_to(start, SERIES_GUESS_BYTES)?;
+        let mut reader = Reader::new(&guess);
+        let len = reader.uvarint32().in_section("series")?;
+        let head = (guess.len() - reader.len()) as u64;
+        let end = head + u64::from(len) + 4;
+        let all = if end <= guess.len() as u64 { guess } else { self.source.range(start..start + end)? };
+        let body = all.slice(head as usize..(end - 4) as usize);
+        let stored = Reader::new(&all[(end - 4) as usize..]).u32().in_section("series")?;
+        verify_checksum(&body, stored).in_section("series")?;
+        Ok(body)
+    }
+
+    fn read_labels(&self, reader: &mut Reader<'_>) -> Result<Labels, IndexError> {
+        let count = reader.uvarint_len().in_section("series")?;
+        let mut pairs = Vec::with_capacity(count.min(reader.len()));
+        for _ in 0..count {
+            let name = self.symbols.get(reader.uvarint32().in_section("series")?)?;
+            let value = self.symbols.get(reader.uvarint32().in_section("series")?)?;
+            pairs.push((name, value));
+        }
+        let sorted = pairs.is_sorted_by(|a, b| a.0 < b.0);
+        let storable = pairs.iter().all(|(n, v)| n.len().max(v.len()) <= MAX_LABEL_BYTES && !v.is_empty());
+        if !sorted || !storable {
+            return Err(IndexError::corrupt("series", "labels are out of order, empty or too long"));
+        }
+        Ok(Labels::from_sorted(pairs))
+    }
+}
+
+/// A section of `u32 len, bytes, crc` at an offset; the bytes.
+fn section(source: &dyn ByteSource, offset: u64, name: &'static str) -> Result<Bytes, IndexError> {
+    if offset == 0 {
+        return Err(IndexError::corrupt(name, "absent"));
+    }
+    let start = offset.checked_add(4).ok_or_else(|| IndexError::corrupt(name, "offset overflows"))?;
+    let len = Reader::new(&source.range(offset..start)?).u32().in_section(name)?;
+    let bytes = source.range(start..start + u64::from(len) + 4)?;
+    Reader::checked(&bytes).in_section(name)?;
+    Ok(bytes.slice(..len as usize))
+}
+
+/// A list of series: its count and the numbers, rising.
+fn decode_postings(bytes: &[u8]) -> Result<Vec<u32>, IndexError> {
+    let (count, list) = bytes.split_first_chunk::<4>().ok_or(DecodeError::UnexpectedEnd).in_section("postings")?;
+    if list.len() as u64 != u64::from(u32::from_be_bytes(*count)) * 4 {
+        return Err(IndexError::corrupt("postings", "length and count disagree"));
+    }
+    let series: Vec<u32> = list.as_chunks::<4>().0.iter().map(|bytes| u32::from_be_bytes(*bytes)).collect();
+    match series.is_sorted() {
+        true => Ok(series),
+        false => Err(IndexError::corrupt("postings", "series are not sorted")),
+    }
+}
+
+fn read_chunk_metas(reader: &mut Reader<'_>) -> Result<Vec<ChunkMeta>, DecodeError> {
+    let count = reader.uvarint_len()?;
+    // Each takes three bytes at least.
+    let mut chunks: Vec<ChunkMeta> = Vec::with_capacity(count.min(reader.len() / 3));
+    for _ in 0..count {
+        let (min_time_ms, max_time_ms, reference);
+        match chunks.last() {
+            None => {
+                min_time_ms = reader.varint()?;
+                max_time_ms = min_time_ms.wrapping_add(reader.uvarint()? as i64);
+                reference = reader.uvarint()?;
+            }
+            Some(last) => {
+                min_time_ms = last.max_time_ms.wrapping_add(reader.uvarint()? as i64);
+                max_time_ms = min_time_ms.wrapping_add(reader.uvarint()? as i64);
+                reference = last.reference.wrapping_add(reader.varint()? as u64);
+            }
+        }
+        chunks.push(ChunkMeta { min_time_ms, max_time_ms, reference });
+    }
+    Ok(chunks)
+}

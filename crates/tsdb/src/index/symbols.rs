@@ -1,0 +1,89 @@
+//! The texts of an index, each once.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use thanoxide_model::Labels;
+
+use super::{InSection, IndexError};
+use crate::encoding::Reader;
+
+/// Collects the symbols of a new index. Blocks cut from a head hold the empty text too.
+#[derive(Clone, Debug, Default)]
+pub struct SymbolSet {
+    texts: BTreeSet<Box<[u8]>>,
+}
+
+impl SymbolSet {
+    /// Adds one text.
+    pub fn add(&mut self, text: &[u8]) {
+        if !self.texts.contains(text) {
+            self.texts.insert(Box::from(text));
+        }
+    }
+
+    /// Adds the names and values of a series.
+    pub fn add_labels(&mut self, labels: &Labels) {
+        for (name, value) in labels {
+            self.add(name);
+            self.add(value);
+        }
+    }
+
+    /// All texts in order.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.texts.iter().map(|text| &**text)
+    }
+}
+
+/// The symbols of an index that is read: held in memory whole.
+#[derive(Debug)]
+pub(super) struct Symbols {
+    /// The section's count and texts.
+    section: Bytes,
+    /// Where the section's count is in the file.
+    start: u64,
+    /// Where in `section` each symbol's length is.
+    offsets: Vec<u32>,
+    by_offset: bool,
+}
+
+impl Symbols {
+    /// `section` is checked already.
+    pub(super) fn read(section: Bytes, start: u64, version: u8) -> Result<Self, IndexError> {
+        let mut reader = Reader::new(&section);
+        let count = reader.u32().in_section("symbols")? as usize;
+        // Each symbol takes a byte at least.
+        let mut offsets = Vec::with_capacity(count.min(section.len()));
+        for _ in 0..count {
+            offsets.push((section.len() - reader.len()) as u32);
+            reader.uvarint_bytes().in_section("symbols")?;
+        }
+        Ok(Symbols { section, start, offsets, by_offset: version == 1 })
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.offsets.len()
+    }
+
+    fn at(&self, offset: usize) -> Result<&[u8], IndexError> {
+        Reader::new(self.section.get(offset..).unwrap_or_default()).uvarint_bytes().in_section("symbols")
+    }
+
+    /// By the number that series use.
+    pub(super) fn get(&self, symbol: u32) -> Result<&[u8], IndexError> {
+        if self.by_offset {
+            let offset = u64::from(symbol).checked_sub(self.start);
+            return self.at(offset.ok_or_else(|| unknown(symbol))? as usize);
+        }
+        self.at(*self.offsets.get(symbol as usize).ok_or_else(|| unknown(symbol))? as usize)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.offsets.iter().map(|offset| self.at(*offset as usize).expect("read once when the index was opened"))
+    }
+}
+
+fn unknown(symbol: u32) -> IndexError {
+    IndexError::corrupt("symbols", format!("unknown symbol {symbol}"))
+}
