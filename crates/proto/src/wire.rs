@@ -3,7 +3,6 @@
 //! A message is a run of fields: a varint tag (`number << 3 | wire type`), then a varint (type 0), 8 bytes (1), a varint
 //! length and so many bytes (2), or 4 bytes (5), fixed widths little-endian. Groups (3, 4) are refused.
 
-use bytes::{BufMut, BytesMut};
 use thiserror::Error;
 
 /// What is wrong with a message.
@@ -63,6 +62,13 @@ impl<'a> Reader<'a> {
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.pos >= self.buf.len()
+    }
+
+    /// Goes on at a position that the caller found by itself, inside the message.
+    #[inline]
+    pub(crate) fn advance_to(&mut self, pos: usize) {
+        debug_assert!(self.pos <= pos && pos <= self.buf.len());
+        self.pos = pos;
     }
 
     /// What is left of the message.
@@ -188,31 +194,31 @@ pub(crate) fn varint_len(value: u64) -> usize {
 }
 
 #[inline]
-pub(crate) fn put_varint(out: &mut BytesMut, mut value: u64) {
+pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
-        out.put_u8(value as u8 | 0x80);
+        out.push(value as u8 | 0x80);
         value >>= 7;
     }
-    out.put_u8(value as u8);
+    out.push(value as u8);
 }
 
 /// A length-prefixed field.
 #[inline]
-pub(crate) fn put_bytes(out: &mut BytesMut, field: u32, bytes: &[u8]) {
+pub(crate) fn put_bytes(out: &mut Vec<u8>, field: u32, bytes: &[u8]) {
     put_len(out, field, bytes.len());
-    out.put_slice(bytes);
+    out.extend_from_slice(bytes);
 }
 
 /// The head of a length-prefixed field.
 #[inline]
-pub(crate) fn put_len(out: &mut BytesMut, field: u32, len: usize) {
+pub(crate) fn put_len(out: &mut Vec<u8>, field: u32, len: usize) {
     put_varint(out, u64::from(field << 3 | u32::from(BYTES)));
     put_varint(out, len as u64);
 }
 
 /// A varint field, left out where it is 0.
 #[inline]
-pub(crate) fn put_uint(out: &mut BytesMut, field: u32, value: u64) {
+pub(crate) fn put_uint(out: &mut Vec<u8>, field: u32, value: u64) {
     if value != 0 {
         put_varint(out, u64::from(field << 3));
         put_varint(out, value);
@@ -221,10 +227,10 @@ pub(crate) fn put_uint(out: &mut BytesMut, field: u32, value: u64) {
 
 /// A double field, left out where all its bits are 0.
 #[inline]
-pub(crate) fn put_double(out: &mut BytesMut, field: u32, value: f64) {
+pub(crate) fn put_double(out: &mut Vec<u8>, field: u32, value: f64) {
     if value.to_bits() != 0 {
         put_varint(out, u64::from(field << 3 | u32::from(FIXED64)));
-        out.put_u64_le(value.to_bits());
+        out.extend_from_slice(&value.to_bits().to_le_bytes());
     }
 }
 
@@ -235,7 +241,7 @@ mod tests {
     #[test]
     fn varints_have_the_length_they_say() {
         for value in [0, 1, 127, 128, 16_383, 16_384, u64::from(u32::MAX), 1 << 62, 1 << 63, u64::MAX] {
-            let mut out = BytesMut::new();
+            let mut out = Vec::new();
             put_varint(&mut out, value);
             assert_eq!(out.len(), varint_len(value), "{value}");
             assert_eq!(Reader::new(&out, "test").varint(), Ok(value));

@@ -95,8 +95,9 @@ impl Default for DecodeLimits {
 pub fn decode_write_request(body: &Bytes, limits: &DecodeLimits) -> Result<WriteBatch, DecodeError> {
     let mut budget = Budget::new(body, limits)?;
     let request = Reader::new(body, "WriteRequest");
-    budget.charge_series(count_fields(request, TIMESERIES)?)?;
-    decode_series(body, request, &mut budget)
+    let series_count = count_fields(request, TIMESERIES)?;
+    budget.charge_series(series_count)?;
+    decode_series(body, request, series_count, &mut budget)
 }
 
 /// Field number of `timeseries` in every 1.0 layout.
@@ -148,8 +149,12 @@ fn count_fields(mut message: Reader<'_>, wanted: u32) -> Result<usize, WireError
 }
 
 /// Decodes the `timeseries` fields of a message, all other fields are read past.
-fn decode_series(body: &Bytes, message: Reader<'_>, budget: &mut Budget) -> Result<WriteBatch, DecodeError> {
-    let series_count = count_fields(message, TIMESERIES)?;
+fn decode_series(
+    body: &Bytes,
+    message: Reader<'_>,
+    series_count: usize,
+    budget: &mut Budget,
+) -> Result<WriteBatch, DecodeError> {
     let mut decoder = SeriesDecoder::new(message, series_count);
     let mut rest = message;
     while !rest.is_empty() {
@@ -182,17 +187,27 @@ impl<'a> SeriesDecoder<'a> {
 
     fn series(&mut self, mut message: Reader<'a>, budget: &mut Budget) -> Result<(), DecodeError> {
         let start = Lengths::of(&self.batch);
-        while !message.is_empty() {
+        loop {
+            // Nearly all there is.
+            while let Some((label, end)) = short_label(message) {
+                self.batch.labels.push(label);
+                message.advance_to(end);
+            }
+            while let Some((sample, end)) = plain_sample(message) {
+                self.batch.samples.push(sample);
+                message.advance_to(end);
+            }
+            if message.is_empty() {
+                break;
+            }
             match message.tag()? {
                 (1, wire_type) => {
                     let span = message.message(1, wire_type)?;
-                    let label = decode_label(message.sub(span, "Label"))?;
-                    self.batch.labels.push(label);
+                    self.batch.labels.push(decode_label(message.sub(span, "Label"))?);
                 }
                 (2, wire_type) => {
                     let span = message.message(2, wire_type)?;
-                    let sample = decode_sample(message.sub(span, "Sample"))?;
-                    self.batch.samples.push(sample);
+                    self.batch.samples.push(decode_sample(message.sub(span, "Sample"))?);
                 }
                 (3, wire_type) => {
                     budget.charge(size_of::<ExemplarSpan>() + size_of::<(usize, usize)>())?;
@@ -276,25 +291,46 @@ impl Lengths {
     }
 }
 
-/// A name and a value of less than 128 bytes each, in this order, are taken in one look.
+/// A label in its usual form (a name and a value, in this order, with all lengths below 128), and where it ends.
 #[inline]
-fn decode_label(message: Reader<'_>) -> Result<LabelSpan, WireError> {
-    let bytes = message.rest();
-    if let [0x0a, name_len @ 0..0x80, rest @ ..] = bytes {
-        let name_len = *name_len as usize;
-        if let Some([0x12, value_len @ 0..0x80, value @ ..]) = rest.get(name_len..)
-            && value.len() == *value_len as usize
-        {
-            let name_start = message.pos() + 2;
-            let name = text_span(name_start..name_start + name_len);
-            let value_start = name_start + name_len + 2;
-            return Ok(LabelSpan { name, value: text_span(value_start..value_start + value.len()) });
-        }
+fn short_label(message: Reader<'_>) -> Option<(LabelSpan, usize)> {
+    let [0x0a, len @ 0..0x80, 0x0a, name_len @ 0..0x80, rest @ ..] = message.rest() else { return None };
+    let (len, name_len) = (usize::from(*len), usize::from(*name_len));
+    let [0x12, value_len @ 0..0x80, value @ ..] = rest.get(name_len..)? else { return None };
+    let value_len = usize::from(*value_len);
+    if len != name_len + value_len + 4 || value_len > value.len() {
+        return None;
     }
-    decode_any_label(message)
+    let name_start = message.pos() + 4;
+    let value_start = name_start + name_len + 2;
+    let name = text_span(name_start..name_start + name_len);
+    Some((LabelSpan { name, value: text_span(value_start..value_start + value_len) }, value_start + value_len))
 }
 
-fn decode_any_label(mut message: Reader<'_>) -> Result<LabelSpan, WireError> {
+/// A sample in its usual form (a value, then a positive time), and where it ends.
+#[inline]
+fn plain_sample(message: Reader<'_>) -> Option<(Sample, usize)> {
+    let [0x12, len @ 11..0x80, 0x09, rest @ ..] = message.rest() else { return None };
+    let (value, rest) = rest.split_first_chunk::<8>()?;
+    let time = rest.get(..usize::from(*len) - 9)?;
+    let [0x10, time @ .., last @ 0..0x80] = time else { return None };
+    if time.len() > 7 {
+        return None;
+    }
+    let mut timestamp_ms = 0;
+    for (i, byte) in time.iter().enumerate() {
+        if *byte < 0x80 {
+            return None;
+        }
+        timestamp_ms |= i64::from(byte & 0x7f) << (7 * i);
+    }
+    timestamp_ms |= i64::from(*last) << (7 * time.len());
+    let value = f64::from_bits(u64::from_le_bytes(*value));
+    Some((Sample { timestamp_ms, value }, message.pos() + 2 + usize::from(*len)))
+}
+
+/// A label in any form.
+fn decode_label(mut message: Reader<'_>) -> Result<LabelSpan, WireError> {
     let mut label = LabelSpan::default();
     while !message.is_empty() {
         let (field, wire_type) = message.tag()?;

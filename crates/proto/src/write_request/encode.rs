@@ -1,6 +1,6 @@
 //! From a batch back to bytes: for senders, forwarding, tests and benches.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use thanoxide_model::write_batch::{ExemplarSpan, SeriesSpan, WriteBatch};
 
 use super::histogram;
@@ -23,7 +23,7 @@ pub fn encode_store_write_request<'a, I>(
 where
     I: IntoIterator<Item = usize>,
 {
-    let mut out = BytesMut::new();
+    let mut out = Vec::new();
     put_uint(&mut out, 3, replica as u64);
     for (tenant, batch, series) in parts {
         let mut encoder = WriteRequestEncoder::with_capacity(batch.text.len() + 32 * batch.samples.len());
@@ -36,21 +36,21 @@ where
         }
         put_bytes(&mut out, 4, &encoder.out);
     }
-    out.freeze()
+    Bytes::from(out)
 }
 
 /// Writes `prometheus.WriteRequest`, one series after the other.
 #[derive(Debug, Default)]
 pub struct WriteRequestEncoder {
-    out: BytesMut,
-    series: BytesMut,
-    inner: BytesMut,
+    out: Vec<u8>,
+    series: Vec<u8>,
+    inner: Vec<u8>,
 }
 
 impl WriteRequestEncoder {
     /// With room for so many bytes.
     pub fn with_capacity(bytes: usize) -> Self {
-        WriteRequestEncoder { out: BytesMut::with_capacity(bytes), ..WriteRequestEncoder::default() }
+        WriteRequestEncoder { out: Vec::with_capacity(bytes), ..WriteRequestEncoder::default() }
     }
 
     /// Appends a series of a batch.
@@ -80,11 +80,11 @@ impl WriteRequestEncoder {
 
     /// The body.
     pub fn finish(self) -> Bytes {
-        self.out.freeze()
+        Bytes::from(self.out)
     }
 }
 
-fn put_exemplar(out: &mut BytesMut, batch: &WriteBatch, exemplar: &ExemplarSpan) {
+fn put_exemplar(out: &mut Vec<u8>, batch: &WriteBatch, exemplar: &ExemplarSpan) {
     for label in &batch.labels[exemplar.labels.start as usize..exemplar.labels.end as usize] {
         put_label(out, batch.text(label.name), batch.text(label.value));
     }
@@ -92,13 +92,20 @@ fn put_exemplar(out: &mut BytesMut, batch: &WriteBatch, exemplar: &ExemplarSpan)
     put_uint(out, 3, exemplar.timestamp_ms as u64);
 }
 
-fn put_label(out: &mut BytesMut, name: &[u8], value: &[u8]) {
+fn put_label(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    if (1..0x80).contains(&name.len()) && (1..0x80).contains(&value.len()) && name.len() + value.len() < 0x80 - 4 {
+        out.reserve(name.len() + value.len() + 6);
+        out.extend_from_slice(&[0x0a, (name.len() + value.len() + 4) as u8, 0x0a, name.len() as u8]);
+        out.extend_from_slice(name);
+        out.extend_from_slice(&[0x12, value.len() as u8]);
+        out.extend_from_slice(value);
+        return;
+    }
     let text_len = |t: &[u8]| if t.is_empty() { 0 } else { 1 + varint_len(t.len() as u64) + t.len() };
     put_len(out, 1, text_len(name) + text_len(value));
     for (field, text) in [(1, name), (2, value)] {
         if !text.is_empty() {
-            put_len(out, field, text.len());
-            out.put_slice(text);
+            put_bytes(out, field, text);
         }
     }
 }

@@ -7,7 +7,6 @@
 
 use std::sync::Arc;
 
-use bytes::BytesMut;
 use thanoxide_model::histogram::{CounterResetHint, FloatHistogram, Histogram, Span};
 use thanoxide_model::write_batch::{HistogramSample, HistogramValue};
 
@@ -176,7 +175,7 @@ fn doubles(
 }
 
 /// Appends the message without its head.
-pub(super) fn encode(out: &mut BytesMut, sample: &HistogramSample) {
+pub(super) fn encode(out: &mut Vec<u8>, sample: &HistogramSample) {
     match &sample.value {
         HistogramValue::Int(h) => {
             // Members of a oneof are written even where they are 0: their presence tells the kind.
@@ -204,33 +203,33 @@ pub(super) fn encode(out: &mut BytesMut, sample: &HistogramSample) {
     }
 }
 
-fn put_common(out: &mut BytesMut, sum: f64, schema: i32, zero_threshold: f64) {
+fn put_common(out: &mut Vec<u8>, sum: f64, schema: i32, zero_threshold: f64) {
     put_double(out, 3, sum);
     put_uint(out, 4, zigzag(i64::from(schema)));
     put_double(out, 5, zero_threshold);
 }
 
-fn put_tail(out: &mut BytesMut, hint: CounterResetHint, timestamp_ms: i64, custom_values: &[f64]) {
+fn put_tail(out: &mut Vec<u8>, hint: CounterResetHint, timestamp_ms: i64, custom_values: &[f64]) {
     put_uint(out, 14, hint as u64);
     put_uint(out, 15, timestamp_ms as u64);
     put_doubles(out, 16, custom_values);
 }
 
-fn put_set_double(out: &mut BytesMut, field: u32, value: f64) {
+fn put_set_double(out: &mut Vec<u8>, field: u32, value: f64) {
     put_varint(out, u64::from(field << 3 | u32::from(FIXED64)));
     out.extend_from_slice(&value.to_bits().to_le_bytes());
 }
 
-fn put_spans(out: &mut BytesMut, field: u32, spans: &[Span]) {
+fn put_spans(out: &mut Vec<u8>, field: u32, spans: &[Span]) {
     for span in spans {
-        let mut message = BytesMut::with_capacity(12);
+        let mut message = Vec::with_capacity(12);
         put_uint(&mut message, 1, zigzag(i64::from(span.offset)));
         put_uint(&mut message, 2, u64::from(span.length));
         put_bytes(out, field, &message);
     }
 }
 
-fn put_deltas(out: &mut BytesMut, field: u32, deltas: &[i64]) {
+fn put_deltas(out: &mut Vec<u8>, field: u32, deltas: &[i64]) {
     if deltas.is_empty() {
         return;
     }
@@ -240,7 +239,7 @@ fn put_deltas(out: &mut BytesMut, field: u32, deltas: &[i64]) {
     }
 }
 
-fn put_doubles(out: &mut BytesMut, field: u32, values: &[f64]) {
+fn put_doubles(out: &mut Vec<u8>, field: u32, values: &[f64]) {
     if values.is_empty() {
         return;
     }

@@ -27,7 +27,7 @@ pub fn decode_store_write_request(body: &Bytes, limits: &DecodeLimits) -> Result
     let own_series = count_fields(message, TIMESERIES)?;
     if own_series > 0 {
         budget.charge_series(own_series)?;
-        request.tenants.push((tenant(body, message)?, decode_series(body, message, &mut budget)?));
+        request.tenants.push((tenant(body, message)?, decode_series(body, message, own_series, &mut budget)?));
     }
     let mut rest = message;
     while !rest.is_empty() {
@@ -37,8 +37,9 @@ pub fn decode_store_write_request(body: &Bytes, limits: &DecodeLimits) -> Result
                 let span = rest.message(TENANT_DATA, wire_type)?;
                 let tuple = message.sub(span, "TimeSeriesTenantTuple");
                 budget.charge(size_of::<(String, WriteBatch)>())?;
-                budget.charge_series(count_fields(tuple, TIMESERIES)?)?;
-                request.tenants.push((tenant(body, tuple)?, decode_series(body, tuple, &mut budget)?));
+                let series_count = count_fields(tuple, TIMESERIES)?;
+                budget.charge_series(series_count)?;
+                request.tenants.push((tenant(body, tuple)?, decode_series(body, tuple, series_count, &mut budget)?));
             }
             (field, wire_type) => rest.skip(field, wire_type)?,
         }

@@ -25,9 +25,9 @@ fn labels_behind_samples_and_exemplars_stay_together() {
         prometheus::TimeSeries { labels: vec![label("b", "2")], ..Default::default() },
     ];
     let series: Vec<u8> = series.iter().flat_map(|s| s.encode_to_vec()).collect();
-    let mut body = bytes::BytesMut::new();
+    let mut body = Vec::new();
     crate::wire::put_bytes(&mut body, 1, &series);
-    let batch = decode_write_request(&body.freeze(), &DecodeLimits::default()).unwrap();
+    let batch = decode_write_request(&body.into(), &DecodeLimits::default()).unwrap();
     let labels: Vec<_> = batch.labels_of(&batch.series[0]).collect();
     assert_eq!(labels, [(b"a".as_slice(), b"1".as_slice()), (b"b", b"2")]);
     assert_eq!(batch.exemplars.len(), 1);
@@ -44,9 +44,9 @@ fn empty_messages_do_not_take_memory() {
     );
     // A million empty histograms in one series.
     let histograms = [0x22, 0x00].repeat(1 << 20);
-    let mut body = bytes::BytesMut::new();
+    let mut body = Vec::new();
     crate::wire::put_bytes(&mut body, 1, &histograms);
-    let error = decode_write_request(&body.freeze(), &limits).unwrap_err();
+    let error = decode_write_request(&body.into(), &limits).unwrap_err();
     assert!(matches!(error, DecodeError::TooMuchMemory { .. }), "{error}");
 }
 
