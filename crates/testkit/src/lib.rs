@@ -1,1 +1,14 @@
-//! Helpers for tests: golden data, servers on port 0, an in-process S3
+//! Helpers for tests of whole programs; nothing here ships.
+//!
+//! [`shared`] finds golden data, [`program`] starts programs and stops or kills them, [`sender`] writes samples, [`ledger`]
+//! knows which of them must be there,
+//! [`api`] asks Prometheus's HTTP API, [`compare`] says whether two answers are equal, [`s3`] is an S3 server in this
+//! process. Every wait is for an event with a deadline; nothing sleeps and hopes.
+
+pub mod api;
+pub mod compare;
+pub mod ledger;
+pub mod program;
+pub mod s3;
+pub mod sender;
+pub mod shared;

@@ -1,0 +1,32 @@
+//! The routes of `/api/v1`.
+
+pub mod answer;
+pub mod fixed;
+pub mod metadata;
+pub mod params;
+pub mod query;
+
+use std::sync::Arc;
+
+use thanoxide_server::http::{Router, cors_layer, get, gzip_layer};
+
+use crate::service::QueryService;
+
+/// All routes that a Prometheus data source asks for.
+pub fn routes(service: Arc<QueryService>) -> Router {
+    Router::new()
+        .route("/api/v1/query", get(query::instant).post(query::instant))
+        .route("/api/v1/query_range", get(query::range).post(query::range))
+        .route("/api/v1/series", get(metadata::series).post(metadata::series))
+        .route("/api/v1/labels", get(metadata::label_names).post(metadata::label_names))
+        .route("/api/v1/label/{name}/values", get(metadata::label_values))
+        .route("/api/v1/metadata", get(fixed::metric_metadata))
+        .route("/api/v1/query_exemplars", get(fixed::exemplars).post(fixed::exemplars))
+        .route("/api/v1/rules", get(fixed::rules))
+        .route("/api/v1/alerts", get(fixed::alerts))
+        .route("/api/v1/stores", get(metadata::stores))
+        .route("/api/v1/status/buildinfo", get(fixed::build_info))
+        .with_state(service)
+        .layer(gzip_layer())
+        .layer(cors_layer())
+}

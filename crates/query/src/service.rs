@@ -1,0 +1,150 @@
+//! The querier: an engine, a store to ask, and the gate between them and the requests.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use thanoxide_env::Clock;
+use thanoxide_promql::ast::Expr;
+use thanoxide_promql::engine::{Engine, EngineOptions, Query, QueryError, QueryOptions, QueryResult};
+use thanoxide_promql::limits::Interrupt;
+use thanoxide_server::http::Router;
+use thanoxide_storeapi::{PartialResponse, Store};
+use tokio::runtime::Handle;
+
+use crate::api;
+use crate::api::answer::ApiError;
+use crate::api::params::Params;
+use crate::config::QueryConfig;
+use crate::gate::Gate;
+use crate::metrics::QueryMetrics;
+use crate::source::StoreSource;
+
+/// Answers Prometheus's HTTP API from a store.
+#[derive(Debug)]
+pub struct QueryService {
+    config: QueryConfig,
+    engine: Arc<Engine>,
+    store: Arc<dyn Store>,
+    gate: Gate,
+    clock: Arc<dyn Clock>,
+}
+
+/// One evaluation: when, and how it may differ from the defaults.
+#[derive(Clone, Debug)]
+pub struct Evaluation {
+    /// The expression as written.
+    pub text: String,
+    /// The expression.
+    pub expr: Expr,
+    /// First step.
+    pub start_ms: i64,
+    /// Last step, at most.
+    pub end_ms: i64,
+    /// Distance of the steps; `None` is an instant query at `start_ms`.
+    pub step_ms: Option<i64>,
+    /// Ends earlier than the configured timeout.
+    pub timeout: Option<Duration>,
+    /// Another lookback than the configured one.
+    pub lookback_ms: Option<i64>,
+    /// What to do about stores that fail.
+    pub partial_response: PartialResponse,
+    /// Labels of replicas; empty is no deduplication.
+    pub replica_labels: Vec<String>,
+}
+
+/// Stops a query when its caller goes away.
+struct StopOnDrop(Interrupt);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+impl QueryService {
+    /// A querier of `store`. Does no I/O.
+    pub fn new(config: QueryConfig, store: Arc<dyn Store>, clock: Arc<dyn Clock>, metrics: QueryMetrics) -> Arc<Self> {
+        let engine = Arc::new(Engine::new(EngineOptions {
+            lookback_ms: config.lookback_ms,
+            timeout: Some(config.timeout),
+            max_memory_bytes: config.max_memory_bytes,
+            // Thanos sets no limit on samples; memory is what is limited here.
+            max_samples: 0,
+            clock: Arc::clone(&clock),
+            ..EngineOptions::default()
+        }));
+        let gate = Gate::new(config.max_concurrent, metrics, Arc::clone(&clock));
+        Arc::new(QueryService { config, engine, store, gate, clock })
+    }
+
+    /// The routes of the API.
+    pub fn router(self: &Arc<Self>) -> Router {
+        api::routes(Arc::clone(self))
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &QueryConfig {
+        &self.config
+    }
+
+    /// Whom it asks.
+    pub fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.store)
+    }
+
+    /// What time it is.
+    pub fn now_ms(&self) -> i64 {
+        self.clock.now_ms()
+    }
+
+    /// The labels to remove for a request: none without deduplication, its own list before the configured one.
+    pub fn replica_labels(&self, params: &Params) -> Result<Vec<String>, ApiError> {
+        if !params.bool("dedup", true)? {
+            return Ok(Vec::new());
+        }
+        let own: Vec<String> = params.all("replicaLabels[]").map(str::to_string).collect();
+        Ok(if own.is_empty() { self.config.replica_labels.clone() } else { own })
+    }
+
+    /// What a request wants done about stores that fail.
+    pub fn partial_response(&self, params: &Params) -> Result<PartialResponse, ApiError> {
+        let partial = params.bool("partial_response", self.config.partial_response)?;
+        Ok(if partial { PartialResponse::Warn } else { PartialResponse::Abort })
+    }
+
+    /// Evaluates on a thread of its own; dropping the future stops the evaluation.
+    pub async fn evaluate(&self, evaluation: Evaluation) -> Result<QueryResult, ApiError> {
+        let _pass = self.gate.enter().await;
+        let interrupt = Interrupt::default();
+        let _stop = StopOnDrop(interrupt.clone());
+        let engine = Arc::clone(&self.engine);
+        let source = StoreSource::new(
+            self.store(),
+            Handle::current(),
+            evaluation.partial_response,
+            evaluation.replica_labels.clone(),
+        );
+        let options = QueryOptions {
+            timeout: evaluation.timeout.map(|t| t.min(self.config.timeout)),
+            lookback_ms: evaluation.lookback_ms,
+            interrupt,
+            ..QueryOptions::default()
+        };
+        let run = move || run(&engine, &source, &evaluation, &options);
+        let result = tokio::task::spawn_blocking(run).await;
+        result.map_err(|e| ApiError::internal(format!("evaluation ended badly: {e}")))?.map_err(ApiError::from)
+    }
+}
+
+fn run(
+    engine: &Engine,
+    source: &StoreSource,
+    e: &Evaluation,
+    options: &QueryOptions,
+) -> Result<QueryResult, QueryError> {
+    let query = Query { text: &e.text, expr: &e.expr };
+    match e.step_ms {
+        None => engine.instant(source, query, e.start_ms, options),
+        Some(step_ms) => engine.range(source, query, e.start_ms, e.end_ms, step_ms, options),
+    }
+}

@@ -1,0 +1,218 @@
+//! Real programs as children: started on free ports, watched through their log, stopped or killed by id.
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// How long a program may take to start listening.
+const START_DEADLINE: Duration = Duration::from_secs(60);
+
+/// The directory of the programs that this workspace builds, found from the test's own place.
+pub fn target_dir() -> PathBuf {
+    let test = std::env::current_exe().expect("a running test has a path");
+    let parent = test.parent().expect("programs lie in a directory");
+    if parent.ends_with("deps") {
+        parent.parent().map(Path::to_path_buf).unwrap_or_default()
+    } else {
+        parent.to_path_buf()
+    }
+}
+
+/// A program of this workspace; it must be built already, as `cargo xtask test` does.
+pub fn own(name: &str) -> PathBuf {
+    target_dir().join(name)
+}
+
+/// A program of `tests/interop`.
+pub fn interop(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/interop/bin").join(name)
+}
+
+/// A running child. Killed when dropped.
+#[derive(Debug)]
+pub struct Program {
+    child: Child,
+    lines: Receiver<String>,
+    log: Arc<Mutex<String>>,
+    addresses: HashMap<String, String>,
+}
+
+impl Program {
+    /// Starts a program; its log (both streams) is kept.
+    pub fn spawn(command: &mut Command) -> Result<Self> {
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().with_context(|| {
+                format!("cannot start {command:?}; `cargo xtask test` builds and installs what tests start")
+            })?;
+        let (sender, lines) = channel();
+        let log = Arc::new(Mutex::new(String::new()));
+        let streams: [Box<dyn Read + Send>; 2] =
+            [Box::new(child.stdout.take().context("no stdout")?), Box::new(child.stderr.take().context("no stderr")?)];
+        for stream in streams {
+            let (sender, log) = (sender.clone(), Arc::clone(&log));
+            std::thread::spawn(move || {
+                for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                    log.lock().expect("no reader panics").push_str(&format!("{line}\n"));
+                    // Nobody may be waiting any more; the log keeps the line.
+                    let _ = sender.send(line);
+                }
+            });
+        }
+        Ok(Program { child, lines, log, addresses: HashMap::new() })
+    }
+
+    /// Starts one of our programs and waits until it listens for all of `components`.
+    pub fn thanoxide(args: &[&str], components: &[&str]) -> Result<Self> {
+        let mut program = Program::spawn(Command::new(own("thanoxide")).args(args))?;
+        program.await_addresses(components)?;
+        Ok(program)
+    }
+
+    /// `thanoxide standalone` over a directory, on free ports; ready.
+    pub fn standalone(data_dir: &Path, args: &[&str]) -> Result<Self> {
+        let dir = data_dir.to_string_lossy();
+        let mut all =
+            vec!["standalone", "--data-dir", &dir, "--http-address=127.0.0.1:0", "--grpc-address=127.0.0.1:0"];
+        all.push("--remote-write.address=127.0.0.1:0");
+        all.extend_from_slice(args);
+        let mut program = Program::thanoxide(&all, &["http", "grpc", "remote-write"])?;
+        program.await_line("changing probe status", "status=ready")?;
+        Ok(program)
+    }
+
+    /// The oracle over a directory, on a free port; ready.
+    pub fn oracle(data_dir: &Path, args: &[&str]) -> Result<Self> {
+        let mut program = Program::spawn(Command::new(interop("oracle")).arg("--data-dir").arg(data_dir).args(args))?;
+        let line = program.await_line("listening on ", "")?;
+        let address = line.rsplit(' ').next().context("no address")?.to_string();
+        program.addresses.insert("http".to_string(), address);
+        Ok(program)
+    }
+
+    fn await_addresses(&mut self, components: &[&str]) -> Result<()> {
+        while components.iter().any(|c| !self.addresses.contains_key(*c)) {
+            let line = self.await_line("msg=listening", "")?;
+            let component = field(&line, "component").context("no component")?;
+            let address = field(&line, "address").context("no address")?;
+            self.addresses.insert(component, address);
+        }
+        Ok(())
+    }
+
+    /// Waits for a log line that holds both texts.
+    pub fn await_line(&mut self, first: &str, second: &str) -> Result<String> {
+        let end = Instant::now() + START_DEADLINE;
+        loop {
+            match self.lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok(line) if line.contains(first) && line.contains(second) => return Ok(line),
+                Ok(_) => {}
+                Err(RecvTimeoutError::Timeout) => bail!("no line {first:?} in time; log:\n{}", self.log()),
+                Err(RecvTimeoutError::Disconnected) => bail!("it ended before a line {first:?}; log:\n{}", self.log()),
+            }
+        }
+    }
+
+    /// Where it listens for a component: `http`, `grpc`, `remote-write`.
+    pub fn address(&self, component: &str) -> &str {
+        self.addresses.get(component).map_or("", String::as_str)
+    }
+
+    /// `http://` and the address of a component.
+    pub fn url(&self, component: &str) -> String {
+        format!("http://{}", self.address(component))
+    }
+
+    /// All it said so far.
+    pub fn log(&self) -> String {
+        self.log.lock().expect("no writer panics").clone()
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// SIGKILL, and waits until it is gone.
+    pub fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = Pid::from_child(&self.child);
+        Ok(kill_process(pid, signal)?)
+    }
+
+    /// SIGTERM, and waits until it is gone; fails if that takes longer than `limit`.
+    pub fn terminate(&mut self, limit: Duration) -> Result<ExitStatus> {
+        self.signal(Signal::TERM)?;
+        self.wait(limit)
+    }
+
+    /// Waits until it is gone.
+    pub fn wait(&mut self, limit: Duration) -> Result<ExitStatus> {
+        let end = Instant::now() + limit;
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            // The pipe closes when the program ends: waiting for lines is waiting for the end.
+            match self.lines.recv_timeout(Duration::from_millis(20)) {
+                _ if Instant::now() > end => bail!("still running after {limit:?}; log:\n{}", self.log()),
+                _ => {}
+            }
+        }
+    }
+
+    /// Resident memory now, in bytes.
+    pub fn resident_bytes(&self) -> Result<u64> {
+        self.status_bytes("VmRSS:")
+    }
+
+    /// The most resident memory that there was, in bytes.
+    pub fn peak_resident_bytes(&self) -> Result<u64> {
+        self.status_bytes("VmHWM:")
+    }
+
+    fn status_bytes(&self, key: &str) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()))?;
+        let line = status.lines().find(|line| line.starts_with(key)).context("no such line")?;
+        let kib: u64 = line.split_whitespace().nth(1).context("no number")?.parse()?;
+        Ok(kib * 1024)
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may be gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The value of `key=` in a logfmt line.
+fn field(line: &str, key: &str) -> Option<String> {
+    let rest = line.split(&format!(" {key}=")).nth(1)?;
+    Some(rest.split(' ').next()?.trim_matches('"').to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_found() {
+        let line = "ts=1 level=info msg=listening component=http address=127.0.0.1:80";
+        assert_eq!(field(line, "address").as_deref(), Some("127.0.0.1:80"));
+        assert_eq!(field(line, "component").as_deref(), Some("http"));
+    }
+}
