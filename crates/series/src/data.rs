@@ -4,6 +4,7 @@ use thanoxide_model::series::{Columns, SeriesData, SourceError};
 use thanoxide_tsdb::chunk::{self, Chunk};
 
 use crate::dedup::{Deduplication, append, deduplicate};
+use crate::merge::join_chunks;
 use crate::overlap::split_overlaps;
 
 /// The samples of one series, still encoded.
@@ -15,9 +16,10 @@ pub struct DedupSeriesData {
 }
 
 impl DedupSeriesData {
-    /// From a series' chunks, sorted by time; those that overlap are taken for replicas. `start_ms` is the oldest sample that
-    /// will be asked for: which replica is read at some time depends on where reading began, so every answer begins there.
-    pub fn new(chunks: Vec<Chunk>, how: Deduplication, start_ms: i64) -> Self {
+    /// From a series' chunks in any order; those that overlap are taken for replicas. `start_ms` is the oldest sample that will
+    /// be asked for: which replica is read at some time depends on where reading began, so every answer begins there.
+    pub fn new(mut chunks: Vec<Chunk>, how: Deduplication, start_ms: i64) -> Self {
+        join_chunks(&mut chunks);
         DedupSeriesData { replicas: split_overlaps(chunks), how, start_ms }
     }
 
@@ -62,11 +64,18 @@ fn decode_chunks(chunks: &[Chunk], start_ms: i64, end_ms: i64) -> Result<Columns
     Ok(columns)
 }
 
+/// Chunks come from other processes, and their samples need not be as their ranges say: what is not in order of time is
+/// refused here, so that nobody above has to think of it.
 fn decode_into(chunks: &[Chunk], start_ms: i64, end_ms: i64, into: &mut Columns) -> Result<(), SourceError> {
+    let (floats, histograms) = (into.timestamps_ms.len(), into.histogram_timestamps_ms.len());
     for chunk in chunks.iter().filter(|c| c.max_time_ms >= start_ms && c.min_time_ms <= end_ms) {
         chunk::decode(chunk, start_ms, end_ms, into).map_err(|e| SourceError::Storage(e.to_string()))?;
     }
-    Ok(())
+    let in_order = |times: &[i64]| times.is_sorted_by(|a, b| a < b);
+    match in_order(&into.timestamps_ms[floats..]) && in_order(&into.histogram_timestamps_ms[histograms..]) {
+        true => Ok(()),
+        false => Err(SourceError::Storage("chunk with samples out of order".into())),
+    }
 }
 
 #[cfg(test)]
@@ -108,6 +117,15 @@ mod tests {
             assert_eq!(windows.values, whole.values);
             assert!(whole.len() >= 88 && data.estimated_samples() >= 80);
         }
+    }
+
+    #[test]
+    fn a_chunk_that_lies_is_an_error() {
+        let mut late = replica(0, 300_000, 0);
+        late.min_time_ms = 400_000;
+        late.max_time_ms = 500_000;
+        let data = DedupSeriesData::new(vec![late, replica(0, 300_000, 0)], Deduplication::Penalty, 0);
+        assert!(data.decode(0, 900_000, &mut Columns::default()).is_err());
     }
 
     #[test]

@@ -145,7 +145,9 @@ fn hostile_patterns_end() {
         format!("error parsing regexp: missing closing ): `{}`", "(".repeat(100_000))
     );
     let nested = |n: usize| format!("{}a{}", "(?:".repeat(n), "b)*".repeat(n));
-    assert!(matches(&nested(300), ""));
+    assert!(matches(&nested(490), ""));
+    let groups = format!("{}a*{}", "(".repeat(990), ")".repeat(990));
+    assert_eq!(Regexp::new(groups.as_bytes()).unwrap().captures_expand(b"aa", b"$990"), Some(b"aa".to_vec()));
     assert!(error(&nested(1100)).contains("expression nests too deeply"));
     assert_eq!(error("a{1000}{1000}"), "error parsing regexp: invalid nested repetition operator: `{1000}{1000}`");
     assert!(error(r"(?i)(\pL{50}|\pN{49}){20}").contains("expression too large"));
