@@ -1,4 +1,5 @@
 //! Parser, printer and JSON against the answers of Prometheus 3.14 for the same expressions.
+#![allow(clippy::unwrap_used)]
 
 use std::io::{BufRead, BufReader};
 

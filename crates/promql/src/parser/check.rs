@@ -1,5 +1,7 @@
 //! Types, numbers of arguments, and what else can only be told of a whole expression.
 
+use std::collections::HashSet;
+
 use thanoxide_model::METRIC_NAME;
 use thanoxide_model::labels::go_quote;
 
@@ -89,7 +91,8 @@ impl Parser<'_> {
     }
 
     fn check_labels(&self, binary: &Binary, matching: &VectorMatching) -> Parsed<()> {
-        let in_both = matching.labels.iter().find(|label| matching.on && matching.include.contains(label));
+        let included: HashSet<&String> = matching.include.iter().collect();
+        let in_both = matching.labels.iter().find(|label| matching.on && included.contains(label));
         let Some(label) = in_both else { return Ok(()) };
         let label = go_quote(label.as_bytes());
         let message = format!("label {label} must not occur in ON and GROUP clause at once");

@@ -26,7 +26,8 @@ impl Parser<'_> {
             _ => return Ok(()),
         };
         self.take()?;
-        if self.peek()? == TokenKind::LeftParen {
+        // Where no expression follows, it was a list that is missing.
+        if self.peek()? == TokenKind::LeftParen || !self.peek()?.starts_expression() {
             matching.include = self.label_list()?;
         }
         Ok(())

@@ -173,7 +173,8 @@ fn misplaced(modifier: &str) -> String {
     format!("{modifier} modifier must be preceded by an instant vector selector or range vector selector or a subquery")
 }
 
-/// Seconds as milliseconds, by way of whole nanoseconds.
+/// Seconds as milliseconds, by way of whole nanoseconds. NaN is the smallest time, as it is for Go's conversion.
 pub(super) fn milliseconds(seconds: f64) -> i64 {
-    (seconds * 1e9).round() as i64 / 1_000_000
+    let nanoseconds = if seconds.is_nan() { i64::MIN } else { (seconds * 1e9).round() as i64 };
+    nanoseconds / 1_000_000
 }
