@@ -1,0 +1,75 @@
+//! The ingester's own metrics, under Prometheus's and Thanos's names.
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use thanoxide_block::metrics::ShipperMetrics;
+
+/// `tenant="…"`.
+pub type TenantLabel = [(&'static str, String); 1];
+
+/// Metrics of the tenants in the engine.
+#[derive(Clone, Debug)]
+pub struct IngesterMetrics {
+    /// Series in heads.
+    pub head_series: Family<TenantLabel, Gauge>,
+    /// Chunks in heads.
+    pub head_chunks: Family<TenantLabel, Gauge>,
+    /// Samples taken.
+    pub appended: Family<TenantLabel, Counter>,
+    /// Samples refused as out of order.
+    pub out_of_order: Family<TenantLabel, Counter>,
+    /// Samples refused as out of bounds.
+    pub out_of_bounds: Family<TenantLabel, Counter>,
+    /// Blocks cut.
+    pub compactions: Family<TenantLabel, Counter>,
+    /// Passes of maintenance that failed.
+    pub compactions_failed: Family<TenantLabel, Counter>,
+    /// Uploads.
+    pub shipper: ShipperMetrics,
+}
+
+impl IngesterMetrics {
+    /// Registers them.
+    pub fn new(registry: &mut Registry) -> Self {
+        let metrics = IngesterMetrics {
+            head_series: Family::default(),
+            head_chunks: Family::default(),
+            appended: Family::default(),
+            out_of_order: Family::default(),
+            out_of_bounds: Family::default(),
+            compactions: Family::default(),
+            compactions_failed: Family::default(),
+            shipper: ShipperMetrics::new(registry),
+        };
+        let m = &metrics;
+        registry.register(
+            "prometheus_tsdb_head_series",
+            "Total number of series in the head block",
+            m.head_series.clone(),
+        );
+        registry.register(
+            "prometheus_tsdb_head_chunks",
+            "Total number of chunks in the head block",
+            m.head_chunks.clone(),
+        );
+        let mut counter = |name: &str, help: &str, family: &Family<TenantLabel, Counter>| {
+            registry.register(format!("prometheus_tsdb_{name}"), help, family.clone());
+        };
+        counter("head_samples_appended", "Total number of appended samples", &m.appended);
+        counter(
+            "out_of_order_samples",
+            "Total number of out of order samples ingestion failed attempts",
+            &m.out_of_order,
+        );
+        counter(
+            "out_of_bound_samples",
+            "Total number of out of bound samples ingestion failed attempts",
+            &m.out_of_bounds,
+        );
+        counter("compactions", "Total number of compactions that were executed", &m.compactions);
+        counter("compactions_failed", "Total number of compactions that failed", &m.compactions_failed);
+        metrics
+    }
+}

@@ -1,0 +1,52 @@
+//! The ingester as a `WriteStore`.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use thanoxide_model::{TenantId, Verdict, WriteBatch};
+use thanoxide_storeapi::{Rejected, WriteError, WriteOutcome, WriteStore};
+use thanoxide_tsdb::engine::{AppendOptions, Engine, EngineError};
+
+use crate::ingester::{Ingester, blocking};
+
+#[async_trait]
+impl WriteStore for Ingester {
+    async fn write(&self, tenant: &TenantId, batch: Arc<WriteBatch>) -> Result<WriteOutcome, WriteError> {
+        let (engine, id) = (Arc::clone(&self.engine), tenant.clone());
+        let outcome = blocking(move || append_durably(&engine, &id, &batch)).await.map_err(write_error)?;
+        self.count(tenant, &outcome);
+        Ok(outcome)
+    }
+}
+
+/// Appends and waits for the disk: on one thread, so that a request changes threads once.
+fn append_durably(engine: &Engine, tenant: &TenantId, batch: &WriteBatch) -> Result<WriteOutcome, EngineError> {
+    let appended = engine.append(tenant, batch, AppendOptions::default())?;
+    appended.ticket.wait()?;
+    let rejected = appended.rejected.iter();
+    let rejected = rejected.map(|r| Rejected { series: r.series, verdict: r.verdict, samples: r.samples }).collect();
+    Ok(WriteOutcome { accepted: appended.accepted, rejected })
+}
+
+fn write_error(error: EngineError) -> WriteError {
+    match error {
+        EngineError::DiskFull { .. } | EngineError::Closed => WriteError::Unavailable(error.to_string()),
+        e if e.is_retryable() => WriteError::Unavailable(e.to_string()),
+        e => WriteError::Internal(e.to_string()),
+    }
+}
+
+impl Ingester {
+    fn count(&self, tenant: &TenantId, outcome: &WriteOutcome) {
+        let label = [("tenant", tenant.to_string())];
+        self.metrics.appended.get_or_create(&label).inc_by(outcome.accepted);
+        for rejected in &outcome.rejected {
+            let family = match rejected.verdict {
+                Verdict::OutOfOrder => &self.metrics.out_of_order,
+                Verdict::OutOfBounds => &self.metrics.out_of_bounds,
+                _ => continue,
+            };
+            family.get_or_create(&label).inc_by(u64::from(rejected.samples));
+        }
+    }
+}
