@@ -292,23 +292,24 @@ impl Lengths {
 }
 
 /// A label in its usual form (a name and a value, in this order, with all lengths below 128), and where it ends.
-#[inline]
+#[inline(always)]
 fn short_label(message: Reader<'_>) -> Option<(LabelSpan, usize)> {
-    let [0x0a, len @ 0..0x80, 0x0a, name_len @ 0..0x80, rest @ ..] = message.rest() else { return None };
+    let [0x0a, len, 0x0a, name_len, rest @ ..] = message.rest() else { return None };
     let (len, name_len) = (usize::from(*len), usize::from(*name_len));
-    let [0x12, value_len @ 0..0x80, value @ ..] = rest.get(name_len..)? else { return None };
+    let [0x12, value_len, value @ ..] = rest.get(name_len..)? else { return None };
     let value_len = usize::from(*value_len);
-    if len != name_len + value_len + 4 || value_len > value.len() {
+    // The sum is below 128 only where all three lengths are one byte.
+    if len != name_len + value_len + 4 || len >= 0x80 || value_len > value.len() {
         return None;
     }
-    let name_start = message.pos() + 4;
-    let value_start = name_start + name_len + 2;
-    let name = text_span(name_start..name_start + name_len);
-    Some((LabelSpan { name, value: text_span(value_start..value_start + value_len) }, value_start + value_len))
+    let name_start = message.pos() as u32 + 4;
+    let name = TextSpan { start: name_start, len: name_len as u32 };
+    let value = TextSpan { start: name.start + name.len + 2, len: value_len as u32 };
+    Some((LabelSpan { name, value }, message.pos() + 2 + len))
 }
 
 /// A sample in its usual form (a value, then a positive time), and where it ends.
-#[inline]
+#[inline(always)]
 fn plain_sample(message: Reader<'_>) -> Option<(Sample, usize)> {
     let [0x12, len @ 11..0x80, 0x09, rest @ ..] = message.rest() else { return None };
     let (value, rest) = rest.split_first_chunk::<8>()?;

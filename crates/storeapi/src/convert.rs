@@ -3,6 +3,7 @@
 pub(crate) mod info;
 pub(crate) mod labels;
 pub(crate) mod matchers;
+pub(crate) mod recode;
 pub(crate) mod requests;
 pub(crate) mod series;
 pub(crate) mod status;

@@ -6,7 +6,7 @@ use thanoxide_proto::thanos::series_response::Result as WireResult;
 use thanoxide_tsdb::chunk::{Chunk, Encoding};
 use xxhash_rust::xxh64::xxh64;
 
-use super::labels;
+use super::{labels, recode};
 use crate::{AggrChunk, SeriesFrame, StoreError, StoreSeries};
 
 /// Above so many bytes of chunks a frame is full, however few series it has.
@@ -52,7 +52,17 @@ pub(crate) fn frame_from_proto(response: thanos::SeriesResponse) -> Result<Optio
 }
 
 fn to_proto(series: &StoreSeries) -> Result<thanos::Series, StoreError> {
-    let chunks = series.chunks.iter().map(chunk_to_proto).collect::<Result<_, _>>()?;
+    let mut chunks = Vec::with_capacity(series.chunks.len());
+    for chunk in &series.chunks {
+        match &chunk.raw {
+            Some(raw) if recode::is_needed(raw) => {
+                for recoded in recode::without_start_times(raw)? {
+                    chunks.push(chunk_to_proto(&recoded.into())?);
+                }
+            }
+            _ => chunks.push(chunk_to_proto(chunk)?),
+        }
+    }
     Ok(thanos::Series { labels: labels::to_proto(&series.labels), chunks })
 }
 
@@ -75,14 +85,14 @@ fn chunk_to_proto(chunk: &AggrChunk) -> Result<thanos::AggrChunk, StoreError> {
     })
 }
 
-/// The StoreAPI knows the three encodings without start times only.
+/// Aggregates never have start times, and raw chunks were recoded.
 fn data_to_proto(chunk: &Chunk) -> Result<thanos::Chunk, StoreError> {
     let encoding = match chunk.encoding {
         Encoding::Xor => WireEncoding::Xor,
         Encoding::Histogram => WireEncoding::Histogram,
         Encoding::FloatHistogram => WireEncoding::FloatHistogram,
         other => {
-            let text = format!("chunk encoding {other:?} is not of the StoreAPI and cannot be recoded yet");
+            let text = format!("chunk encoding {other:?} is not of the StoreAPI");
             return Err(StoreError::Internal(text));
         }
     };
