@@ -227,3 +227,18 @@ impl<'a> Parser<'a> {
         self.fail(span, format!("query is nested more than {} levels deep", self.options.max_depth))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_selector_stands_alone() {
+        let select = |text| parse_selector(text, &ParseOptions::default()).map_err(|e| e.to_string());
+        assert_eq!(select("sum{a!=\"b\"}").map(|m| format!("{m:?}")), Ok(r#"[a!="b", __name__="sum"]"#.into()));
+        assert_eq!(select("{}").map(|m| m.len()), Ok(0));
+        assert_eq!(select("a[5m]"), Err("1:2: parse error: unexpected \"[\"".into()));
+        assert_eq!(select("1"), Err("1:1: parse error: unexpected number \"1\"".into()));
+        assert_eq!(select(""), Err("unknown position: parse error: unexpected end of input".into()));
+    }
+}

@@ -189,3 +189,26 @@ fn nan_or(a: f64, b: f64, choose: fn(f64, f64) -> f64) -> f64 {
         choose(a, b)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ast::Expr;
+    use crate::parser::{ParseOptions, parse};
+
+    fn resolve(query: &str) -> Result<i64, String> {
+        let Ok(Expr::Matrix(matrix)) = parse(query, &ParseOptions::default()) else { panic!("{query}") };
+        let context = DurationContext { step_ms: 60_000, range_ms: 3_600_000 };
+        matrix.range.resolve(context, false).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn expressions_become_milliseconds() {
+        assert_eq!(resolve("saw[2 * 5m + step()]"), Ok(660_000));
+        assert_eq!(resolve("saw[min_of(range(), 1d) / 2]"), Ok(1_800_000));
+        assert_eq!(resolve("saw[5m % (2m)]"), Ok(60_000));
+        assert_eq!(resolve("saw[5m-5m]"), Err("4:9: duration must be greater than 0".into()));
+        assert_eq!(resolve("saw[1 / (step() - 60)]"), Err("4:20: division by zero".into()));
+        assert_eq!(resolve("saw[2^100]"), Err("4:9: duration is out of range".into()));
+    }
+}
