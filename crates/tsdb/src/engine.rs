@@ -5,8 +5,9 @@
 //! any thread at once. The design is told in `docs/decisions/0001-storage-engine.md`.
 
 mod blocks;
+mod cut;
 mod error;
-//mod maintain;
+mod maintain;
 mod merge;
 mod options;
 mod reader;
@@ -26,7 +27,7 @@ use thanoxide_model::{TenantId, WriteBatch};
 
 pub use crate::head::{Rejected, SelectedSeries};
 pub use error::EngineError;
-//pub use maintain::Maintained;
+pub use maintain::Maintained;
 pub use options::{AppendOptions, EngineOptions};
 pub use reader::{TenantReader, TenantStats};
 pub use ticket::CommitTicket;

@@ -107,8 +107,8 @@ pub trait Log: Send + Sync + Debug {
     /// Bytes on disk, checkpoint included.
     fn size_bytes(&self) -> Result<u64, LogError>;
 
-    /// Replaces the older segments by a checkpoint, where there are enough of them.
-    fn truncate(&self, truncation: &Truncation<'_>) -> Result<(), LogError>;
+    /// Replaces the older segments by a checkpoint, where there are enough of them, and gives its number.
+    fn truncate(&self, truncation: &Truncation<'_>) -> Result<Option<u32>, LogError>;
 
     /// Shows each record in order, from the checkpoint on. Only before the first append.
     fn replay(&self, visit: &mut dyn FnMut(&[u8])) -> Result<ReplayReport, LogError>;

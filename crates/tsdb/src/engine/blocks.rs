@@ -1,47 +1,208 @@
 //! The blocks of a tenant.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use thanoxide_env::Env;
 use thanoxide_model::Matcher;
 
+use super::tenant::Tenant;
 use super::{EngineError, SelectedSeries};
+use crate::block::{self, Block, BlockError, BlockWriter, CREATION_SUFFIX};
+use crate::meta::{BlockCompaction, BlockId, BlockMeta, HINT_FROM_OUT_OF_ORDER, META_VERSION};
 
+/// Series are taken out of the head so many at a time, so that appends go on between.
+const SERIES_AT_A_TIME: usize = 1024;
+
+/// What a block is renamed to that cannot be opened; stock programs ignore such a name, too.
+const CORRUPT_SUFFIX: &str = ".corrupt";
+
+/// A block that can be read.
 #[derive(Debug)]
-pub(super) struct LocalBlock {}
+pub(super) struct LocalBlock {
+    block: Block,
+}
 
 impl LocalBlock {
-    pub(super) fn select(&self, _: &[Matcher], _: i64, _: i64) -> Result<Vec<SelectedSeries>, EngineError> {
-        Ok(Vec::new())
+    fn open(dir: &Path, env: &Env) -> Result<Self, BlockError> {
+        Ok(LocalBlock { block: Block::open(&*env.disk, dir)? })
     }
-    pub(super) fn label_names(&self, _: &[Matcher]) -> Result<Vec<Vec<u8>>, EngineError> {
-        Ok(Vec::new())
+
+    fn id(&self) -> BlockId {
+        self.block.meta().ulid
     }
-    pub(super) fn label_values(&self, _: &[u8], _: &[Matcher]) -> Result<Vec<Vec<u8>>, EngineError> {
-        Ok(Vec::new())
+
+    /// First time, and the one behind the last.
+    fn range_ms(&self) -> (i64, i64) {
+        (self.block.meta().min_time, self.block.meta().max_time)
+    }
+
+    fn error(&self, error: BlockError) -> EngineError {
+        EngineError::block(self.block.dir(), error)
+    }
+
+    pub(super) fn select(
+        &self,
+        matchers: &[Matcher],
+        min_time_ms: i64,
+        max_time_ms: i64,
+    ) -> Result<Vec<SelectedSeries>, EngineError> {
+        let series = self.block.select(matchers, min_time_ms, max_time_ms).map_err(|e| self.error(e))?;
+        let selected = series.map(|read| read.map(|(labels, chunks)| SelectedSeries { labels, chunks }));
+        selected.collect::<Result<_, _>>().map_err(|e| self.error(e))
+    }
+
+    pub(super) fn label_names(&self, matchers: &[Matcher]) -> Result<Vec<Vec<u8>>, EngineError> {
+        self.block.label_names(matchers).map_err(|e| self.error(e))
+    }
+
+    pub(super) fn label_values(&self, name: &[u8], matchers: &[Matcher]) -> Result<Vec<Vec<u8>>, EngineError> {
+        self.block.label_values(name, matchers).map_err(|e| self.error(e))
     }
 }
 
+/// An unchanging set of blocks, in order of their times.
 #[derive(Debug, Default)]
 pub(super) struct BlockSet {
-    blocks: Vec<LocalBlock>,
+    blocks: Vec<Arc<LocalBlock>>,
 }
 
 impl BlockSet {
-    pub(super) fn overlapping(&self, _: i64, _: i64) -> impl Iterator<Item = &LocalBlock> {
-        self.blocks.iter()
+    fn new(mut blocks: Vec<Arc<LocalBlock>>) -> Self {
+        blocks.sort_by_key(|block| (block.range_ms(), block.id()));
+        BlockSet { blocks }
     }
+
+    pub(super) fn with(&self, block: Arc<LocalBlock>) -> Self {
+        BlockSet::new(self.blocks.iter().map(Arc::clone).chain([block]).collect())
+    }
+
+    pub(super) fn without(&self, removed: &[BlockId]) -> Self {
+        let kept = self.blocks.iter().filter(|block| !removed.contains(&block.id()));
+        BlockSet { blocks: kept.map(Arc::clone).collect() }
+    }
+
+    pub(super) fn overlapping(&self, min_time_ms: i64, max_time_ms: i64) -> impl Iterator<Item = &LocalBlock> {
+        let overlaps = move |block: &&LocalBlock| {
+            let (min_ms, end_ms) = block.range_ms();
+            min_ms <= max_time_ms && end_ms > min_time_ms
+        };
+        self.blocks.iter().map(AsRef::as_ref).filter(overlaps)
+    }
+
+    /// Where the head begins. Blocks of late samples do not count: they lie beside those that were cut in order.
     pub(super) fn end_ms(&self) -> i64 {
-        i64::MIN
+        let late = |block: &LocalBlock| block.block.meta().compaction.hints.iter().any(|h| h == HINT_FROM_OUT_OF_ORDER);
+        let in_order = self.blocks.iter().filter(|block| !late(block));
+        in_order.map(|block| block.range_ms().1).max().unwrap_or(i64::MIN)
     }
+
     pub(super) fn len(&self) -> usize {
         self.blocks.len()
     }
+
+    pub(super) fn metas(&self) -> impl Iterator<Item = &BlockMeta> {
+        self.blocks.iter().map(|block| block.block.meta())
+    }
+
+    /// First and last time.
     pub(super) fn times_ms(&self) -> Option<(i64, i64)> {
-        None
+        let ranges = self.blocks.iter().map(|block| block.range_ms());
+        let (min_ms, end_ms) = ranges.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))?;
+        Some((min_ms, end_ms.saturating_sub(1)))
+    }
+
+    /// The blocks that end at or before a time.
+    pub(super) fn ended_before(&self, time_ms: i64) -> Vec<BlockId> {
+        self.blocks.iter().filter(|block| block.range_ms().1 <= time_ms).map(|block| block.id()).collect()
     }
 }
 
-pub(super) fn open_blocks(_: &Path, _: &Env) -> Result<BlockSet, EngineError> {
-    Ok(BlockSet::default())
+/// Opens a tenant's blocks. What was left half done is removed, and what cannot be opened set aside.
+pub(super) fn open_blocks(dir: &Path, env: &Env) -> Result<BlockSet, EngineError> {
+    let io = |e| EngineError::io(dir, &e);
+    block::remove_leftovers(&*env.disk, dir).map_err(io)?;
+    let mut blocks = Vec::new();
+    for id in block::list(&*env.disk, dir).map_err(io)? {
+        let path = dir.join(id.to_string());
+        match LocalBlock::open(&path, env) {
+            Ok(block) => blocks.push(Arc::new(block)),
+            // The disk may be well again soon, and then the block is whole.
+            Err(BlockError::Io(e)) if !is_damage(&e) => return Err(EngineError::io(&path, &e)),
+            Err(error) => {
+                tracing::error!(block = %path.display(), %error, "block cannot be opened, setting it aside");
+                let aside = dir.join(format!("{id}{CORRUPT_SUFFIX}"));
+                env.disk.rename(&path, &aside).and_then(|()| env.disk.sync_dir(dir)).map_err(io)?;
+            }
+        }
+    }
+    Ok(BlockSet::new(blocks))
+}
+
+fn is_damage(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{InvalidData, NotADirectory, NotFound, UnexpectedEof};
+    matches!(error.kind(), NotFound | NotADirectory | UnexpectedEof | InvalidData)
+}
+
+/// Writes what the head holds of `min_ms..end_ms` as a block. `None` where that is nothing.
+pub(super) fn write_block(
+    tenant: &Tenant,
+    id: BlockId,
+    min_ms: i64,
+    end_ms: i64,
+    env: &Env,
+) -> Result<Option<LocalBlock>, EngineError> {
+    let path = tenant.dir.join(id.to_string());
+    let written = write_series(tenant, id, min_ms, end_ms, env).map_err(|error| match error {
+        BlockError::Io(e) => EngineError::io(&path, &e),
+        other => EngineError::block(&path, other),
+    })?;
+    if !written {
+        return Ok(None);
+    }
+    LocalBlock::open(&path, env).map(Some).map_err(|e| EngineError::block(&path, e))
+}
+
+fn write_series(tenant: &Tenant, id: BlockId, min_ms: i64, end_ms: i64, env: &Env) -> Result<bool, BlockError> {
+    let last_ms = end_ms.saturating_sub(1);
+    let (slots, symbols) = {
+        let state = tenant.state.read();
+        let slots = state.head.sorted_slots(min_ms, last_ms);
+        let symbols = state.head.symbols_of(&slots);
+        (slots, symbols)
+    };
+    let compaction = BlockCompaction { level: 1, sources: vec![id], ..BlockCompaction::default() };
+    let meta = BlockMeta {
+        ulid: id,
+        min_time: min_ms,
+        max_time: end_ms,
+        compaction,
+        version: META_VERSION,
+        ..BlockMeta::default()
+    };
+    let mut writer = BlockWriter::create(&*env.disk, &tenant.dir, meta, &symbols)?;
+    for slots in slots.chunks(SERIES_AT_A_TIME) {
+        let series: Vec<_> = {
+            let state = tenant.state.read();
+            slots.iter().filter_map(|slot| state.head.collect(*slot, min_ms, last_ms)).collect()
+        };
+        for SelectedSeries { labels, chunks } in series {
+            writer.add_series(&labels, &chunks)?;
+        }
+    }
+    Ok(writer.finish()?.is_some())
+}
+
+/// Removes a block, whole or half written. What cannot be removed now goes at the next start or stays, doing no harm.
+pub(super) fn remove_block(dir: &Path, id: BlockId, env: &Env) {
+    let half = dir.join(format!("{id}{CREATION_SUFFIX}"));
+    let exists = |path: &Path| env.disk.exists(path).unwrap_or(false);
+    let removed = match exists(&half) {
+        true => env.disk.remove_dir_all(&half),
+        false if exists(&dir.join(id.to_string())) => block::delete(&*env.disk, dir, id),
+        false => Ok(()),
+    };
+    if let Err(error) = removed {
+        tracing::warn!(dir = %dir.display(), block = %id, %error, "cannot remove block");
+    }
 }

@@ -20,6 +20,8 @@ pub(super) fn merge(mut answers: Vec<Vec<SelectedSeries>>) -> Vec<SelectedSeries
     }
     for series in &mut merged {
         series.chunks.sort_by_key(|chunk| (chunk.min_time_ms, chunk.max_time_ms));
+        // Blocks may share chunks where a cut failed at its very last step.
+        series.chunks.dedup();
     }
     merged
 }

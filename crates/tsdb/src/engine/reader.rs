@@ -9,6 +9,7 @@ use super::blocks::BlockSet;
 use super::merge::merge;
 use super::tenant::{State, Tenant};
 use super::{EngineError, SelectedSeries};
+use crate::meta::BlockMeta;
 
 /// What a tenant holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -105,6 +106,11 @@ impl TenantReader {
             blocks: blocks.len(),
             times_ms: times.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))),
         }
+    }
+
+    /// What the blocks on disk are, in order of their times.
+    pub fn blocks(&self) -> Vec<BlockMeta> {
+        self.pin(|_| ()).1.metas().cloned().collect()
     }
 
     /// Bytes of the log on disk.

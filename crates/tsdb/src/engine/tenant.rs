@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use thanoxide_env::Env;
@@ -33,6 +33,8 @@ pub(super) struct Tenant {
     pub(super) state: RwLock<State>,
     /// Held while the set of blocks is being changed.
     pub(super) cutting: Mutex<()>,
+    /// Whether there was a cut since the log was last shortened.
+    pub(super) log_is_long: AtomicBool,
     /// Monotonic time of the last append.
     last_append_ms: AtomicU64,
 }
@@ -54,6 +56,7 @@ impl Tenant {
             log: Arc::new(log),
             state: RwLock::new(State { head, blocks: Arc::new(blocks), scratch: Scratch::default() }),
             cutting: Mutex::new(()),
+            log_is_long: AtomicBool::new(false),
             last_append_ms: AtomicU64::new(env.clock.monotonic().as_millis() as u64),
         })
     }

@@ -1,11 +1,13 @@
 //! Reading a head: series and their chunks, as they are now.
 
+use roaring::RoaringBitmap;
 use thanoxide_model::labels::compare_pairs;
 use thanoxide_model::{Labels, Matcher};
 
 use super::series::Series;
 use super::{Head, Slot};
 use crate::chunk::Chunk;
+use crate::index::SymbolSet;
 
 /// A series of an answer. Chunks are in order of their first times; each lies whole or in part in the asked range.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +46,16 @@ impl Head {
             _ => std::cmp::Ordering::Equal,
         });
         slots
+    }
+
+    /// The label texts of some series, and the empty one, which stock's blocks have.
+    pub(crate) fn symbols_of(&self, slots: &[Slot]) -> SymbolSet {
+        let series = slots.iter().filter_map(|slot| self.slab.get(*slot));
+        let used: RoaringBitmap = series.flat_map(|series| series.labels.iter().flat_map(|(n, v)| [*n, *v])).collect();
+        let mut symbols = SymbolSet::default();
+        symbols.add(b"");
+        used.iter().for_each(|symbol| symbols.add(self.symbols.text(symbol)));
+        symbols
     }
 
     fn labels(&self, series: &Series) -> Labels {

@@ -166,18 +166,19 @@ impl Log for SegmentLog {
         Ok(bytes)
     }
 
-    fn truncate(&self, truncation: &Truncation<'_>) -> Result<(), LogError> {
+    fn truncate(&self, truncation: &Truncation<'_>) -> Result<Option<u32>, LogError> {
         // Nothing may be left unwritten in a segment that is given up.
         self.commit(self.position())?;
         let segments = list_segments(&*self.disk, &self.dir).map_err(|e| self.error(e))?;
         self.writer.lock().close_segment();
-        let (Some(first), Some(last)) = (segments.first(), segments.last()) else { return Ok(()) };
+        let (Some(first), Some(last)) = (segments.first(), segments.last()) else { return Ok(None) };
         // The upper third is young: most of it would only be copied.
         let last = first + (last.saturating_sub(1).saturating_sub(*first)) * 2 / 3;
         if last <= *first {
-            return Ok(());
+            return Ok(None);
         }
-        write_checkpoint(&*self.disk, &self.dir, last, truncation)
+        write_checkpoint(&*self.disk, &self.dir, last, truncation)?;
+        Ok(Some(last))
     }
 
     fn replay(&self, visit: &mut dyn FnMut(&[u8])) -> Result<ReplayReport, LogError> {

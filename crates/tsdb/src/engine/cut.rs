@@ -1,0 +1,167 @@
+//! Turning a head into blocks.
+//!
+//! A cut of `[min, end)` goes: take nothing before `end` any more; write the block; make it visible and drop its samples
+//! from the head in one step; shorten the log. A crash or failure before the middle step leaves the samples in the head
+//! and its log, one after it leaves them in the block, and replay skips what a block holds.
+
+use std::cell::OnceCell;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use hashbrown::HashMap;
+use thanoxide_env::Env;
+use crate::meta::BlockId;
+
+use super::blocks::{remove_block, write_block};
+use super::tenant::Tenant;
+use super::{EngineError, EngineOptions};
+use crate::head::range_end;
+use crate::wal::Truncation;
+
+impl Tenant {
+    /// Cuts all ranges that are done. `blocks` gets the new ones, also those before a failure.
+    pub(super) fn cut_due(
+        &self,
+        options: &EngineOptions,
+        env: &Env,
+        blocks: &mut Vec<BlockId>,
+    ) -> Result<(), EngineError> {
+        let _cutting = self.cutting.lock();
+        self.log.recover()?;
+        while let Some((min_ms, end_ms)) = self.due(options, env) {
+            blocks.extend(self.cut(min_ms, end_ms, env)?);
+        }
+        self.shorten_log()
+    }
+
+    /// Cuts all that the head holds now, range by range.
+    pub(super) fn flush(&self, options: &EngineOptions, env: &Env, blocks: &mut Vec<BlockId>) -> Result<(), EngineError> {
+        let _cutting = self.cutting.lock();
+        self.log.recover()?;
+        let (flush_end_ms, min_valid_ms) = {
+            let mut state = self.state.write();
+            let Some((_, max_ms)) = state.head.times_ms() else { return Ok(()) };
+            let min_valid_ms = state.head.min_valid_ms();
+            // Chunks must not grow across the end of the block.
+            state.head.seal_chunks();
+            state.head.raise_min_valid(max_ms.saturating_add(1));
+            (max_ms.saturating_add(1), min_valid_ms)
+        };
+        let mut done_ms = min_valid_ms;
+        loop {
+            let times = self.state.read().head.times_ms();
+            let Some((min_ms, _)) = times.filter(|(min_ms, _)| *min_ms < flush_end_ms) else { break };
+            let end_ms = range_end(min_ms, options.block_duration_ms).min(flush_end_ms);
+            match self.cut(min_ms, end_ms, env) {
+                Ok(block) => blocks.extend(block),
+                Err(error) => {
+                    self.state.write().head.restore_min_valid(done_ms);
+                    return Err(error);
+                }
+            }
+            done_ms = end_ms;
+        }
+        self.shorten_log()
+    }
+
+    /// The oldest range of the head, if it is done: the head reaches half a range beyond it, or has been idle for as long.
+    fn due(&self, options: &EngineOptions, env: &Env) -> Option<(i64, i64)> {
+        let range_ms = options.block_duration_ms;
+        let (min_ms, max_ms) = self.state.read().head.times_ms()?;
+        let end_ms = range_end(min_ms, range_ms);
+        let full = max_ms.saturating_sub(min_ms) > range_ms / 2 * 3;
+        let passed = env.clock.now_ms() >= end_ms.saturating_add(range_ms / 2);
+        let idle = passed && self.idle_ms(env) >= range_ms / 2;
+        (full || idle).then_some((min_ms, end_ms))
+    }
+
+    fn cut(&self, min_ms: i64, end_ms: i64, env: &Env) -> Result<Option<BlockId>, EngineError> {
+        // Records of the series that go with this cut are on disk now: no later segment will speak of them.
+        self.sync()?;
+        let segment = self.log.current_segment();
+        let min_valid_ms = {
+            let mut state = self.state.write();
+            let min_valid_ms = state.head.min_valid_ms();
+            state.head.raise_min_valid(end_ms);
+            min_valid_ms
+        };
+        let id = self.unused_id(env)?;
+        let block = match write_block(self, id, min_ms, end_ms, env) {
+            Ok(block) => block,
+            Err(error) => {
+                self.state.write().head.restore_min_valid(min_valid_ms);
+                // It may be half there, or whole but for the last sync.
+                remove_block(&self.dir, id, env);
+                return Err(error);
+            }
+        };
+        let cut = block.is_some().then_some(id);
+        let mut state = self.state.write();
+        if let Some(block) = block {
+            state.blocks = Arc::new(state.blocks.with(Arc::new(block)));
+        }
+        state.head.truncate(end_ms, segment);
+        drop(state);
+        self.log_is_long.store(true, Ordering::Relaxed);
+        Ok(cut)
+    }
+
+    /// A name that no block has: what fails is removed by its name.
+    fn unused_id(&self, env: &Env) -> Result<BlockId, EngineError> {
+        loop {
+            let id = BlockId::new(env.clock.now_ms(), env.random.next_u128());
+            let path = self.dir.join(id.to_string());
+            if !env.disk.exists(&path).map_err(|e| EngineError::io(&path, &e))? {
+                return Ok(id);
+            }
+        }
+    }
+
+    /// After a cut: gives up segments whose samples are in blocks.
+    fn shorten_log(&self) -> Result<(), EngineError> {
+        if !self.log_is_long.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let min_time_ms = self.state.read().head.min_valid_ms();
+        // Looked up only when the segments to give up are chosen: series made later are in later segments.
+        let known = OnceCell::new();
+        let keep_series = |series, last| {
+            let (live, expiries) = known.get_or_init(|| {
+                let state = self.state.read();
+                (state.head.live_refs(), state.head.expiries().collect::<HashMap<_, _>>())
+            });
+            live.contains(series) || expiries.get(&series).is_some_and(|segment: &u32| *segment > last)
+        };
+        let checkpoint = self.log.truncate(&Truncation { min_time_ms, keep_series: &keep_series })?;
+        self.log_is_long.store(false, Ordering::Relaxed);
+        if let Some(checkpoint) = checkpoint {
+            self.state.write().head.expire(checkpoint);
+        }
+        Ok(())
+    }
+
+    /// Removes blocks that end `retention_ms` or more before the newest data, if they can be spared.
+    pub(super) fn remove_expired(
+        &self,
+        retention_ms: i64,
+        may_remove: &dyn Fn(BlockId) -> bool,
+        env: &Env,
+    ) -> Result<Vec<BlockId>, EngineError> {
+        let _cutting = self.cutting.lock();
+        let (blocks, head_times) = {
+            let state = self.state.read();
+            (Arc::clone(&state.blocks), state.head.times_ms())
+        };
+        let newest_ms = blocks.times_ms().into_iter().chain(head_times).map(|(_, max)| max).max();
+        let Some(newest_ms) = newest_ms else { return Ok(Vec::new()) };
+        let expired = blocks.ended_before(newest_ms.saturating_sub(retention_ms));
+        let expired: Vec<BlockId> = expired.into_iter().filter(|block| may_remove(*block)).collect();
+        if expired.is_empty() {
+            return Ok(expired);
+        }
+        self.state.write().blocks = Arc::new(blocks.without(&expired));
+        expired.iter().for_each(|block| remove_block(&self.dir, *block, env));
+        env.disk.sync_dir(&self.dir).map_err(|e| EngineError::io(&self.dir, &e))?;
+        Ok(expired)
+    }
+}

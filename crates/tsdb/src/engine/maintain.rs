@@ -1,0 +1,69 @@
+//! What must be done now and then: cut blocks, shorten logs, remove old blocks.
+
+use thanoxide_model::TenantId;
+use crate::meta::BlockId;
+
+use super::tenant::Tenant;
+use super::{Engine, EngineError};
+
+/// What a maintenance pass did. One tenant's failure does not stop the others; what failed is tried again next time.
+#[derive(Debug, Default)]
+pub struct Maintained {
+    /// New blocks.
+    pub cut: Vec<(TenantId, BlockId)>,
+    /// Blocks that are gone.
+    pub removed: Vec<(TenantId, BlockId)>,
+    /// What did not work.
+    pub failed: Vec<(TenantId, EngineError)>,
+}
+
+impl Engine {
+    /// Cuts what is due of all heads, shortens their logs, and removes blocks that are older than the retention and that
+    /// `may_remove` can spare, which are those that were uploaded. Call it about once a minute.
+    pub fn maintain(&self, may_remove: &dyn Fn(&TenantId, BlockId) -> bool) -> Maintained {
+        let mut done = Maintained::default();
+        for tenant in self.all_tenants() {
+            let mut blocks = Vec::new();
+            let cut = tenant.cut_due(&self.options, &self.env, &mut blocks);
+            done.note(&tenant, blocks, cut);
+            if let Some(retention_ms) = self.options.retention_ms {
+                let may_remove = |block| may_remove(&tenant.id, block);
+                match tenant.remove_expired(retention_ms, &may_remove, &self.env) {
+                    Ok(removed) => done.removed.extend(removed.into_iter().map(|block| (tenant.id.clone(), block))),
+                    Err(error) => done.failed.push((tenant.id.clone(), error)),
+                }
+            }
+        }
+        done
+    }
+
+    /// Turns all that a tenant's head holds now into blocks. Samples as old as these are not taken afterwards.
+    pub fn flush_tenant(&self, tenant: &TenantId) -> Result<Vec<BlockId>, EngineError> {
+        let mut blocks = Vec::new();
+        if let Some(tenant) = self.tenant(tenant) {
+            tenant.flush(&self.options, &self.env, &mut blocks)?;
+        }
+        Ok(blocks)
+    }
+
+    /// As [`Engine::flush_tenant`], for all tenants.
+    pub fn flush_all(&self) -> Maintained {
+        let mut done = Maintained::default();
+        for tenant in self.all_tenants() {
+            let mut blocks = Vec::new();
+            let flushed = tenant.flush(&self.options, &self.env, &mut blocks);
+            done.note(&tenant, blocks, flushed);
+        }
+        done
+    }
+}
+
+impl Maintained {
+    fn note(&mut self, tenant: &Tenant, blocks: Vec<BlockId>, result: Result<(), EngineError>) {
+        self.cut.extend(blocks.into_iter().map(|block| (tenant.id.clone(), block)));
+        if let Err(error) = result {
+            tracing::error!(tenant = %tenant.id, %error, "maintenance failed, will be tried again");
+            self.failed.push((tenant.id.clone(), error));
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Data directories of stock programs that were killed are taken over with all that they had acknowledged.
+
+#[path = "support/engine.rs"]
+mod engine_support;
+#[path = "support/golden.rs"]
+mod golden;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use engine_support::open;
+use golden::{Acknowledged, unpack};
+use thanoxide_model::{Labels, STALE_NAN_BITS, TenantId};
+use thanoxide_tsdb::chunk::{self, SampleValue};
+use thanoxide_tsdb::engine::Engine;
+
+/// Floats and sums of histograms, by series and time.
+fn read(engine: &Engine, tenant: &str) -> (BTreeMap<(Labels, i64), u64>, BTreeMap<(Labels, i64), u64>) {
+    let (mut floats, mut histograms) = (BTreeMap::new(), BTreeMap::new());
+    let reader = engine.reader(&TenantId::new(tenant).unwrap()).unwrap();
+    for series in reader.select(&[], i64::MIN, i64::MAX).unwrap() {
+        for chunk in &series.chunks {
+            for sample in chunk::samples(chunk).unwrap() {
+                let sample = sample.unwrap();
+                let key = (series.labels.clone(), sample.timestamp_ms);
+                match sample.value {
+                    SampleValue::Float(v) => floats.insert(key, v.to_bits()),
+                    SampleValue::Histogram(h) => histograms.insert(key, h.sum.to_bits()),
+                    SampleValue::FloatHistogram(h) => histograms.insert(key, h.sum.to_bits()),
+                };
+            }
+        }
+    }
+    (floats, histograms)
+}
+
+fn check(dir: &Path, tenant: &str, acknowledged: &Acknowledged) {
+    let engine = open(dir);
+    let (floats, histograms) = read(&engine, tenant);
+    let lost = |have: &BTreeMap<_, u64>, want: &BTreeMap<(Labels, i64), u64>| {
+        let lost = want.iter().filter(|(key, bits)| have.get(*key) != Some(*bits));
+        lost.map(|((labels, t), bits)| format!("{labels} {t} {bits:016x}")).collect::<Vec<_>>()
+    };
+    // A float's stale marker after a histogram is kept as a histogram's.
+    let (stale, values): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        acknowledged.floats.clone().into_iter().partition(|(_, bits)| *bits == STALE_NAN_BITS);
+    let lost_floats = lost(&floats, &values);
+    assert!(lost_floats.is_empty(), "{} of {} floats: {:?}", lost_floats.len(), values.len(), &lost_floats[..3]);
+    let lost_histograms = lost(&histograms, &acknowledged.histograms);
+    assert!(lost_histograms.is_empty(), "{} histograms: {:?}", lost_histograms.len(), &lost_histograms[..3]);
+    assert!(stale.iter().all(|(key, bits)| floats.get(key).or(histograms.get(key)) == Some(bits)));
+}
+
+#[test]
+fn a_killed_thanos_receive() {
+    let dir = tempfile::tempdir().unwrap();
+    unpack("receive", dir.path());
+    for tenant in ["tenant-a", "tenant-b"] {
+        let mut acknowledged = Acknowledged::default();
+        // Part 4 came out of order.
+        for part in ["1", "2", "3", "5"] {
+            acknowledged.add("receive", &format!("{part}-{tenant}"));
+        }
+        check(dir.path(), tenant, &acknowledged);
+    }
+}
+
+#[test]
+fn a_killed_prometheus() {
+    let dir = tempfile::tempdir().unwrap();
+    unpack("prometheus", &dir.path().join("prometheus"));
+    let mut acknowledged = Acknowledged::default();
+    // Part 6 came out of order.
+    ["1", "2", "3", "4", "5", "7"].iter().for_each(|part| acknowledged.add("prometheus", part));
+    check(dir.path(), "prometheus", &acknowledged);
+}
