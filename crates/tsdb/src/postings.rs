@@ -19,6 +19,28 @@ pub trait LabelIndex {
 
     /// The series whose value of a label `accepts` takes; series without the label are not asked for.
     fn with_value(&self, name: &[u8], accepts: &dyn Fn(&[u8]) -> bool) -> Result<Vec<u32>, Self::Error>;
+
+    /// As [`LabelIndex::with_value`], where only values that begin with `prefix` need be looked at.
+    fn with_prefix(
+        &self,
+        name: &[u8],
+        prefix: &[u8],
+        accepts: &dyn Fn(&[u8]) -> bool,
+    ) -> Result<Vec<u32>, Self::Error> {
+        self.with_value(name, &|value| value.starts_with(prefix) && accepts(value))
+    }
+}
+
+/// The series whose value the pattern of a `=~` or `!~` takes, or the one of `=` or `!=`.
+fn with_pattern<I: LabelIndex>(index: &I, matcher: &Matcher) -> Result<Vec<u32>, I::Error> {
+    let Some(regexp) = matcher.regexp() else { return index.with_label(matcher.name(), matcher.value()) };
+    match regexp.set_matches() {
+        Some(values) => {
+            let lists = values.iter().map(|value| index.with_label(matcher.name(), value));
+            Ok(union(lists.collect::<Result<Vec<_>, _>>()?))
+        }
+        None => index.with_prefix(matcher.name(), regexp.prefix(), &|value| regexp.is_match(value)),
+    }
 }
 
 /// The series that satisfy all matchers.
@@ -30,7 +52,7 @@ pub fn select<I: LabelIndex>(index: &I, matchers: &[Matcher]) -> Result<Vec<u32>
     let ordered = adding.iter().filter(equal_first).chain(adding.iter().filter(|m| !equal_first(m)));
     for matcher in ordered {
         let with = match matcher.kind() {
-            MatchKind::Equal => index.with_label(matcher.name(), matcher.value())?,
+            MatchKind::Equal | MatchKind::Regexp => with_pattern(index, matcher)?,
             _ => index.with_value(matcher.name(), &|value| matcher.matches(value))?,
         };
         let both = match found {
@@ -52,7 +74,7 @@ pub fn select<I: LabelIndex>(index: &I, matchers: &[Matcher]) -> Result<Vec<u32>
             break;
         }
         let without = match matcher.kind() {
-            MatchKind::NotEqual => index.with_label(matcher.name(), matcher.value())?,
+            MatchKind::NotEqual | MatchKind::NotRegexp => with_pattern(index, matcher)?,
             _ => index.with_value(matcher.name(), &|value| !matcher.matches(value))?,
         };
         found = subtract(&found, &without);

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use support::{golden, hex, read_json, sample, show};
 use thanoxide_env::SystemDisk;
-use thanoxide_model::labels::Labels;
+use thanoxide_model::{Labels, MatchKind, Matcher};
 use thanoxide_tsdb::block::{Block, BlockWriter};
 use thanoxide_tsdb::chunk;
 use thanoxide_tsdb::index::SymbolSet;
@@ -187,4 +187,54 @@ fn deleted_samples_are_not_shown() {
     assert_eq!(ours.len(), file.len());
     ours.truncate(5);
     assert_eq!(hex(&ours), hex(&file[..5]));
+}
+
+/// What a matcher selects, against asking each series.
+#[test]
+fn matchers_select_what_the_labels_say() {
+    let matchers = |texts: &[(MatchKind, &str, &str)]| -> Vec<Matcher> {
+        texts.iter().map(|(kind, name, value)| Matcher::new(*kind, name, value).unwrap()).collect()
+    };
+    use MatchKind::{Equal, NotEqual, NotRegexp, Regexp};
+    let selections = [
+        matchers(&[]),
+        matchers(&[(Equal, "__name__", "exact32")]),
+        matchers(&[(Equal, "__name__", "absent")]),
+        matchers(&[(Regexp, "__name__", "exact.*")]),
+        matchers(&[(Regexp, "__name__", "exact32|exact33|absent")]),
+        matchers(&[(NotRegexp, "__name__", "exact32|exact33|absent")]),
+        matchers(&[(NotRegexp, "__name__", "exact.*")]),
+        matchers(&[(NotEqual, "__name__", "exact32"), (Regexp, "__name__", ".*e.*")]),
+        matchers(&[(Equal, "__name__", "")]),
+        matchers(&[(NotEqual, "__name__", "")]),
+        matchers(&[(Regexp, "__name__", ".*")]),
+        matchers(&[(Regexp, "__name__", ".+")]),
+        matchers(&[(NotRegexp, "__name__", ".+")]),
+        matchers(&[(Regexp, "absent", "a?")]),
+        matchers(&[(Regexp, "__name__", "(|exact32)")]),
+        matchers(&[(Regexp, "v", "[0-9]+"), (NotRegexp, "v", "1.*")]),
+    ];
+    for case in ["labels-edge", "index-v1", "promql"] {
+        let (dir, _) = blocks().into_iter().find(|(dir, _)| dir.to_string_lossy().contains(case)).unwrap();
+        let block = Block::open(&SystemDisk, &dir).unwrap();
+        for matchers in &selections {
+            let mut want = Vec::new();
+            for series in block.index().all_postings().unwrap() {
+                let labels = block.index().series(series).unwrap().labels;
+                if matchers.iter().all(|m| m.matches_labels(&labels)) {
+                    want.push(series);
+                }
+            }
+            assert_eq!(block.postings(matchers).unwrap(), want, "{case} {matchers:?}");
+            let names = block.label_names(matchers).unwrap();
+            assert_eq!(names.is_empty(), want.is_empty());
+            for name in names.iter().take(3) {
+                let values: std::collections::BTreeSet<_> = want
+                    .iter()
+                    .filter_map(|s| block.index().series(*s).unwrap().labels.get(name).map(<[u8]>::to_vec))
+                    .collect();
+                assert_eq!(block.label_values(name, matchers).unwrap(), Vec::from_iter(values), "{case} {matchers:?}");
+            }
+        }
+    }
 }

@@ -182,8 +182,12 @@ impl LabelIndex for IndexReader {
     }
 
     fn with_value(&self, name: &[u8], accepts: &dyn Fn(&[u8]) -> bool) -> Result<Vec<u32>, IndexError> {
+        self.with_prefix(name, b"", accepts)
+    }
+
+    fn with_prefix(&self, name: &[u8], prefix: &[u8], accepts: &dyn Fn(&[u8]) -> bool) -> Result<Vec<u32>, IndexError> {
         let mut offsets = Vec::new();
-        self.for_each_value(name, &mut |value, offset| {
+        self.for_each_value_with_prefix(name, prefix, &mut |value, offset| {
             if accepts(value) {
                 offsets.push(offset);
             }

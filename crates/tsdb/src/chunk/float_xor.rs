@@ -95,6 +95,27 @@ impl Window {
         Ok(bits.bits(u32::from(self.width))? << self.trailing())
     }
 
+    /// As [`Window::read`], with 13 bits in the register already.
+    #[inline(always)]
+    pub(super) fn read_filled(&mut self, bits: &mut BitReader<'_>, previous: u64) -> Result<u64, ChunkError> {
+        if !bits.peek(0) {
+            bits.take(1);
+            return Ok(previous);
+        }
+        let new = bits.peek(1);
+        bits.take(2);
+        if new {
+            let head = bits.take(11);
+            // 0 stands for 64.
+            let window = Window { leading: (head >> 6) as u8, width: ((head.wrapping_sub(1) & 63) + 1) as u8 };
+            if window.leading + window.width > 64 {
+                return Err(ChunkError::BadWindow);
+            }
+            *self = window;
+        }
+        Ok(previous ^ self.read_same(bits)?)
+    }
+
     /// Reads what [`Window::put`] wrote.
     #[inline(always)]
     pub(super) fn read(&mut self, bits: &mut BitReader<'_>, previous: u64) -> Result<u64, ChunkError> {

@@ -163,7 +163,17 @@ impl<'a> XorIter<'a> {
         if self.read == self.total {
             return Ok(None);
         }
-        if self.read >= 2 {
+        if self.read >= 2 && self.bits.fill() && self.bits.leading_ones() < 4 {
+            // The usual case: all up to the value's bits is in the register, and no branch depends on the width.
+            let group = self.bits.leading_ones();
+            self.bits.take(group + 1);
+            let width = WIDTHS[group as usize];
+            let change = self.bits.take(width) as i64;
+            let wraps = change > (1 << width) >> 1;
+            self.delta_ms = self.delta_ms.wrapping_add(change - (i64::from(wraps) << width));
+            self.timestamp_ms = self.timestamp_ms.wrapping_add(self.delta_ms);
+            self.value = self.window.read_filled(&mut self.bits, self.value)?;
+        } else if self.read >= 2 {
             let change = match self.bits.unary(4)? {
                 0 => 0,
                 group => self.bits.signed(WIDTHS[group as usize])?,
@@ -197,18 +207,25 @@ pub fn decode_into(data: &[u8], start_ms: i64, end_ms: i64, into: &mut Columns) 
     let mut iter = XorIter::new(data)?;
     // Hostile headers promise samples that are not there: none but the first takes less than two bits.
     let most = usize::from(iter.total).min(data.len() * 4);
-    into.timestamps_ms.reserve(most);
-    into.values.reserve(most);
-    while let Some((timestamp_ms, value)) = iter.next()? {
-        if timestamp_ms > end_ms {
-            break;
+    let start = into.timestamps_ms.len();
+    into.timestamps_ms.resize(start + most, 0);
+    into.values.resize(start + most, 0.0);
+    let mut end = start;
+    let result = loop {
+        match iter.next() {
+            Ok(Some((timestamp_ms, _))) if timestamp_ms < start_ms => {}
+            Ok(Some((timestamp_ms, value))) if timestamp_ms <= end_ms && end < into.values.len() => {
+                into.timestamps_ms[end] = timestamp_ms;
+                into.values[end] = value;
+                end += 1;
+            }
+            Ok(_) => break Ok(()),
+            Err(error) => break Err(error),
         }
-        if timestamp_ms >= start_ms {
-            into.timestamps_ms.push(timestamp_ms);
-            into.values.push(value);
-        }
-    }
-    Ok(())
+    };
+    into.timestamps_ms.truncate(end);
+    into.values.truncate(end);
+    result
 }
 
 #[cfg(test)]

@@ -57,8 +57,32 @@ impl<'a> BitReader<'a> {
         Ok(())
     }
 
+    /// Fills the register with 56 bits or more, unless the end is near. True allows [`BitReader::take`].
     #[inline(always)]
-    fn take(&mut self, count: u32) -> u64 {
+    pub(crate) fn fill(&mut self) -> bool {
+        let plenty = self.rest.len() >= 8;
+        if plenty {
+            self.refill();
+        }
+        plenty
+    }
+
+    /// Whether the bit at `index` (0 is the next) of the register is set.
+    #[inline(always)]
+    pub(crate) fn peek(&self, index: u32) -> bool {
+        self.buffer << index >> 63 == 1
+    }
+
+    /// The ones that come next, as far as the register knows.
+    #[inline(always)]
+    pub(crate) fn leading_ones(&self) -> u32 {
+        self.buffer.leading_ones()
+    }
+
+    /// Reads `count` bits that are known to be in the register. Others come out wrong, but do no harm.
+    #[inline(always)]
+    pub(crate) fn take(&mut self, count: u32) -> u64 {
+        debug_assert!(count <= self.bits);
         let value = (self.buffer >> 1) >> (63 - count);
         self.buffer <<= count;
         self.bits -= count;

@@ -130,15 +130,24 @@ impl Offsets {
         Some(&self.names[at].values)
     }
 
-    /// Calls `each` for the values of a name, in order, until it says false.
-    pub(super) fn for_each(&self, name: &[u8], each: &mut dyn FnMut(&[u8], u64) -> bool) -> Result<(), IndexError> {
+    /// Calls `each` for the values of a name that are not below `from`, in order, until it says false.
+    pub(super) fn for_each(
+        &self,
+        name: &[u8],
+        from: &[u8],
+        each: &mut dyn FnMut(&[u8], u64) -> bool,
+    ) -> Result<(), IndexError> {
         match self.name(name) {
             None => Ok(()),
             Some(Values::All(all)) => {
-                let _ = all.iter().all(|posting| each(&posting.value, posting.offset));
+                let first = all.partition_point(|posting| posting.value[..] < *from);
+                let _ = all[first..].iter().all(|posting| each(&posting.value, posting.offset));
                 Ok(())
             }
-            Some(Values::Sampled { samples, end }) => self.scan(samples[0].1, *end, each),
+            Some(Values::Sampled { samples, end }) => {
+                let first = samples.partition_point(|(sample, _)| **sample <= *from).saturating_sub(1);
+                self.scan(samples[first].1, *end, &mut |value, offset| value < from || each(value, offset))
+            }
         }
     }
 

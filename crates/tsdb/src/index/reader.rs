@@ -73,7 +73,17 @@ impl IndexReader {
 
     /// Calls `each` with the values of a name in order, and where each one's series are listed, until it says false.
     pub fn for_each_value(&self, name: &[u8], each: &mut dyn FnMut(&[u8], u64) -> bool) -> Result<(), IndexError> {
-        self.offsets.for_each(name, each)
+        self.offsets.for_each(name, b"", each)
+    }
+
+    /// As [`IndexReader::for_each_value`], with the values that begin with `prefix`.
+    pub fn for_each_value_with_prefix(
+        &self,
+        name: &[u8],
+        prefix: &[u8],
+        each: &mut dyn FnMut(&[u8], u64) -> bool,
+    ) -> Result<(), IndexError> {
+        self.offsets.for_each(name, prefix, &mut |value, offset| value.starts_with(prefix) && each(value, offset))
     }
 
     /// All values of a name, sorted.

@@ -63,17 +63,22 @@ pub(super) fn fit_gauge(chunk: &[Span], sample: &[Span]) -> Fit {
         .unwrap_or(Fit::SAME)
 }
 
+/// A NaN neither falls nor is fallen from.
+fn fell<N: Number>(before: N, now: N) -> bool {
+    before > now
+}
+
 /// Fits a counter: `None` where a bucket went down or is gone, which is a reset.
 pub(super) fn fit_counter<N: Number>(chunk: (&[Span], &[N]), sample: (&[Span], &[N])) -> Option<Fit> {
     if chunk.0 == sample.0 {
-        let fell = N::absolute(chunk.1).zip(N::absolute(sample.1)).any(|(before, now)| before > now);
-        return (!fell).then_some(Fit::SAME);
+        let reset = N::absolute(chunk.1).zip(N::absolute(sample.1)).any(|(before, now)| fell(before, now));
+        return (!reset).then_some(Fit::SAME);
     }
     merge(
         bucket_indexes(chunk.0).zip(N::absolute(chunk.1)),
         bucket_indexes(sample.0).zip(N::absolute(sample.1)),
         |before, now| match (before, now) {
-            (Some(before), Some(now)) => !(before > now),
+            (Some(before), Some(now)) => !fell(before, now),
             (Some(before), None) => before.is_zero(),
             _ => true,
         },
