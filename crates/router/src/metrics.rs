@@ -1,5 +1,6 @@
 //! Metrics of the write path, under Thanos's names where Thanos has them.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use prometheus_client::metrics::counter::Counter;
@@ -8,6 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use thanoxide_model::TenantId;
+use thanoxide_server::TenantLabels;
 use thanoxide_server::http::StatusCode;
 use thanoxide_storeapi::Rejected;
 
@@ -34,6 +36,7 @@ pub struct RouterMetrics {
     series: Family<SizeLabels, Histogram, Sizes>,
     rejected: Family<ReasonLabels, Counter>,
     inflight_bytes: Gauge<u64, AtomicU64>,
+    tenants: Arc<TenantLabels>,
 }
 
 impl RouterMetrics {
@@ -44,6 +47,7 @@ impl RouterMetrics {
             series: Family::new_with_constructor(Sizes),
             rejected: Family::default(),
             inflight_bytes: Gauge::default(),
+            tenants: Arc::default(),
         };
         let help = "The number of sampled received in the incoming write requests.";
         registry.register("thanos_receive_write_samples", help, metrics.samples.clone());
@@ -58,7 +62,7 @@ impl RouterMetrics {
     }
 
     pub(crate) fn observe(&self, tenant: &TenantId, status: StatusCode, series: usize, samples: u64) {
-        let labels = [("code", status.as_u16().to_string()), ("tenant", tenant.to_string())];
+        let labels = [("code", status.as_u16().to_string()), ("tenant", self.tenants.label(tenant))];
         self.series.get_or_create(&labels).observe(series as f64);
         self.samples.get_or_create(&labels).observe(samples as f64);
     }

@@ -1,7 +1,6 @@
 //! Requests counted under the names of Thanos's HTTP instrumentation.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::middleware::Next;
@@ -13,16 +12,11 @@ use prometheus_client::registry::Registry;
 use thanoxide_env::Clock;
 
 use crate::http::{HeaderMap, HttpBody, Method, Response, Router};
-use crate::tenancy::TenantHeader;
+use crate::tenancy::{OTHER_TENANTS, TenantHeader, TenantLabels};
 
 /// Thanos's buckets of request durations, in seconds.
 pub const DURATION_BUCKETS_SECONDS: [f64; 17] =
     [0.001, 0.01, 0.1, 0.3, 0.6, 1.0, 3.0, 6.0, 9.0, 20.0, 30.0, 60.0, 90.0, 120.0, 240.0, 360.0, 720.0];
-/// How many tenants get a label of their own; the label comes from outside, and each value costs memory for ever.
-const MAX_TENANTS: usize = 1_000;
-/// The label of all other tenants.
-const OTHER_TENANTS: &str = "other";
-
 type Labels = Vec<(&'static str, String)>;
 type Histograms = Family<Labels, Histogram, Buckets>;
 
@@ -54,14 +48,8 @@ struct Inner {
     request_sizes: Histograms,
     response_sizes: Histograms,
     inflight: Family<Labels, Gauge>,
-    tenants: Option<TenantLabel>,
+    tenants: Option<(TenantHeader, TenantLabels)>,
     clock: Arc<dyn Clock>,
-}
-
-#[derive(Debug)]
-struct TenantLabel {
-    header: TenantHeader,
-    known: Mutex<HashSet<String>>,
 }
 
 impl HttpMetrics {
@@ -73,7 +61,7 @@ impl HttpMetrics {
             request_sizes: Family::new_with_constructor(Buckets::Sizes),
             response_sizes: Family::new_with_constructor(Buckets::Sizes),
             inflight: Family::default(),
-            tenants: tenants.map(|header| TenantLabel { header, known: Mutex::default() }),
+            tenants: tenants.map(|header| (header, TenantLabels::default())),
             clock,
         };
         registry.register("http_requests", "Tracks the number of HTTP requests.", inner.requests.clone());
@@ -119,7 +107,10 @@ impl HttpMetrics {
 impl Inner {
     fn labels(&self, handler: &'static str, method: &Method, headers: &HeaderMap) -> Labels {
         let mut labels = vec![("handler", handler.to_string()), ("method", method_label(method))];
-        labels.extend(self.tenants.as_ref().map(|tenants| ("tenant", tenants.label(headers))));
+        if let Some((header, known)) = &self.tenants {
+            let tenant = header.tenant_of(headers);
+            labels.push(("tenant", tenant.map_or(OTHER_TENANTS.to_string(), |tenant| known.label(&tenant))));
+        }
         labels
     }
 }
@@ -131,21 +122,6 @@ fn method_label(method: &Method) -> String {
             method.as_str().to_ascii_lowercase()
         }
         _ => "unknown".to_string(),
-    }
-}
-
-impl TenantLabel {
-    fn label(&self, headers: &HeaderMap) -> String {
-        let Ok(tenant) = self.header.tenant_of(headers) else { return OTHER_TENANTS.to_string() };
-        let mut known = self.known.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if known.contains(tenant.as_str()) {
-            return tenant.to_string();
-        }
-        if known.len() >= MAX_TENANTS {
-            return OTHER_TENANTS.to_string();
-        }
-        known.insert(tenant.to_string());
-        tenant.to_string()
     }
 }
 

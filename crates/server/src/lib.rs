@@ -39,4 +39,4 @@ pub use log::{LogFormat, LogLevel};
 pub use probe::Probe;
 pub use run_group::{ActorError, RunGroup};
 pub use shutdown::Shutdown;
-pub use tenancy::{TenancyError, TenantHeader};
+pub use tenancy::{TenancyError, TenantHeader, TenantLabels};

@@ -1,5 +1,8 @@
 //! Whose request it is: a header, checked so that the name can be trusted as a label and a directory.
 
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
 use thanoxide_model::TenantId;
 use thanoxide_model::tenant::TenantError;
 use thiserror::Error;
@@ -74,6 +77,29 @@ fn only_value<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'
     Ok(Some(text).filter(|text| !text.is_empty()))
 }
 
+/// How many tenants get a label of their own: names come from outside, and each value costs memory for ever.
+const MAX_TENANT_LABELS: usize = 10_000;
+/// The label of all other tenants, and of requests without a valid one.
+pub const OTHER_TENANTS: &str = "other";
+
+/// Values of a metric's label `tenant`, as many as memory allows.
+#[derive(Debug, Default)]
+pub struct TenantLabels(Mutex<HashSet<TenantId>>);
+
+impl TenantLabels {
+    /// The label of a tenant.
+    pub fn label(&self, tenant: &TenantId) -> String {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !known.contains(tenant) {
+            if known.len() >= MAX_TENANT_LABELS {
+                return OTHER_TENANTS.to_string();
+            }
+            known.insert(tenant.clone());
+        }
+        tenant.to_string()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,5 +129,15 @@ mod tests {
         assert!(matches!(tenant(&[("x-scope", "a"), ("x-scope", "b")]), Err(TenancyError::Ambiguous(_))));
         assert!(matches!(tenant(&[("x-scope", "ä")]), Err(TenancyError::NotText(_))));
         assert!(TenantHeader::new("no header", "a").is_err());
+    }
+
+    #[test]
+    fn labels_are_bounded() {
+        let labels = TenantLabels::default();
+        for number in 0..MAX_TENANT_LABELS {
+            labels.label(&TenantId::new(&number.to_string()).unwrap());
+        }
+        assert_eq!(labels.label(&TenantId::new("7").unwrap()), "7");
+        assert_eq!(labels.label(&TenantId::new("new").unwrap()), OTHER_TENANTS);
     }
 }

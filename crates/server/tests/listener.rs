@@ -144,7 +144,8 @@ async fn grpc_calls_are_counted_and_health_follows_the_probe() {
     let (address, shutdown) = (server.local_addr().unwrap(), Shutdown::new());
     let running = tokio::spawn(server.serve(RoutesBuilder::default(), metrics, probe.clone(), shutdown.clone(), LONG));
 
-    let mut client = HealthClient::connect(format!("http://{address}")).await.unwrap();
+    let channel = tonic::transport::Endpoint::from_shared(format!("http://{address}")).unwrap();
+    let mut client = HealthClient::new(channel.connect().await.unwrap());
     let ask = |service: &str| HealthCheckRequest { service: service.to_string() };
     let mut changes = client.watch(ask("")).await.unwrap().into_inner();
     while changes.message().await.unwrap().unwrap().status != 2 {}

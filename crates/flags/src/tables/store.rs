@@ -95,4 +95,6 @@ const FLAGS: &[FlagDef] = &[
     FlagDef::not_yet("debug.series-batch-size", Kind::Int, &["10000"]).hidden(),
     FlagDef::not_yet("store.index-header-lazy-reader-idle-timeout", Kind::GoDuration, &["5m"]).hidden(),
     FlagDef::not_yet("store.index-header-posting-offsets-in-mem-sampling", Kind::Int, &["32"]).hidden(),
+    FlagDef::not_yet("store.caching-bucket.config-file", Kind::Text, &[]).placeholder("<file-path>").hidden(),
+    FlagDef::not_yet("store.caching-bucket.config", Kind::Text, &[]).placeholder("<content>").hidden(),
 ];

@@ -15,9 +15,9 @@ use thanoxide_storeapi::{WriteError, WriteOutcome, WriteStore};
 
 /// Keeps batches and answers what it is told to.
 #[derive(Debug)]
-pub struct MemoryStore {
-    pub batches: Mutex<Vec<(String, Arc<WriteBatch>)>>,
-    pub answer: Mutex<Result<WriteOutcome, WriteError>>,
+pub(crate) struct MemoryStore {
+    pub(crate) batches: Mutex<Vec<(String, Arc<WriteBatch>)>>,
+    pub(crate) answer: Mutex<Result<WriteOutcome, WriteError>>,
 }
 
 #[async_trait]
@@ -28,16 +28,16 @@ impl WriteStore for MemoryStore {
     }
 }
 
-pub struct Endpoint {
-    pub address: SocketAddr,
-    pub store: Arc<MemoryStore>,
-    pub client: reqwest::Client,
-    pub metrics: Metrics,
+pub(crate) struct Endpoint {
+    pub(crate) address: SocketAddr,
+    pub(crate) store: Arc<MemoryStore>,
+    pub(crate) client: reqwest::Client,
+    pub(crate) metrics: Metrics,
     shutdown: Shutdown,
 }
 
 impl Endpoint {
-    pub async fn start(config: RouterConfig) -> Self {
+    pub(crate) async fn start(config: RouterConfig) -> Self {
         let store =
             Arc::new(MemoryStore { batches: Mutex::default(), answer: Mutex::new(Ok(WriteOutcome::default())) });
         let mut registry = Registry::default();
@@ -54,22 +54,22 @@ impl Endpoint {
         Endpoint { address, store, client, metrics: Metrics::new(registry), shutdown }
     }
 
-    pub fn request(&self, body: Vec<u8>) -> reqwest::RequestBuilder {
+    pub(crate) fn request(&self, body: Vec<u8>) -> reqwest::RequestBuilder {
         let request = self.client.post(format!("http://{}/api/v1/receive", self.address));
         request.header("Content-Encoding", "snappy").header("Content-Type", "application/x-protobuf").body(body)
     }
 
     /// Status and text of the answer.
-    pub async fn send(&self, request: reqwest::RequestBuilder) -> (u16, String) {
+    pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> (u16, String) {
         let response = request.send().await.unwrap();
         (response.status().as_u16(), response.text().await.unwrap())
     }
 
-    pub fn taken(&self) -> Vec<(String, Arc<WriteBatch>)> {
+    pub(crate) fn taken(&self) -> Vec<(String, Arc<WriteBatch>)> {
         std::mem::take(&mut self.store.batches.lock().unwrap())
     }
 
-    pub fn metrics_text(&self) -> String {
+    pub(crate) fn metrics_text(&self) -> String {
         self.metrics.encode(ExpositionFormat::Text).unwrap()
     }
 }
@@ -80,6 +80,6 @@ impl Drop for Endpoint {
     }
 }
 
-pub fn compress(raw: &[u8]) -> Vec<u8> {
+pub(crate) fn compress(raw: &[u8]) -> Vec<u8> {
     snap::raw::Encoder::new().compress_vec(raw).unwrap()
 }
