@@ -41,7 +41,7 @@ impl HistogramOperation {
 enum Tally {
     None,
     Occurrences(u64),
-    Monotonicity { min_bucket: f64, max_bucket: f64, max_diff: f64, samples: u64, min_ms: i64, max_ms: i64 },
+    Monotonicity { min_bucket: f64, max_bucket: f64, max_diff: f64, samples: i64, min_ms: i64, max_ms: i64 },
 }
 
 /// One warning or info.
@@ -140,16 +140,16 @@ impl Note {
         Note::info(position, format!("{text} {}: {}", go_quote(kind), go_quote(name)))
     }
 
-    pub(crate) fn forced_monotonicity(name: &[u8], position: usize, time_ms: i64, fix: &MonotonicityFix) -> Self {
+    pub(crate) fn forced_monotonicity(name: &[u8], position: usize, fixes: &MonotonicityFixes) -> Self {
         let text = "input to histogram_quantile needed to be fixed for monotonicity (see \
                     https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile)";
         let tally = Tally::Monotonicity {
-            min_bucket: fix.min_bucket,
-            max_bucket: fix.max_bucket,
-            max_diff: fix.max_diff,
-            samples: 1,
-            min_ms: time_ms,
-            max_ms: time_ms,
+            min_bucket: fixes.sum.min_bucket,
+            max_bucket: fixes.sum.max_bucket,
+            max_diff: fixes.sum.max_diff,
+            samples: fixes.counted.wrapping_add(1),
+            min_ms: fixes.first_ms,
+            max_ms: fixes.last_ms,
         };
         Note { tally, ..Note::info(position, with_name(text.into(), name)) }
     }
@@ -211,7 +211,7 @@ impl Note {
                 *min_bucket = min_bucket.min(other_min_bucket);
                 *max_bucket = max_bucket.max(other_max_bucket);
                 *max_diff = max_diff.max(other_max_diff);
-                *samples += other_samples;
+                *samples = samples.wrapping_add(other_samples);
                 *min_ms = (*min_ms).min(other_min_ms);
                 *max_ms = (*max_ms).max(other_max_ms);
             }
@@ -243,6 +243,42 @@ pub(crate) struct MonotonicityFix {
     pub(crate) min_bucket: f64,
     pub(crate) max_bucket: f64,
     pub(crate) max_diff: f64,
+}
+
+/// All fixes that one operator made to the histograms of one name.
+#[derive(Clone, Debug)]
+pub(crate) struct MonotonicityFixes {
+    sum: MonotonicityFix,
+    first_ms: i64,
+    last_ms: i64,
+    /// Fixes but one, as Prometheus counts them.
+    counted: i64,
+    begun: bool,
+}
+
+impl MonotonicityFixes {
+    pub(crate) fn new(first: MonotonicityFix, time_ms: i64) -> Self {
+        MonotonicityFixes { sum: first, first_ms: time_ms, last_ms: time_ms, counted: 0, begun: false }
+    }
+
+    /// Takes in one more.
+    pub(crate) fn add(&mut self, fix: MonotonicityFix, time_ms: i64) {
+        self.sum.min_bucket = self.sum.min_bucket.min(fix.min_bucket);
+        self.sum.max_bucket = self.sum.max_bucket.max(fix.max_bucket);
+        self.sum.max_diff = self.sum.max_diff.max(fix.max_diff);
+        (self.first_ms, self.last_ms) = (self.first_ms.min(time_ms), self.last_ms.max(time_ms));
+    }
+
+    /// Counts the fixes of one step. Prometheus merges its notes of all steps so far with themselves in every step, so
+    /// that the count about doubles each time; for the same text we must, too.
+    pub(crate) fn count_step(&mut self, fixes: i64) {
+        if self.begun {
+            self.counted = self.counted.wrapping_add(fixes).wrapping_mul(2).wrapping_add(1);
+        } else if fixes > 0 {
+            self.counted = fixes - 1;
+            self.begun = true;
+        }
+    }
 }
 
 fn with_name(text: String, name: &[u8]) -> String {

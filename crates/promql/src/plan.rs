@@ -120,7 +120,7 @@ impl Lowering {
             step_ms: self.times.step_ms,
             range_ms: self.times.end_ms.saturating_sub(self.times.start_ms),
         };
-        span.resolve(context, signed).map_err(|e| QueryError::Execution(e.to_string()))
+        span.resolve(context, signed).map_err(|e| QueryError::BadData(e.to_string()))
     }
 
     fn at_ms(&self, at: Option<At>) -> Option<i64> {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use thanoxide_model::float::format_g;
 use thanoxide_model::{Labels, LabelsBuilder};
 
@@ -12,7 +12,7 @@ use super::grid::Grid;
 use super::merge::{Merger, without_name};
 use super::scalar::{ScalarArg, ScalarColumn};
 use super::{Batch, Context, SeriesColumn, Stream, collect};
-use crate::annotations::{Annotations, Note};
+use crate::annotations::{Annotations, MonotonicityFix, MonotonicityFixes, Note};
 use crate::engine::QueryError;
 use crate::functions::classic::{self, ClassicBucket};
 use crate::functions::{histogram, quantile};
@@ -55,6 +55,33 @@ struct Part {
     only: Option<Bits>,
 }
 
+/// What was done to classic histograms, by the name that is quoted and by step.
+#[derive(Default)]
+struct Fixes {
+    by_name: BTreeMap<Vec<u8>, (MonotonicityFixes, Vec<i64>)>,
+    /// Histograms that have been fixed at a step; they stay fixed for further quantiles.
+    fixed: HashSet<(usize, usize)>,
+}
+
+impl Fixes {
+    fn add(&mut self, name: &[u8], histogram: (usize, usize), fix: MonotonicityFix, time_ms: i64, steps: usize) {
+        if !self.fixed.insert(histogram) {
+            return;
+        }
+        let new = || (MonotonicityFixes::new(fix, time_ms), vec![0; steps]);
+        let (fixes, by_step) = self.by_name.entry(name.to_vec()).or_insert_with(new);
+        fixes.add(fix, time_ms);
+        by_step[histogram.1] += 1;
+    }
+
+    fn notes(self, position: usize) -> impl Iterator<Item = Note> {
+        self.by_name.into_iter().map(move |(name, (mut fixes, by_step))| {
+            by_step.into_iter().for_each(|count| fixes.count_step(count));
+            Note::forced_monotonicity(&name, position, &fixes)
+        })
+    }
+}
+
 impl Part {
     fn whole(asked: Asked) -> Self {
         Part { asked, mark: None, only: None }
@@ -81,17 +108,23 @@ impl Stream for HistogramStream {
         let groups = self.group(&input.series, cx, &mut notes);
         self.exclude_conflicts(&mut input.series, &groups, cx, &mut notes);
         let mut output = Merger::default();
+        let mut fixes = Fixes::default();
         for part in &parts {
             for series in &input.series {
                 let column = self.answer_native(series, part, cx, &mut notes);
                 put(&series.labels, column, part, cx, &mut output)?;
             }
-            for group in &groups {
-                let column = self.answer_classic(group, &input.series, part, cx, &mut notes);
+            for (number, group) in groups.iter().enumerate() {
+                let name = name(&group.labels, cx);
+                let column = self.answer_classic(group, &input.series, part, |step, fix| {
+                    let (time_ms, steps) = (self.grid.time_ms(step), self.grid.steps);
+                    fixes.add(name, (number, step), fix, time_ms, steps);
+                });
                 put(&group.labels, column, part, cx, &mut output)?;
                 cx.deadline.check()?;
             }
         }
+        fixes.notes(self.position).for_each(|note| notes.add(note));
         cx.notes(notes);
         Batch::new(output.merged, cx).map(Some)
     }
@@ -187,8 +220,7 @@ impl HistogramStream {
         group: &Group,
         input: &[SeriesColumn],
         part: &Part,
-        cx: &Context<'_>,
-        notes: &mut Annotations,
+        mut fixed: impl FnMut(usize, MonotonicityFix),
     ) -> Column {
         let mut column = Column::empty(self.grid.steps);
         let mut members = group.buckets.clone();
@@ -207,10 +239,7 @@ impl HistogramStream {
                 Asked::Fraction { low, high } => classic::fraction(low.get(step), high.get(step), &mut buckets),
                 Asked::Quantile(q) => {
                     let (answer, fix) = classic::quantile(q.get(step), &mut buckets);
-                    if let Some(fix) = fix {
-                        let name = name(&group.labels, cx);
-                        notes.add(Note::forced_monotonicity(name, self.position, self.grid.time_ms(step), &fix));
-                    }
+                    fix.into_iter().for_each(|fix| fixed(step, fix));
                     answer
                 }
             };

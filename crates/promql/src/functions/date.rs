@@ -41,9 +41,10 @@ impl DatePart {
     /// The part at a time in whole seconds.
     pub(crate) fn of(self, seconds: i64) -> f64 {
         // Calendars repeat every 400 years; times beyond what the library knows are brought near.
-        const CYCLE_SECONDS: i64 = 146_097 * 86_400;
+        const CYCLE_SECONDS: i128 = 146_097 * 86_400;
+        let seconds = wrapped(seconds);
         let (cycles, rest) = (seconds.div_euclid(CYCLE_SECONDS), seconds.rem_euclid(CYCLE_SECONDS));
-        let Ok(time) = Timestamp::from_second(rest) else { return f64::NAN };
+        let Ok(time) = Timestamp::from_second(rest as i64) else { return f64::NAN };
         let date: DateTime = time.to_zoned(TimeZone::UTC).datetime();
         f64::from(match self {
             DatePart::Minute => i16::from(date.minute()),
@@ -56,6 +57,14 @@ impl DatePart {
             DatePart::Year => return date.year() as f64 + 400.0 * cycles as f64,
         })
     }
+}
+
+/// Go counts seconds without sign from March of the year -292277022400; what is earlier comes out 2^64 seconds later.
+fn wrapped(seconds: i64) -> i128 {
+    const FIRST_DAY: i128 = -(292_277_022_400 * 3_652_425 / 10_000 + 306);
+    const FIRST_SECOND: i128 = FIRST_DAY * 86_400 - 62_135_596_800;
+    let seconds = i128::from(seconds);
+    if seconds < FIRST_SECOND { seconds + (1 << 64) } else { seconds }
 }
 
 /// Go on amd64: what does not fit becomes the lowest integer.
@@ -76,6 +85,8 @@ mod tests {
         assert_eq!(at(DatePart::DayOfWeek), 1.0);
         assert_eq!(at(DatePart::Hour), 22.0);
         assert_eq!(DatePart::Year.of(-1), 1969.0);
+        assert_eq!(DatePart::Year.of_seconds(f64::NAN), 292_277_026_596.0);
+        assert_eq!(DatePart::DayOfMonth.of_seconds(f64::NAN), 4.0);
         assert_eq!(DatePart::DaysInMonth.of(951_782_400), 29.0);
     }
 }

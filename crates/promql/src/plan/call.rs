@@ -89,7 +89,11 @@ impl Lowering {
         let scalars = scalars.map(|a| self.argument(a, scope)).collect::<Result<Vec<_>, _>>()?;
         let range = self.range_of(range_arg, scope)?;
         check_edges(range.shape.edges, call.function.name)?;
-        let position = call.args.first().map_or(0, |a| a.unparen().span().start);
+        // Prometheus forgets where a subquery was.
+        let position = match call.args.first().map(Expr::unparen) {
+            None | Some(Expr::Subquery(_)) => 0,
+            Some(first) => first.span().start,
+        };
         let stream = RangeCallStream::new(range, function, scalars, scope.grid, position);
         if function == RangeFunction::AbsentOverTime {
             return Ok(absent(Box::new(stream), range_arg, scope));
