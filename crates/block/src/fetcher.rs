@@ -260,8 +260,8 @@ impl Fetcher {
             Err(e) => return Err(e),
         };
         match Meta::parse_uploaded(&json) {
-            Ok(meta) if meta.ulid == block.id => Ok(Ok(Arc::new(meta))),
-            Ok(meta) => Ok(Err((SyncState::CorruptedMeta, format!("meta.json is that of block {}", meta.ulid)))),
+            Ok(meta) if meta.id() == block.id => Ok(Ok(Arc::new(meta))),
+            Ok(meta) => Ok(Err((SyncState::CorruptedMeta, format!("meta.json is that of block {}", meta.id())))),
             Err(e) => Ok(Err((SyncState::CorruptedMeta, e.to_string()))),
         }
     }
@@ -308,7 +308,7 @@ impl Fetcher {
 
     fn excluded(&self, now_ms: i64, meta: &Meta, mark: Option<&DeletionMark>) -> Option<SyncState> {
         let config = &self.config;
-        if meta.max_time_ms < config.min_time.at(now_ms) || meta.min_time_ms > config.max_time.at(now_ms) {
+        if meta.max_time_ms() < config.min_time.at(now_ms) || meta.min_time_ms() > config.max_time.at(now_ms) {
             return Some(SyncState::TimeExcluded);
         }
         if config.selector.as_ref().is_some_and(|selects| !selects(meta)) {
@@ -327,6 +327,6 @@ impl Fetcher {
 
 fn is_too_fresh(now_ms: i64, meta: &Meta, delay_ms: i64) -> bool {
     let Some(thanos) = &meta.thanos else { return false };
-    let born_ms = thanos.upload_time_ms().unwrap_or(meta.ulid.timestamp_ms() as i64);
+    let born_ms = thanos.upload_time_ms().unwrap_or(meta.id().timestamp_ms() as i64);
     !thanos.source.is_compactor() && now_ms.saturating_sub(born_ms) < delay_ms
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use thanoxide_model::Labels;
+use thanoxide_tsdb::meta::BlockId;
 use ulid::Ulid;
 
 use crate::meta::Meta;
@@ -19,47 +20,51 @@ pub fn deduplicate<'a>(blocks: impl Iterator<Item = &'a Arc<Meta>>) -> HashSet<U
 }
 
 fn duplicates(mut group: Vec<&Meta>) -> Vec<Ulid> {
-    group.sort_by(|a, b| b.compaction.sources.len().cmp(&a.compaction.sources.len()).then_with(|| a.ulid.cmp(&b.ulid)));
+    group.sort_by(|a, b| sources_of(b).len().cmp(&sources_of(a).len()).then_with(|| a.id().cmp(&b.id())));
     let mut kept_of_source: BTreeMap<Ulid, Vec<usize>> = BTreeMap::new();
     let mut duplicates = Vec::new();
     for (index, meta) in group.iter().enumerate() {
-        if is_covered(&meta.compaction.sources, &kept_of_source) {
-            duplicates.push(meta.ulid);
+        if is_covered(sources_of(meta), &kept_of_source) {
+            duplicates.push(meta.id());
             continue;
         }
-        for source in &meta.compaction.sources {
-            kept_of_source.entry(*source).or_default().push(index);
+        for source in sources_of(meta) {
+            kept_of_source.entry(source.0).or_default().push(index);
         }
     }
     duplicates
 }
 
+fn sources_of(meta: &Meta) -> &[BlockId] {
+    &meta.tsdb.compaction.sources
+}
+
 /// Whether one kept block has all the sources.
-fn is_covered(sources: &[Ulid], kept_of_source: &BTreeMap<Ulid, Vec<usize>>) -> bool {
+fn is_covered(sources: &[BlockId], kept_of_source: &BTreeMap<Ulid, Vec<usize>>) -> bool {
     let Some((first, others)) = sources.split_first() else { return false };
-    let Some(candidates) = kept_of_source.get(first) else { return false };
-    let has = |source: &Ulid, block: usize| kept_of_source.get(source).is_some_and(|blocks| blocks.contains(&block));
+    let Some(candidates) = kept_of_source.get(&first.0) else { return false };
+    let has =
+        |source: &BlockId, block: usize| kept_of_source.get(&source.0).is_some_and(|blocks| blocks.contains(&block));
     candidates.iter().any(|block| others.iter().all(|source| has(source, *block)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::meta::{Compaction, Source, ThanosMeta};
+    use crate::meta::{Source, ThanosMeta};
+    use thanoxide_tsdb::meta::{BlockCompaction, BlockMeta, META_VERSION};
 
     fn block(id: u128, label: &str, resolution_ms: i64, sources: &[u128]) -> Arc<Meta> {
         let mut thanos = ThanosMeta::new(&Labels::from_pairs([("a", label)]), Source::receive());
         thanos.downsample.resolution_ms = resolution_ms;
-        let sources = sources.iter().map(|s| Ulid::from_parts(0, *s)).collect();
-        Arc::new(Meta {
-            ulid: Ulid::from_parts(0, id),
-            min_time_ms: 0,
-            max_time_ms: 1,
-            stats: Default::default(),
-            compaction: Compaction { level: 1, sources, ..Compaction::default() },
-            version: 1,
-            thanos: Some(thanos),
-        })
+        let sources = sources.iter().map(|s| BlockId(Ulid::from_parts(0, *s))).collect();
+        let tsdb = BlockMeta {
+            ulid: BlockId(Ulid::from_parts(0, id)),
+            version: META_VERSION,
+            compaction: BlockCompaction { level: 1, sources, ..BlockCompaction::default() },
+            ..BlockMeta::default()
+        };
+        Arc::new(Meta { tsdb, thanos: Some(thanos) })
     }
 
     #[test]

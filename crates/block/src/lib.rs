@@ -22,8 +22,7 @@ pub use fetcher::{Discovery, FetchError, Fetched, Fetcher, FetcherConfig, MetaSe
 pub use filter::deduplicate;
 pub use mark::{DELETION_MARK_NAME, DeletionMark, NO_COMPACT_MARK_NAME, NO_DOWNSAMPLE_MARK_NAME};
 pub use meta::{
-    BlockFile, Compaction, Downsample, FileHash, INDEX_NAME, IndexStats, META_NAME, Meta, MetaError, Parent, Source,
-    Stats, ThanosMeta,
+    BlockFile, Downsample, FileHash, INDEX_NAME, IndexStats, META_NAME, Meta, MetaError, Source, ThanosMeta,
 };
 pub use metrics::{FetcherMetrics, ShipperCounters, ShipperMetrics};
 pub use shipper::{SHIPPER_STATE_NAME, ShipError, ShipReport, Shipper, ShipperConfig};

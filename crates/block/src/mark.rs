@@ -31,7 +31,8 @@ pub struct DeletionMark {
 impl DeletionMark {
     /// Parses a mark and checks its version.
     pub fn parse(json: &[u8]) -> Result<Self, MetaError> {
-        let mark: DeletionMark = serde_json::from_slice(json).map_err(|e| MetaError::Malformed(e.to_string()))?;
+        let mark: DeletionMark =
+            serde_json::from_slice(json).map_err(|e| MetaError::Malformed(format!("mark: {e}")))?;
         if mark.version == 1 { Ok(mark) } else { Err(MetaError::Version { section: "mark", version: mark.version }) }
     }
 }

@@ -1,20 +1,21 @@
-//! `meta.json`: Prometheus's block meta and Thanos's section.
+//! Thanos's section of a block's `meta.json`.
 //!
-//! Written as Thanos writes it, byte for byte: tab-indented, fields in its order, empty ones left out where it leaves
-//! them out, `<`, `>` and `&` escaped, a newline at the end.
+//! Written as Thanos writes it, byte for byte: fields in its order, empty ones left out where it leaves them out, and,
+//! other than Prometheus, with a newline at the end.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thanoxide_model::Labels;
+use thanoxide_tsdb::meta::{BlockMeta, to_go_json};
 use thiserror::Error;
 use ulid::Ulid;
 
 /// Name of the meta file in a block.
-pub const META_NAME: &str = "meta.json";
+pub const META_NAME: &str = thanoxide_tsdb::meta::META_FILE;
 /// Name of the index file in a block.
 pub const INDEX_NAME: &str = "index";
-/// The only version of both the meta and its Thanos section.
+/// The only version of Thanos's section.
 const VERSION: i64 = 1;
 /// How Go prints the time that was never set.
 const ZERO_TIME: &str = "0001-01-01T00:00:00Z";
@@ -22,13 +23,13 @@ const ZERO_TIME: &str = "0001-01-01T00:00:00Z";
 /// Why a `meta.json` cannot be used.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum MetaError {
-    /// Not JSON, or not of this form.
-    #[error("meta.json: {0}")]
+    /// Not JSON, not of this form, or of another version.
+    #[error("{0}")]
     Malformed(String),
-    /// Of another version.
-    #[error("meta.json: unexpected {section} version {version}")]
+    /// A mark or Thanos's section is of another version.
+    #[error("unexpected {section} version {version}")]
     Version {
-        /// `meta` or `thanos`.
+        /// `mark` or `thanos`.
         section: &'static str,
         /// What it says.
         version: i64,
@@ -38,89 +39,13 @@ pub enum MetaError {
     NoThanos,
 }
 
-/// A whole `meta.json`. Times are ms since the Unix epoch; `max_time_ms` is exclusive.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// A whole `meta.json`.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Meta {
-    /// The block's id.
-    #[serde(with = "ulid_text")]
-    pub ulid: Ulid,
-    /// Oldest sample.
-    #[serde(rename = "minTime")]
-    pub min_time_ms: i64,
-    /// End of the time range, exclusive.
-    #[serde(rename = "maxTime")]
-    pub max_time_ms: i64,
-    /// Counts.
-    #[serde(default)]
-    pub stats: Stats,
-    /// Where the block comes from.
-    pub compaction: Compaction,
-    /// 1.
-    pub version: i64,
+    /// Prometheus's part. Its own `thanos` field is empty: it is [`Meta::thanos`].
+    pub tsdb: BlockMeta,
     /// Thanos's section.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thanos: Option<ThanosMeta>,
-}
-
-/// Counts of a block.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Stats {
-    /// Samples of all kinds.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub num_samples: u64,
-    /// Floats.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub num_float_samples: u64,
-    /// Native histograms.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub num_histogram_samples: u64,
-    /// Series.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub num_series: u64,
-    /// Chunks.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub num_chunks: u64,
-    /// Deletions.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub num_tombstones: u64,
-}
-
-/// Where a block comes from.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Compaction {
-    /// 1 for blocks cut from a head.
-    pub level: u32,
-    /// The level-1 blocks whose data it holds.
-    #[serde(with = "ulid_texts", skip_serializing_if = "Vec::is_empty")]
-    pub sources: Vec<Ulid>,
-    /// Whether compaction left nothing of it.
-    #[serde(skip_serializing_if = "is_false")]
-    pub deletable: bool,
-    /// The blocks it was made of.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub parents: Vec<Parent>,
-    /// Whether compacting it failed before.
-    #[serde(skip_serializing_if = "is_false")]
-    pub failed: bool,
-    /// Such as `from-out-of-order`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub hints: Vec<String>,
-}
-
-/// A block that went into another one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Parent {
-    /// Its id.
-    #[serde(with = "ulid_text")]
-    pub ulid: Ulid,
-    /// Its oldest time.
-    #[serde(rename = "minTime")]
-    pub min_time_ms: i64,
-    /// Its end, exclusive.
-    #[serde(rename = "maxTime")]
-    pub max_time_ms: i64,
 }
 
 /// Thanos's section.
@@ -260,12 +185,12 @@ impl ThanosMeta {
 impl Meta {
     /// Parses a meta of either kind and checks the versions.
     pub fn parse(json: &[u8]) -> Result<Self, MetaError> {
-        let meta: Meta = serde_json::from_slice(json).map_err(|e| MetaError::Malformed(e.to_string()))?;
-        if meta.version != VERSION {
-            return Err(MetaError::Version { section: "meta", version: meta.version });
-        }
-        match meta.thanos.as_ref().and_then(|thanos| thanos.version) {
-            None | Some(0 | VERSION) => Ok(meta),
+        let mut tsdb = BlockMeta::from_json(json).map_err(|e| MetaError::Malformed(e.to_string()))?;
+        let Some(section) = tsdb.thanos.take() else { return Ok(Meta { tsdb, thanos: None }) };
+        let thanos: ThanosMeta =
+            serde_json::from_value(section).map_err(|e| MetaError::Malformed(format!("meta.json: thanos: {e}")))?;
+        match thanos.version {
+            None | Some(0 | VERSION) => Ok(Meta { tsdb, thanos: Some(thanos) }),
             Some(version) => Err(MetaError::Version { section: "thanos", version }),
         }
     }
@@ -278,9 +203,25 @@ impl Meta {
 
     /// The file's bytes.
     pub fn to_json(&self) -> Vec<u8> {
-        let mut text = tab_indented(self);
-        text.push('\n');
-        text.into_bytes()
+        let section = |thanos| serde_json::to_value(thanos).expect("maps with text keys always have a JSON form");
+        let mut whole = self.tsdb.clone();
+        whole.thanos = self.thanos.as_ref().map(section);
+        go_lines(&whole)
+    }
+
+    /// The block's id.
+    pub fn id(&self) -> Ulid {
+        self.tsdb.ulid.0
+    }
+
+    /// Time of the oldest sample.
+    pub fn min_time_ms(&self) -> i64 {
+        self.tsdb.min_time
+    }
+
+    /// End of the time range, exclusive.
+    pub fn max_time_ms(&self) -> i64 {
+        self.tsdb.max_time
     }
 
     /// The external labels; empty without Thanos's section.
@@ -294,15 +235,11 @@ impl Meta {
     }
 }
 
-/// JSON as Go's encoder indents and escapes it.
-pub(crate) fn tab_indented<T: Serialize>(value: &T) -> String {
-    let mut bytes = Vec::with_capacity(1024);
-    let formatter = serde_json::ser::PrettyFormatter::with_indent(b"\t");
-    let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, formatter);
-    value.serialize(&mut serializer).expect("maps with text keys always have a JSON form");
-    let text = String::from_utf8(bytes).expect("JSON is UTF-8");
-    // These characters are only ever inside strings.
-    text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
+/// JSON as Go's encoder writes it, with the newline that its file writer adds.
+pub(crate) fn go_lines(value: &impl Serialize) -> Vec<u8> {
+    let mut json = to_go_json(value);
+    json.push(b'\n');
+    json
 }
 
 fn zero_time() -> String {
@@ -315,10 +252,6 @@ fn is_zero(n: &u64) -> bool {
 
 fn is_zero_signed(n: &i64) -> bool {
     *n == 0
-}
-
-fn is_false(b: &bool) -> bool {
-    !*b
 }
 
 /// A ULID as its text.
@@ -363,7 +296,8 @@ mod tests {
         thanos.set_upload_time(1_767_413_106_120);
         assert_eq!(thanos.upload_time, "2026-01-03T04:05:06.12Z");
         assert_eq!(thanos.upload_time_ms(), Some(1_767_413_106_120));
-        assert!(tab_indented(&thanos).contains(r#""a": "\u003cb\u0026c\u003e""#));
+        let json = String::from_utf8(go_lines(&thanos)).unwrap();
+        assert!(json.contains(r#""a": "\u003cb\u0026c\u003e""#), "{json}");
     }
 
     #[test]
@@ -376,7 +310,7 @@ mod tests {
         };
         assert!(Meta::parse(meta(1, "").as_bytes()).is_ok());
         assert_eq!(Meta::parse_uploaded(meta(1, "").as_bytes()), Err(MetaError::NoThanos));
-        assert!(matches!(Meta::parse(meta(2, "").as_bytes()), Err(MetaError::Version { section: "meta", .. })));
+        assert!(matches!(Meta::parse(meta(2, "").as_bytes()), Err(MetaError::Malformed(_))));
         let future = meta(1, r#","thanos":{"version":7,"labels":{}}"#);
         assert!(matches!(Meta::parse(future.as_bytes()), Err(MetaError::Version { section: "thanos", version: 7 })));
         assert!(Meta::parse_uploaded(meta(1, r#","thanos":{"labels":{}}"#).as_bytes()).is_ok());

@@ -16,7 +16,7 @@ use thiserror::Error;
 use ulid::Ulid;
 
 use crate::fetcher::{Fetcher, FetcherConfig};
-use crate::meta::{META_NAME, Meta, Source, ThanosMeta, tab_indented, ulid_texts};
+use crate::meta::{META_NAME, Meta, Source, ThanosMeta, go_lines, ulid_texts};
 use crate::metrics::ShipperCounters;
 use crate::upload::{UploadError, read_local_meta, upload_block};
 
@@ -109,23 +109,23 @@ impl Shipper {
         let mut report = ShipReport::default();
         let mut state = State { version: 1, uploaded: Vec::new() };
         for (meta, dir) in self.local_blocks(&mut report)? {
-            if known.contains(&meta.ulid) {
-                state.uploaded.push(meta.ulid);
+            if known.contains(&meta.id()) {
+                state.uploaded.push(meta.id());
                 continue;
             }
             match self.ship(&meta, &dir).await {
                 Ok(Shipped::Skipped) => {}
                 Ok(shipped) => {
-                    state.uploaded.push(meta.ulid);
+                    state.uploaded.push(meta.id());
                     if shipped == Shipped::Uploaded {
                         self.metrics.uploads.inc();
-                        report.uploaded.push(meta.ulid);
+                        report.uploaded.push(meta.id());
                     }
                 }
                 Err(reason) => {
                     self.metrics.upload_failures.inc();
-                    tracing::error!(block = %meta.ulid, error = %reason, "block was not uploaded");
-                    report.failed.push((meta.ulid.to_string(), reason));
+                    tracing::error!(block = %meta.id(), error = %reason, "block was not uploaded");
+                    report.failed.push((meta.id().to_string(), reason));
                 }
             }
         }
@@ -143,12 +143,12 @@ impl Shipper {
                 continue;
             }
             match read_local_meta(&*self.disk, &dir) {
-                Ok(meta) if meta.ulid == id => blocks.push((meta, dir)),
-                Ok(meta) => self.name_corrupt(report, id, format!("meta.json says {}", meta.ulid)),
+                Ok(meta) if meta.id() == id => blocks.push((meta, dir)),
+                Ok(meta) => self.name_corrupt(report, id, format!("meta.json says {}", meta.id())),
                 Err(e) => self.name_corrupt(report, id, e.to_string()),
             }
         }
-        blocks.sort_by_key(|(meta, _)| (meta.min_time_ms, meta.ulid));
+        blocks.sort_by_key(|(meta, _)| (meta.min_time_ms(), meta.id()));
         Ok(blocks)
     }
 
@@ -159,14 +159,14 @@ impl Shipper {
     }
 
     async fn ship(&self, meta: &Meta, dir: &Path) -> Result<Shipped, String> {
-        if meta.stats.num_samples == 0 || (meta.compaction.level > 1 && !self.config.upload_compacted) {
+        if meta.tsdb.stats.num_samples == 0 || (meta.tsdb.compaction.level > 1 && !self.config.upload_compacted) {
             return Ok(Shipped::Skipped);
         }
-        let name = format!("{}/{META_NAME}", meta.ulid);
+        let name = format!("{}/{META_NAME}", meta.id());
         if self.bucket.exists(&name).await.map_err(|e| e.to_string())? {
             return Ok(Shipped::AlreadyThere);
         }
-        if meta.compaction.level > 1 {
+        if meta.tsdb.compaction.level > 1 {
             self.check_overlap(meta).await?;
         }
         let mut thanos = meta.thanos.clone().unwrap_or_else(|| ThanosMeta::new(&self.config.labels, Source::default()));
@@ -192,11 +192,11 @@ impl Shipper {
         }
         let overlaps = |other: &Meta| {
             other.label_set() == self.config.labels
-                && other.min_time_ms < meta.max_time_ms
-                && meta.min_time_ms < other.max_time_ms
+                && other.min_time_ms() < meta.max_time_ms()
+                && meta.min_time_ms() < other.max_time_ms()
         };
         match fetched.blocks.values().find(|other| overlaps(other)) {
-            Some(other) => Err(format!("it overlaps block {} of the bucket", other.ulid)),
+            Some(other) => Err(format!("it overlaps block {} of the bucket", other.id())),
             None => Ok(()),
         }
     }
@@ -219,11 +219,11 @@ impl Shipper {
 
     fn write_state(&self, state: &State) -> Result<(), ShipError> {
         let path = self.config.dir.join(SHIPPER_STATE_NAME);
-        let json = format!("{}\n", tab_indented(state));
-        if self.disk.read(&path).is_ok_and(|old| old == json.as_bytes()) {
+        let json = go_lines(state);
+        if self.disk.read(&path).is_ok_and(|old| old == json) {
             return Ok(());
         }
-        self.disk.write_atomically(&path, json.as_bytes()).map_err(|error| ShipError::Disk { path, error })
+        self.disk.write_atomically(&path, &json).map_err(|error| ShipError::Disk { path, error })
     }
 }
 

@@ -51,13 +51,13 @@ pub async fn upload_block(
     let names = files.iter().filter_map(|file| file.rel_path.strip_prefix("chunks/"));
     thanos.segment_files = names.map(str::to_string).collect();
     for file in &files {
-        upload_file(bucket, disk, dir, &meta.ulid.to_string(), file).await?;
+        upload_file(bucket, disk, dir, &meta.id().to_string(), file).await?;
     }
     thanos.files = files;
     thanos.files.push(BlockFile { rel_path: META_NAME.to_string(), size_bytes: 0, hash: None });
     thanos.set_upload_time(clock.now_ms());
     meta.thanos = Some(thanos);
-    bucket.upload(&format!("{}/{META_NAME}", meta.ulid), meta.to_json().into()).await?;
+    bucket.upload(&format!("{}/{META_NAME}", meta.id()), meta.to_json().into()).await?;
     Ok(meta)
 }
 

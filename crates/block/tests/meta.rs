@@ -33,7 +33,7 @@ fn golden_metas_come_back_byte_for_byte() {
         let written = String::from_utf8(meta.to_json()).unwrap();
         // Prometheus itself writes no newline at the end.
         assert_eq!(written.trim_end(), String::from_utf8(json).unwrap().trim_end(), "{}", path.display());
-        assert_eq!(path.parent().unwrap().file_name().unwrap().to_str(), Some(meta.ulid.to_string().as_str()));
+        assert_eq!(path.parent().unwrap().file_name().unwrap().to_str(), Some(meta.id().to_string().as_str()));
     }
 }
 

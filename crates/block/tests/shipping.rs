@@ -202,7 +202,7 @@ async fn the_fetcher_leaves_out_what_is_not_to_be_seen() {
         assert_eq!(ids(&tsdb, FetcherConfig { min_time, max_time, ..config() }).await, all[2..3]);
         let max_time = TimeBound::Relative(1500 - NOW_MS);
         assert_eq!(ids(&tsdb, FetcherConfig { max_time, ..config() }).await, all[..1]);
-        let selector: thanoxide_block::MetaSelector = Arc::new(|meta: &Meta| meta.min_time_ms == 2000);
+        let selector: thanoxide_block::MetaSelector = Arc::new(|meta: &Meta| meta.min_time_ms() == 2000);
         assert_eq!(ids(&tsdb, FetcherConfig { selector: Some(selector), ..config() }).await, all[1..2]);
         assert!(ids(&tsdb, FetcherConfig { consistency_delay_ms: 1, ..config() }).await.is_empty());
     }
