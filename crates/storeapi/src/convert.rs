@@ -8,3 +8,6 @@ pub(crate) mod requests;
 pub(crate) mod series;
 pub(crate) mod status;
 pub(crate) mod verdicts;
+
+#[cfg(test)]
+mod golden_tests;
