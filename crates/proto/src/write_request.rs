@@ -2,7 +2,7 @@
 //!
 //! Layout of `prometheus.WriteRequest` (remote write 1.0): `timeseries` 1, `metadata` 3 (read past). A `TimeSeries` has
 //! `labels` 1 {`name` 1, `value` 2}, `samples` 2 {`value` 1 double, `timestamp` 2}, `exemplars` 3 {`labels` 1, `value` 2,
-//! `timestamp` 3} and `histograms` 4 (see [`histogram`]). The StoreAPI's `thanos.WriteRequest` has the same series in
+//! `timestamp` 3} and `histograms` 4 (see `histogram.rs`). The StoreAPI's `thanos.WriteRequest` has the same series in
 //! `timeseries` 1 of `tenant` 2, or in tuples {`timeseries` 1, `tenant` 2} of field 4, and `replica` 3.
 //!
 //! A body is passed over once to count its series, so that the series column is taken in one piece, and once more to

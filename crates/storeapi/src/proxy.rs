@@ -1,7 +1,7 @@
 //! Many stores as one: asks those that may have something, all at once, and merges what they say.
 //!
 //! A request goes to the endpoints whose time range and external labels can satisfy it. Each answer is read by a task of
-//! its own through a short queue; [`merge`] joins the queues, in order, into one stream. What an endpoint cannot do
+//! its own through a short queue; `merge` joins the queues, in order, into one stream. What an endpoint cannot do
 //! (shards, removal of replica labels) is done here. A part that fails becomes a warning or the end of the answer, as
 //! the request says.
 
