@@ -157,6 +157,8 @@ fn rejected_text(rejected: &[Rejected]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use thanoxide_model::write_batch::SeriesSpan;
+
     use super::*;
 
     fn rejected(verdicts: &[(Verdict, u32)]) -> Vec<Rejected> {
@@ -187,5 +189,22 @@ mod tests {
             assert_eq!(rejected_text(&rejected), text);
         }
         assert_eq!(status_of(&[]), None);
+    }
+
+    #[test]
+    fn rejected_values_are_taken_from_samples_before_histograms() {
+        let series = |samples: std::ops::Range<u32>, histograms: std::ops::Range<u32>| SeriesSpan {
+            samples,
+            histograms,
+            ..Default::default()
+        };
+        let batch = WriteBatch {
+            samples: vec![Default::default(); 5],
+            series: vec![series(0..3, 0..1), series(3..5, 1..1)],
+            ..Default::default()
+        };
+        let rejected = |series, samples| Rejected { series, samples, verdict: Verdict::TooOld };
+        let left = Counts::without(&batch, &[rejected(0, 1), rejected(1, 9), rejected(7, 1)]);
+        assert_eq!(left, Counts { samples: 2, histograms: 0, exemplars: 0 });
     }
 }

@@ -2,11 +2,13 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
+use thanoxide_env::Clock;
 use thanoxide_model::{TenantId, WriteBatch};
 use thanoxide_proto::{DecodeLimits, decode_write_request, decode_write_request_v2};
 use thanoxide_server::http::{self, Bytes, Request, Response, post};
-use thanoxide_server::{HttpMetrics, TenancyError, TenantHeader};
+use thanoxide_server::{HttpMetrics, LogLimit, TenancyError, TenantHeader};
 use thanoxide_storeapi::{WriteOutcome, WriteStore};
 use tracing::{debug, error};
 
@@ -21,6 +23,8 @@ use crate::snappy::{BufferPool, declared_len};
 
 /// Longer bodies are decoded on a thread where waiting is allowed.
 const MAX_INLINE_BYTES: u64 = 256 << 10;
+/// Failed writes are logged this often.
+const LOG_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What the router works with.
 #[derive(Clone, Debug)]
@@ -29,6 +33,8 @@ pub struct RouterDeps {
     pub store: Arc<dyn WriteStore>,
     /// Its metrics.
     pub metrics: RouterMetrics,
+    /// For the brake on log lines.
+    pub clock: Arc<dyn Clock>,
 }
 
 /// The remote write endpoint.
@@ -44,6 +50,7 @@ struct Inner {
     decode_limits: DecodeLimits,
     budget: Budget,
     buffers: BufferPool,
+    failure_log: LogLimit,
 }
 
 impl Router {
@@ -51,12 +58,13 @@ impl Router {
     pub fn new(config: RouterConfig, deps: RouterDeps) -> Result<Self, TenancyError> {
         Ok(Router(Arc::new(Inner {
             budget: Budget::new(config.max_inflight_bytes, deps.metrics.inflight_bytes()),
-            deps,
             tenants: TenantHeader::new(&config.tenant_header, &config.default_tenant)?,
             body_limits: BodyLimits { max_bytes: config.max_body_bytes, timeout: config.body_timeout },
             max_decoded_bytes: config.max_decoded_bytes,
             decode_limits: DecodeLimits { max_series: config.max_series, ..DecodeLimits::default() },
             buffers: BufferPool::default(),
+            failure_log: LogLimit::new(LOG_INTERVAL, Arc::clone(&deps.clock)),
+            deps,
         })))
     }
 
@@ -112,7 +120,9 @@ impl Inner {
                 answer::written(&batch, &outcome, protocol)
             }
             Err(failure) => {
-                error!(tenant = %tenant, err = %failure, "internal server error while writing");
+                if let Some(left_out) = self.failure_log.admit() {
+                    error!(tenant = %tenant, err = %failure, left_out, "cannot write");
+                }
                 answer::failed(&failure)
             }
         };

@@ -7,7 +7,8 @@
 //! * [`http`] re-exports what roles need of the HTTP libraries; no other crate names them.
 //! * [`probe`] is `/-/healthy` and `/-/ready`, [`exposition`] is `/metrics`, [`process`] the metrics of the process.
 //! * [`http_metrics`] and [`grpc_metrics`] count requests under Thanos's names.
-//! * [`tenancy`] reads the tenant of a request, [`log`] writes lines in go-kit's logfmt or JSON.
+//! * [`tenancy`] reads the tenant of a request, [`log`] writes lines in go-kit's logfmt or JSON,
+//!   [`log_limit`] keeps requests from writing too many.
 //!
 //! Invariants:
 //! * Nothing here holds global state but the log subscriber: registries and clocks come in.
@@ -21,6 +22,7 @@ pub mod http;
 pub mod http_metrics;
 pub mod listener;
 pub mod log;
+pub mod log_limit;
 pub mod probe;
 pub mod process;
 pub mod run_group;
@@ -36,6 +38,7 @@ pub use grpc_metrics::{GrpcKind, GrpcMethod, GrpcMetrics};
 pub use http_metrics::HttpMetrics;
 pub use listener::{HttpLimits, HttpServer};
 pub use log::{LogFormat, LogLevel};
+pub use log_limit::LogLimit;
 pub use probe::Probe;
 pub use run_group::{ActorError, RunGroup};
 pub use shutdown::Shutdown;

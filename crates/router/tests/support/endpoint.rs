@@ -44,7 +44,8 @@ impl Endpoint {
         let metrics = RouterMetrics::new(&mut registry);
         let tenants = TenantHeader::new(&config.tenant_header, &config.default_tenant).unwrap();
         let http = HttpMetrics::new(&mut registry, Some(tenants), Arc::new(SystemClock::default()));
-        let deps = RouterDeps { store: Arc::clone(&store) as Arc<dyn WriteStore>, metrics };
+        let clock = Arc::new(SystemClock::default());
+        let deps = RouterDeps { store: Arc::clone(&store) as Arc<dyn WriteStore>, metrics, clock };
         let routes = Router::new(config, deps).unwrap().routes(&http);
         let server = HttpServer::bind("remote-write.address", "127.0.0.1:0").await.unwrap();
         let address = server.local_addr().unwrap();
