@@ -9,7 +9,7 @@ mod select;
 
 use std::sync::Arc;
 
-use crate::ast::{Aggregate, AggregateOp, At, Binary, DurationContext, Expr, TimeSpan, UnaryOp};
+use crate::ast::{Aggregate, AggregateOp, At, Binary, BinaryOp, DurationContext, Expr, TimeSpan, UnaryOp};
 use crate::engine::QueryError;
 use crate::exec::aggregation::count_values::CountValues;
 use crate::exec::aggregation::top::TopK;
@@ -59,11 +59,36 @@ struct Scope {
     grouping: Option<Grouping>,
     /// The step that selectors are told.
     hint_step_ms: i64,
+    histograms: Needed,
+}
+
+/// What is needed of native histograms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Needed {
+    /// Everything, as far as is known.
+    #[default]
+    All,
+    /// Counts and sums.
+    Stats,
+    /// Everything, whatever is inside.
+    Buckets,
+}
+
+impl Needed {
+    /// What is needed inside of a function.
+    fn inside(self, function: &str) -> Needed {
+        match (self, function) {
+            (Needed::Buckets, _) => Needed::Buckets,
+            (_, "histogram_quantile" | "histogram_quantiles" | "histogram_fraction") => Needed::Buckets,
+            (_, "histogram_count" | "histogram_sum" | "histogram_avg") => Needed::Stats,
+            (needed, _) => needed,
+        }
+    }
 }
 
 impl Scope {
     fn inside(&self, function: &'static str) -> Scope {
-        Scope { function, grouping: None, ..self.clone() }
+        Scope { function, grouping: None, histograms: self.histograms.inside(function), ..self.clone() }
     }
 
     fn on(&self, grid: Grid) -> Scope {
@@ -102,7 +127,7 @@ impl Lowering {
 
     /// A whole query.
     pub(crate) fn root(&mut self, expr: &Expr, grid: Grid) -> Result<Root, QueryError> {
-        let scope = Scope { grid, function: "", grouping: None, hint_step_ms: self.times.step_ms };
+        let scope = Scope { grid, function: "", grouping: None, hint_step_ms: self.times.step_ms, histograms: Needed::All };
         let expr = expr.unparen();
         Ok(match expr.value_type() {
             ValueType::Vector => Root::Vector(self.vector(expr, &scope)?),
@@ -233,7 +258,11 @@ impl Lowering {
     }
 
     fn binary(&mut self, binary: &Binary, scope: &Scope) -> Result<Vector, QueryError> {
-        let scope = &scope.inside("");
+        let mut scope = scope.inside("");
+        if matches!(binary.op, BinaryOp::TrimLower | BinaryOp::TrimUpper) {
+            scope.histograms = Needed::Buckets;
+        }
+        let scope = &scope;
         let (op, position) = (binary.op, binary.span.start);
         let scalar_first = binary.lhs.value_type() == ValueType::Scalar;
         if scalar_first || binary.rhs.value_type() == ValueType::Scalar {

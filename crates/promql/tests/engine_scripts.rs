@@ -226,7 +226,7 @@ fn scripts_pass() {
         let (mut passed, mut total) = (0, 0);
         for command in script::read(&std::fs::read_to_string(&path).unwrap()) {
             match command {
-                Command::Clear => storage = Storage::default(),
+                Command::Clear => (storage, source) = (Storage::default(), Memory::default()),
                 Command::Load(load) => {
                     storage.load(&load);
                     source = storage.source();

@@ -50,6 +50,13 @@ fn duration_ms(text: &Json) -> Option<i64> {
 /// Whether the engine is asked at all; the HTTP API answers other requests itself.
 fn reaches_the_engine(case: &Json) -> bool {
     let params = &case["params"];
+    let optional = ["timeout", "lookback_delta"];
+    if optional.iter().any(|p| !params[*p].is_null() && duration_ms(&params[*p]).is_none()) {
+        return false;
+    }
+    if !params["limit"].is_null() {
+        return false;
+    }
     let all_parse = ["time", "start", "end"].iter().all(|p| params[*p].is_null() || time_ms(&params[*p]).is_some());
     match case["endpoint"].as_str() {
         Some("query") => all_parse && time_ms(&params["time"]).is_some(),

@@ -38,7 +38,7 @@ impl Stream for Info {
         let is_info = |labels: &Labels| names.iter().all(|m| m.matches(labels.metric_name()));
         let ignored: HashSet<Labels> = base.series.iter().map(|s| &s.labels).filter(|l| is_info(l)).cloned().collect();
         let infos = self.fetch(&base.series, &ignored, names, cx)?;
-        let enriched = Enrichment::new(self, &infos)?.enrich(base.series, &ignored, cx)?;
+        let enriched = Enrichment::new(self, &infos).enrich(base.series, &ignored, cx)?;
         Batch::new(enriched, cx).map(Some)
     }
 }
@@ -98,7 +98,7 @@ impl Info {
             function: "info".into(),
             ..SelectHints::default()
         };
-        let reader = Selection::new(matchers, hints).announce();
+        let reader = Selection::new(matchers, hints, false).announce();
         let mut selector = InstantSelector::new(reader, self.grid, modifiers, Take::Milliseconds);
         Ok(collect(&mut selector, cx)?.series)
     }
@@ -136,19 +136,15 @@ struct Enrichment<'a> {
 }
 
 impl<'a> Enrichment<'a> {
-    fn new(node: &'a Info, infos: &'a [SeriesColumn]) -> Result<Self, QueryError> {
+    fn new(node: &'a Info, infos: &'a [SeriesColumn]) -> Self {
         let mut by_target: HashMap<Labels, BTreeMap<Vec<u8>, Vec<&SeriesColumn>>> = HashMap::default();
         for info in infos {
-            if info.column.histograms.iter().any(Option::is_some) {
-                let text = format!("this should be an info metric, with float samples: {}", info.labels);
-                return Err(QueryError::Execution(text));
-            }
             let names = by_target.entry(identity(&info.labels)).or_default();
             names.entry(info.labels.metric_name().to_vec()).or_default().push(info);
         }
         let required = node.data_matchers().any(|m| !m.matches_empty());
         let wanted = node.data_matchers().map(|m| m.name().to_vec()).collect();
-        Ok(Enrichment { node, by_target, required, wanted })
+        Enrichment { node, by_target, required, wanted }
     }
 
     fn enrich(

@@ -78,6 +78,11 @@ impl Lookup {
         let mut column = Column::empty(self.grid.steps);
         for step in 0..self.grid.steps {
             if let Some(found) = finder.find(self.modifiers.reference_ms(self.grid, step)) {
+                if (self.take, matches!(found, Found::Histogram(_))) == (Take::Milliseconds, true) {
+                    let labels = &selected.series().labels;
+                    let text = format!("this should be an info metric, with float samples: {labels}");
+                    return Err(QueryError::Execution(text));
+                }
                 self.take(columns, found, step, &mut column);
             }
         }

@@ -3,8 +3,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use thanoxide_model::Matcher;
+use thanoxide_model::histogram::CounterResetHint;
 use thanoxide_model::series::{Columns, SelectHints, Series, SeriesSet};
+use thanoxide_model::{FloatHistogram, Matcher};
 
 use super::Context;
 use crate::engine::QueryError;
@@ -13,18 +14,20 @@ use crate::engine::QueryError;
 pub(crate) struct Selection {
     matchers: Vec<Matcher>,
     hints: SelectHints,
+    /// Only counts and sums of histograms are of interest.
+    stats_only: bool,
     users: AtomicUsize,
     kept: Mutex<Option<Arc<Vec<Series>>>>,
 }
 
 impl Selection {
-    pub(crate) fn new(matchers: Vec<Matcher>, hints: SelectHints) -> Arc<Self> {
-        Arc::new(Selection { matchers, hints, users: AtomicUsize::new(0), kept: Mutex::default() })
+    pub(crate) fn new(matchers: Vec<Matcher>, hints: SelectHints, stats_only: bool) -> Arc<Self> {
+        Arc::new(Selection { matchers, hints, stats_only, users: AtomicUsize::new(0), kept: Mutex::default() })
     }
 
     /// Whether it answers another selector as well.
-    pub(crate) fn is_same(&self, matchers: &[Matcher], hints: &SelectHints) -> bool {
-        self.matchers == matchers && self.hints == *hints
+    pub(crate) fn is_same(&self, matchers: &[Matcher], hints: &SelectHints, stats_only: bool) -> bool {
+        self.matchers == matchers && self.hints == *hints && self.stats_only == stats_only
     }
 
     /// Another operator will read it. All are announced before the first one reads.
@@ -123,7 +126,8 @@ impl SelectionReader {
 
     /// All times that the selector looks at.
     pub(crate) fn span(&self) -> Span {
-        Span { start_ms: self.selection.hints.start_ms, end_ms: self.selection.hints.end_ms }
+        let Selection { hints, stats_only, .. } = &*self.selection;
+        Span { start_ms: hints.start_ms, end_ms: hints.end_ms, stats_only: *stats_only }
     }
 }
 
@@ -132,12 +136,37 @@ impl SelectionReader {
 pub(crate) struct Span {
     start_ms: i64,
     end_ms: i64,
+    stats_only: bool,
 }
 
 impl Span {
     /// The samples of a series in that span.
     pub(crate) fn decode(self, selected: &Selected, into: &mut Columns) -> Result<(), QueryError> {
         into.clear();
-        Ok(selected.series().data.decode(self.start_ms, self.end_ms, into)?)
+        selected.series().data.decode(self.start_ms, self.end_ms, into)?;
+        if self.stats_only {
+            drop_buckets(&mut into.histograms);
+        }
+        Ok(())
+    }
+}
+
+/// Leaves counts and sums, and as hints what the buckets tell of counter resets.
+fn drop_buckets(histograms: &mut [Arc<FloatHistogram>]) {
+    let mut last: Option<Arc<FloatHistogram>> = None;
+    for histogram in histograms {
+        let whole = Arc::clone(histogram);
+        let mut hint = whole.counter_reset_hint;
+        if let (CounterResetHint::Unknown, false, Some(last)) = (hint, whole.is_stale(), &last) {
+            hint = match whole.detect_reset(last) {
+                true => CounterResetHint::CounterReset,
+                false => CounterResetHint::NotCounterReset,
+            };
+        }
+        let (schema, count, sum) = (whole.schema, whole.count, whole.sum);
+        *histogram = Arc::new(FloatHistogram { counter_reset_hint: hint, schema, count, sum, ..Default::default() });
+        if !whole.is_stale() {
+            last = Some(whole);
+        }
     }
 }

@@ -6,7 +6,7 @@ use thanoxide_model::Matcher;
 use thanoxide_model::series::SelectHints;
 
 use super::analysis::is_name_pinned;
-use super::{Lowering, Scope, Vector, unexpected};
+use super::{Lowering, Needed, Scope, Vector, unexpected};
 use crate::ast::{Expr, MatrixSelector, Subquery, VectorSelector};
 use crate::engine::QueryError;
 use crate::exec::grid::{Grid, Modifiers};
@@ -75,14 +75,14 @@ impl Lowering {
             by: grouping.is_some_and(|g| !g.without),
             limit: 0,
         };
-        Ok((self.share(&selector.matchers, hints), modifiers))
+        Ok((self.share(&selector.matchers, hints, scope.histograms == Needed::Stats), modifiers))
     }
 
-    fn share(&mut self, matchers: &[Matcher], hints: SelectHints) -> SelectionReader {
-        if let Some(known) = self.selections.iter().find(|s| s.is_same(matchers, &hints)) {
+    fn share(&mut self, matchers: &[Matcher], hints: SelectHints, stats_only: bool) -> SelectionReader {
+        if let Some(known) = self.selections.iter().find(|s| s.is_same(matchers, &hints, stats_only)) {
             return known.announce();
         }
-        let selection = Selection::new(matchers.to_vec(), hints);
+        let selection = Selection::new(matchers.to_vec(), hints, stats_only);
         self.selections.push(Arc::clone(&selection));
         selection.announce()
     }
@@ -121,7 +121,7 @@ impl Lowering {
         let offset_ms = self.duration(&subquery.offset, true)?;
         let modifiers = Modifiers { at_ms: self.at_ms(subquery.at), offset_ms };
         let grid: Grid = inner_grid(scope.grid, modifiers, range_ms, step_ms);
-        let inner_scope = Scope { grid, hint_step_ms: step_ms, ..scope.clone() };
+        let inner_scope = Scope { grid, hint_step_ms: step_ms, histograms: Needed::Buckets, ..scope.clone() };
         let inner = Box::new(ForgetResets { inner: self.vector(&subquery.expr, &inner_scope)? });
         let name_pinned = is_name_pinned(&subquery.expr);
         let samples = RangeSamples::Computed(grid);
