@@ -1,0 +1,135 @@
+//! The series of one block that answer a request, before their chunks are fetched.
+
+use std::ops::Range;
+
+use thanoxide_model::Labels;
+use thanoxide_storeapi::SeriesRequest;
+
+use crate::budget::{Budget, Exceeded};
+use crate::chunk_frame::ChunkPlace;
+use crate::snapshot::Chosen;
+
+/// A series with its final labels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SelectedSeries {
+    pub(crate) labels: Labels,
+    /// Its chunks in [`Selection::places`].
+    pub(crate) chunks: Range<usize>,
+}
+
+/// Series sorted by their final labels, and all their chunks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Selection {
+    pub(crate) series: Vec<SelectedSeries>,
+    pub(crate) places: Vec<ChunkPlace>,
+}
+
+/// Why there is no selection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SelectError {
+    /// The index cannot be read.
+    Index(String),
+    /// The request takes too much.
+    Exceeded(Exceeded),
+}
+
+impl From<Exceeded> for SelectError {
+    fn from(exceeded: Exceeded) -> Self {
+        SelectError::Exceeded(exceeded)
+    }
+}
+
+impl Selection {
+    /// Reads the index; may wait for the disk.
+    pub(crate) fn read(chosen: &Chosen, request: &SeriesRequest, budget: &Budget) -> Result<Self, SelectError> {
+        let external = chosen.block.labels.without(&request.without_replica_labels);
+        let mut selection = Selection::default();
+        let (start_ms, end_ms) = (request.min_time_ms, request.max_time_ms);
+        chosen.block.index.select(&chosen.matchers, start_ms, end_ms, |series_labels, places| {
+            let labels = final_labels(&series_labels, &external, &request.without_replica_labels);
+            if request.shard.as_ref().is_some_and(|shard| !shard.contains(&labels)) {
+                return Ok(());
+            }
+            budget.take_series(1)?;
+            let mut taken_bytes = labels.as_packed().len();
+            let first = selection.places.len();
+            if !request.skip_chunks {
+                budget.take_chunks(places.len())?;
+                taken_bytes += size_of_val(places);
+                selection.places.extend_from_slice(places);
+            }
+            budget.take_bytes(taken_bytes as u64)?;
+            selection.series.push(SelectedSeries { labels, chunks: first..selection.places.len() });
+            Ok(())
+        })?;
+        // Both external labels and removed ones change the order.
+        if !selection.series.is_sorted_by(|a, b| a.labels <= b.labels) {
+            selection.series.sort_by(|a, b| a.labels.cmp(&b.labels));
+        }
+        Ok(selection)
+    }
+
+    /// Runs of series whose chunks are thought to take no more than `batch_bytes`, one series at least.
+    pub(crate) fn batches(&self, batch_bytes: u64, chunk_bytes: u64) -> Vec<Range<usize>> {
+        let max_chunks = (batch_bytes / chunk_bytes.max(1)).max(1) as usize;
+        let (mut batches, mut start, mut chunks) = (Vec::new(), 0, 0);
+        for (i, series) in self.series.iter().enumerate() {
+            if i > start && (chunks + series.chunks.len() > max_chunks || i - start >= MAX_BATCH_SERIES) {
+                batches.push(start..i);
+                (start, chunks) = (i, 0);
+            }
+            chunks += series.chunks.len();
+        }
+        if start < self.series.len() {
+            batches.push(start..self.series.len());
+        }
+        batches
+    }
+}
+
+/// Series of one batch.
+const MAX_BATCH_SERIES: usize = 10_000;
+
+/// The labels of a series without the replica labels and with the external ones, which win. One pass over both.
+fn final_labels(series: &Labels, external: &Labels, removed: &[String]) -> Labels {
+    let kept = |(name, _): &(&[u8], &[u8])| !removed.iter().any(|r| r.as_bytes() == *name);
+    let mut series = series.iter().filter(kept).peekable();
+    let mut external = external.iter().peekable();
+    Labels::from_sorted(std::iter::from_fn(move || match (series.peek(), external.peek()) {
+        (Some((own, _)), Some((outer, _))) if own < outer => series.next(),
+        (Some((own, _)), Some((outer, _))) => {
+            if own == outer {
+                series.next();
+            }
+            external.next()
+        }
+        (Some(_), None) => series.next(),
+        (None, _) => external.next(),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn external_labels_win_and_replica_labels_go() {
+        let series = Labels::from_pairs([("a", "1"), ("c", "3"), ("replica", "x"), ("z", "9")]);
+        let external = Labels::from_pairs([("b", "2"), ("c", "ext"), ("zz", "10")]);
+        let got = final_labels(&series, &external, &["replica".to_string()]);
+        assert_eq!(got.to_string(), r#"{a="1", b="2", c="ext", z="9", zz="10"}"#);
+        assert_eq!(final_labels(&series, &Labels::empty(), &[]), series);
+        assert_eq!(final_labels(&Labels::empty(), &external, &[]), external);
+    }
+
+    #[test]
+    fn batches_hold_one_series_at_least() {
+        let series = |chunks| SelectedSeries { labels: Labels::empty(), chunks };
+        let selection = Selection {
+            series: vec![series(0..1), series(1..3), series(3..13), series(13..13), series(13..14)],
+            places: Vec::new(),
+        };
+        assert_eq!(selection.batches(40, 10), [0..2, 2..3, 3..5]);
+        assert!(Selection::default().batches(1, 1).is_empty());
+    }
+}
