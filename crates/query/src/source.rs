@@ -57,7 +57,8 @@ impl SeriesSource for StoreSource {
     fn select(&self, hints: &SelectHints, matchers: &[Matcher]) -> Result<Box<dyn SeriesSet>, SourceError> {
         let stream = self.runtime.block_on(self.store.series(self.request(hints, matchers))).map_err(source_error)?;
         Ok(Box::new(StreamedSet {
-            stream,
+            // Asking once more after the end is legal here and not for every stream.
+            stream: stream.fuse().boxed(),
             runtime: self.runtime.clone(),
             buffered: Vec::new().into_iter(),
             ahead: None,

@@ -1,1 +1,10 @@
-fn main() {}
+//! `thanoxide`: all commands in one program.
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+fn main() -> ExitCode {
+    thanoxide_cli::program::main(None)
+}

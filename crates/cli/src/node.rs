@@ -1,0 +1,104 @@
+//! What every program shares: metrics, probes, listeners, and the order of starting and stopping.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use prometheus_client::registry::Registry;
+use thanoxide_env::Env;
+use thanoxide_flags::Matches;
+use thanoxide_server::grpc::RoutesBuilder;
+use thanoxide_server::http::Router;
+use thanoxide_server::process::{BuildInfo, register_process_metrics};
+use thanoxide_server::{
+    GrpcKind, GrpcMethod, GrpcMetrics, GrpcServer, HttpMetrics, HttpServer, Metrics, Probe, RunGroup, Shutdown,
+    metrics_router,
+};
+
+/// How long a stop may take in all.
+pub const STOP_DEADLINE: Duration = Duration::from_secs(9);
+
+/// A program before it serves: its registry still takes metrics.
+#[derive(Debug)]
+pub struct Node {
+    /// Clock, disk, randomness.
+    pub env: Env,
+    /// Where metrics go.
+    pub registry: Registry,
+    /// Whether it is ready.
+    pub probe: Probe,
+    /// Metrics of HTTP requests.
+    pub http_metrics: HttpMetrics,
+    /// Metrics of gRPC calls.
+    pub grpc_metrics: GrpcMetrics,
+    /// What runs.
+    pub group: RunGroup,
+    http: HttpServer,
+    http_grace: Duration,
+    grpc: Option<GrpcServer>,
+}
+
+impl Node {
+    /// Binds the listeners of `--http-address` and, with `grpc`, `--grpc-address`.
+    pub async fn bind(component: &'static str, matches: &Matches, grpc: bool) -> Result<Self> {
+        let env = Env::system();
+        let http = HttpServer::bind("--http-address", matches.text("http-address")).await?;
+        tracing::info!(component = "http", address = %http.local_addr()?, "listening");
+        let grpc = match grpc {
+            true => Some(GrpcServer::bind("--grpc-address", matches.text("grpc-address")).await?),
+            false => None,
+        };
+        if let Some(grpc) = &grpc {
+            tracing::info!(component = "grpc", address = %grpc.local_addr()?, "listening");
+        }
+        let mut registry = Registry::default();
+        let build = BuildInfo { version: env!("CARGO_PKG_VERSION"), revision: "", branch: "" };
+        register_process_metrics(&mut registry, &build);
+        Ok(Node {
+            probe: Probe::new(component, &mut registry),
+            http_metrics: HttpMetrics::new(&mut registry, None, Arc::clone(&env.clock)),
+            grpc_metrics: GrpcMetrics::new(&mut registry, &GRPC_METHODS, Arc::clone(&env.clock)),
+            registry,
+            env,
+            group: RunGroup::new(),
+            http,
+            http_grace: matches.duration("http-grace-period"),
+            grpc,
+        })
+    }
+
+    /// Where HTTP is served.
+    pub fn http_addr(&self) -> Result<SocketAddr> {
+        Ok(self.http.local_addr()?)
+    }
+
+    /// Serves until a signal comes: `api` beside probes and metrics, `services` over gRPC. `metrics` hands the finished
+    /// registry to whoever else reads it.
+    pub async fn serve(self, api: Router, services: RoutesBuilder, metrics: impl FnOnce(&Metrics)) -> Result<()> {
+        let registry = Metrics::new(self.registry);
+        metrics(&registry);
+        let routes = self.probe.router().merge(metrics_router(registry)).merge(api);
+        let mut group = self.group;
+        if let Some(server) = self.grpc {
+            let (metrics, probe) = (self.grpc_metrics, self.probe.clone());
+            let grace = self.http_grace.min(STOP_DEADLINE);
+            group.add("grpc", move |shutdown| server.serve(services, metrics, probe, shutdown, grace));
+        }
+        let (http, grace) = (self.http, self.http_grace.min(STOP_DEADLINE));
+        group.add("http", move |shutdown| http.serve(routes, shutdown, grace));
+        Ok(group.run(Shutdown::new(), STOP_DEADLINE).await?)
+    }
+}
+
+const GRPC_METHODS: [GrpcMethod; 5] = [
+    method("thanos.Store", "Series", GrpcKind::ServerStream),
+    method("thanos.Store", "LabelNames", GrpcKind::Unary),
+    method("thanos.Store", "LabelValues", GrpcKind::Unary),
+    method("thanos.WriteableStore", "RemoteWrite", GrpcKind::Unary),
+    method("thanos.info.Info", "Info", GrpcKind::Unary),
+];
+
+const fn method(service: &'static str, method: &'static str, kind: GrpcKind) -> GrpcMethod {
+    GrpcMethod { service, method, kind }
+}
