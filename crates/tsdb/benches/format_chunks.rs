@@ -1,4 +1,5 @@
 //! How fast chunks are written and read, per sample.
+#![allow(clippy::unwrap_used, reason = "a test's helpers panic as its tests do")]
 
 use divan::{Bencher, black_box};
 use thanoxide_model::series::Columns;

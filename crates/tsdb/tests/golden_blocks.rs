@@ -1,4 +1,5 @@
 //! Blocks against what stock reads from them, and written again to the same bytes.
+#![allow(clippy::unwrap_used, reason = "a test's helpers panic as its tests do")]
 
 #[path = "golden/support.rs"]
 mod support;

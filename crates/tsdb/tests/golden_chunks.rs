@@ -1,4 +1,5 @@
 //! Chunks against those that stock encoders wrote: the same bytes, the same samples.
+#![allow(clippy::unwrap_used, reason = "a test's helpers panic as its tests do")]
 
 #[path = "golden/support.rs"]
 mod support;

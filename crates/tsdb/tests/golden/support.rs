@@ -1,9 +1,14 @@
 //! Reading the golden files, as their README describes them.
-#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test uses a part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "tests use parts of it, and may panic"
+)]
 
 use std::io::Read;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use serde_json::{Value, json};
 use thanoxide_model::histogram::{CounterResetHint, Span};
@@ -152,8 +157,4 @@ pub fn sample(v: &Value) -> ChunkSample {
     };
     let start_timestamp_ms = v["st"].as_i64().unwrap_or(0);
     ChunkSample { timestamp_ms: v["t"].as_i64().unwrap(), start_timestamp_ms, value }
-}
-
-pub fn arc(values: &[f64]) -> Arc<[f64]> {
-    values.into()
 }
