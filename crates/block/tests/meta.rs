@@ -1,5 +1,7 @@
 //! Metas are read and written as stock writes them.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
 use std::path::{Path, PathBuf};
 
 use thanoxide_block::{DeletionMark, Meta};

@@ -1,5 +1,7 @@
 //! Blocks on a disk become blocks in a bucket, whatever fails on the way.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
 use std::path::PathBuf;
 use std::sync::Arc;
 

@@ -1,5 +1,7 @@
 //! Bucket configurations of the corpus are taken or refused as stock does, apart from the deviations listed here.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
 use std::path::PathBuf;
 
 use serde_json::Value;

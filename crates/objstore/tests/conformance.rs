@@ -1,5 +1,7 @@
 //! Every bucket keeps the contract: memory, a directory, S3, and each decoration around them.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
 use std::sync::Arc;
 use std::time::Duration;
 

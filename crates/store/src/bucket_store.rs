@@ -178,7 +178,7 @@ impl Store for BucketStore {
     }
 
     async fn label_values(&self, request: LabelValuesRequest) -> Result<LabelsAnswer, StoreError> {
-        // Stock's store answers the empty name with nothing.
+        // No series has a label without a name.
         if request.label.is_empty() || request.without_replica_labels.contains(&request.label) {
             return Ok(LabelsAnswer::default());
         }

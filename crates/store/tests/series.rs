@@ -1,5 +1,7 @@
 //! A store gateway gives back what stock wrote, bit for bit, and names what it cannot give.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
 use std::sync::Arc;
 use std::time::Duration;
 
