@@ -1,4 +1,21 @@
 //! The Prometheus TSDB: its formats to the bit, and the storage engine on top of them. Synchronous throughout.
+//!
+//! The formats come first and know nothing of the engine. [`encoding`] takes bytes and bits apart; [`chunk`] holds samples,
+//! [`segment`] files of chunks, [`index`] series and labels, [`tombstones`] what is deleted, [`meta`] what a block is;
+//! [`block`] puts these together into a directory that is read and written whole. [`postings`] answers matchers for
+//! whatever lists series by label. `docs/format/` has a page for each kind of file.
+//!
+//! On top of them, [`wal`] is the log that makes appends durable, [`head`] the samples in memory, and [`engine`] the two and
+//! the blocks of all tenants behind one door. Start there, or at [`block`] to read what is at rest.
+//!
+//! Not here: what Thanos adds to a block and where blocks go (crate `block`), merging and deduplication of series (`series`),
+//! and queries (`promql`).
+//!
+//! Invariants:
+//! * What stock wrote is read to the last bit, NaN payloads included; what we write, stock reads, and where the input is the
+//!   same the bytes are too.
+//! * Bytes are hostile: no input panics, and no length in a file is believed before memory is taken for it.
+//! * A directory named by a ULID is a whole block.
 
 pub mod block;
 pub mod chunk;

@@ -50,14 +50,18 @@ impl Window {
     #[inline]
     pub(super) fn put_difference(&mut self, out: &mut BitWriter, difference: u64, same: Mark, new: Mark) {
         let needed = Window::around(difference);
-        if self.covers(needed) {
-            out.put(same.0, same.1);
+        let (head, head_bits) = if self.covers(needed) {
+            same
         } else {
             *self = needed;
-            let head = new.0 << 11 | u64::from(self.leading) << 6 | u64::from(self.width & 63);
-            out.put(head, new.1 + 11);
+            (new.0 << 11 | u64::from(self.leading) << 6 | u64::from(self.width & 63), new.1 + 11)
+        };
+        let (bits, width) = (difference >> self.trailing(), u32::from(self.width));
+        if head_bits + width <= 64 {
+            return out.put(head << (width & 63) | bits, head_bits + width);
         }
-        out.put(difference >> self.trailing(), u32::from(self.width));
+        out.put(head, head_bits);
+        out.put(bits, width);
     }
 
     /// Writes `value` after `previous`, as bits.

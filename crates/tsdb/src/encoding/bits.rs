@@ -219,7 +219,10 @@ impl BitWriter {
         }
         let word = (value << (64 - rest)).to_be_bytes();
         let whole_bytes = rest.div_ceil(8);
-        self.bytes.extend_from_slice(&word[..whole_bytes as usize]);
+        // Eight bytes are one store; as many as needed would be a call.
+        let end = self.bytes.len() + whole_bytes as usize;
+        self.bytes.extend_from_slice(&word);
+        self.bytes.truncate(end);
         self.free_bits = (whole_bytes * 8 - rest) as u8;
     }
 
