@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use proptest::prelude::*;
 use thanoxide_block::{DeletionMark, Meta};
 
 fn golden_blocks() -> PathBuf {
@@ -49,4 +50,24 @@ fn golden_marks_are_read() {
         assert_eq!((mark.deletion_time_s, mark.details.as_str()), (1_767_325_600, "source of compacted block"));
     }
     assert!(DeletionMark::parse(b"{}").is_err());
+}
+
+proptest! {
+    #[test]
+    fn damaged_metas_are_survived(at in 0usize..1000, byte in any::<u8>(), cut in 0usize..1000) {
+        let json = r#"{"ulid":"01KDWFZY80KG2G81JRQ1C0PR5T","minTime":1,"maxTime":2,"stats":{"numSamples":1},
+            "compaction":{"level":1,"sources":["01KDWFZY80KG2G81JRQ1C0PR5T"]},"version":1,"thanos":{"version":1,
+            "labels":{"a":"b"},"downsample":{"resolution":0},"source":"sidecar","files":[{"rel_path":"index"}],
+            "index_stats":{"chunk_max_size":-9223372036854775808},"upload_time":"2026-01-03T04:05:06Z"}}"#;
+        prop_assert!(Meta::parse_uploaded(json.as_bytes()).is_ok());
+        let mut bytes = json.as_bytes().to_vec();
+        bytes.truncate(cut.max(1));
+        let at = at % bytes.len();
+        bytes[at] = byte;
+        if let Ok(meta) = Meta::parse(&bytes) {
+            prop_assert_eq!(Meta::parse(&meta.to_json()), Ok(meta.clone()));
+            let _ = meta.thanos.as_ref().map(|thanos| (thanos.upload_time_ms(), thanos.label_set()));
+        }
+        let _ = DeletionMark::parse(&bytes);
+    }
 }

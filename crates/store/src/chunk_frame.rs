@@ -97,8 +97,11 @@ fn decode_aggregates(data: &Bytes, place: ChunkPlace, wanted: &[Aggregate]) -> R
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
     use thanoxide_tsdb::encoding::checksum;
+
+    use super::*;
 
     const PLACE: ChunkPlace = ChunkPlace { reference: (3 << 32) | 8, min_time_ms: 1, max_time_ms: 2 };
 
@@ -137,5 +140,24 @@ mod tests {
         assert!(got.sum.is_none() && got.min.is_none() && got.counter.is_none());
         assert_eq!(decode(&frame(255, &data), PLACE, &[Aggregate::Raw]).unwrap().parts().count(), 0);
         assert!(decode(&frame(255, &[200, 1, 1]), PLACE, &[Aggregate::Count]).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_survived(bytes in vec(any::<u8>(), 0..80), sealed in any::<bool>()) {
+            // Sealed ones pass the checksum, so that what is inside is read.
+            let framed = if sealed { frame(255, &bytes) } else { Bytes::from(bytes) };
+            let _ = frame_bytes(&framed);
+            let wanted = [Aggregate::Count, Aggregate::Sum, Aggregate::Min, Aggregate::Max, Aggregate::Counter];
+            let _ = decode(&framed, PLACE, &wanted);
+        }
+
+        #[test]
+        fn raw_frames_come_back(data in vec(any::<u8>(), 0..120), encoding in 1u8..=6) {
+            let whole = frame(encoding, &data);
+            prop_assert_eq!(frame_bytes(&whole), Ok(Some(whole.len() as u64)));
+            let raw = decode(&whole, PLACE, &[]).unwrap().raw.unwrap();
+            prop_assert_eq!((raw.encoding as u8, raw.data), (encoding, Bytes::from(data)));
+        }
     }
 }

@@ -174,6 +174,8 @@ async fn labels_come_sorted_with_external_ones() {
     assert_eq!((info.label_sets.len(), info.tsdb_infos.len(), info.component.as_str()), (3, 3, "store"));
     assert!(info.supports_sharding && info.supports_without_replica_labels);
     assert!(info.min_time_ms < info.max_time_ms);
+    let served: Vec<_> = store.blocks().iter().map(|meta| meta.id()).collect();
+    assert!(served.len() == 3 && served.is_sorted(), "{served:?}");
 }
 
 #[tokio::test]
