@@ -46,15 +46,19 @@ fn requests() -> Vec<WriteBatch> {
 fn round(engine: &Engine, tenant: &TenantId, requests: &mut [WriteBatch], round: i64) {
     for request in requests {
         for (i, sample) in request.samples.iter_mut().enumerate() {
-            *sample = Sample { timestamp_ms: round * 15_000 + (i as i64 % 11), value: (round * 7 + i as i64 % 13) as f64 };
+            *sample =
+                Sample { timestamp_ms: round * 15_000 + (i as i64 % 11), value: (round * 7 + i as i64 % 13) as f64 };
         }
         black_box(engine.append(tenant, request, AppendOptions::default()).expect("the disk works"));
     }
 }
 
 fn engine(dir: &tempfile::TempDir) -> Engine {
-    let env =
-        Env { clock: Arc::new(ManualClock::default()), disk: Arc::new(SystemDisk), random: Arc::new(SeededRandom::new(1)) };
+    let env = Env {
+        clock: Arc::new(ManualClock::default()),
+        disk: Arc::new(SystemDisk),
+        random: Arc::new(SeededRandom::new(1)),
+    };
     let options = EngineOptions { min_free_bytes: 0, ..EngineOptions::default() };
     Engine::open(dir.path(), options, env).expect("the directory is new")
 }
@@ -78,11 +82,14 @@ fn steady(bencher: Bencher) {
 fn first_touch(bencher: Bencher) {
     let tenant = TenantId::new("t").expect("a name");
     let requests = requests();
-    bencher.counter(ItemsCount::new(SERIES)).with_inputs(|| {
-        let dir = tempfile::tempdir().expect("there is room");
-        (engine(&dir), requests.clone(), dir)
-    }).bench_local_values(|(engine, mut requests, dir)| {
-        round(&engine, &tenant, &mut requests, 0);
-        (engine, dir)
-    });
+    bencher
+        .counter(ItemsCount::new(SERIES))
+        .with_inputs(|| {
+            let dir = tempfile::tempdir().expect("there is room");
+            (engine(&dir), requests.clone(), dir)
+        })
+        .bench_local_values(|(engine, mut requests, dir)| {
+            round(&engine, &tenant, &mut requests, 0);
+            (engine, dir)
+        });
 }

@@ -140,6 +140,17 @@ impl Engine {
         self.tenant_or_open(tenant).map(|_| ())
     }
 
+    /// Removes a tenant and its directory, if its head is empty: for tenants that were idle for long, are flushed, and
+    /// whose blocks were uploaded. A later write makes it anew. Readers from before go on with what they hold. False where
+    /// there is something in the head, or no such tenant.
+    pub fn remove_tenant(&self, id: &TenantId) -> Result<bool, EngineError> {
+        let _opening = self.opening.lock();
+        let Some(tenant) = self.tenant(id).filter(|tenant| tenant.retire()) else { return Ok(false) };
+        // Even half removed it is of no use any more; the next start or write opens what is left.
+        self.tenants.write().remove(id);
+        tenant.remove(&self.root, &self.env).map(|()| true)
+    }
+
     /// Makes all that was appended durable and takes nothing more. The first error is told after all tenants were tried.
     pub fn close(&self) -> Result<(), EngineError> {
         self.closed.store(true, Ordering::SeqCst);

@@ -101,12 +101,7 @@ impl Head {
 
     /// What the head holds.
     pub fn stats(&self) -> HeadStats {
-        HeadStats {
-            series: self.table.len(),
-            chunks: self.chunks,
-            appended: self.appended,
-            times_ms: self.times_ms(),
-        }
+        HeadStats { series: self.table.len(), chunks: self.chunks, appended: self.appended, times_ms: self.times_ms() }
     }
 
     /// The references of all series.

@@ -1,4 +1,5 @@
 //! What the engine takes, what it refuses, and that it is all there after a restart.
+#![allow(clippy::unwrap_used, reason = "a test may panic anywhere")]
 
 #[path = "support/engine.rs"]
 mod engine_support;
@@ -8,9 +9,13 @@ use std::sync::Arc;
 use engine_support::*;
 use proptest::prelude::*;
 use thanoxide_env::{FaultDisk, SystemDisk};
+use thanoxide_model::histogram::{CounterResetHint, Span};
 use thanoxide_model::sample::stale_nan;
-use thanoxide_model::write_batch::{LabelSpan, SeriesSpan, TextSpan};
-use thanoxide_model::{Labels, MatchKind, Matcher, Sample, TenantId, Verdict, WriteBatch};
+use thanoxide_model::write_batch::{
+    HistogramSample, HistogramValue, LabelSpan, SeriesSpan, TextSpan, WriteBatchBuilder,
+};
+use thanoxide_model::{Histogram, Labels, MatchKind, Matcher, STALE_NAN_BITS, Sample, TenantId, Verdict, WriteBatch};
+use thanoxide_tsdb::chunk::{self, SampleValue};
 use thanoxide_tsdb::engine::{AppendOptions, Engine, EngineError, EngineOptions, Rejected};
 
 const HOUR_MS: i64 = 3_600_000;
@@ -41,7 +46,8 @@ fn samples_are_judged_as_prometheus_does() {
     assert_eq!(other, (0, vec![(0, Verdict::DuplicateForTimestamp, 1)]));
     // Half a block behind the newest sample of all is the limit, fixed when the batch begins.
     let limit = base + 10 - HOUR_MS;
-    let late = verdicts(&engine, &[(labels(3), vec![(limit - 1, 1.0), (limit, 1.0)]), (labels(4), vec![(limit - 1, 0.0)])]);
+    let late =
+        verdicts(&engine, &[(labels(3), vec![(limit - 1, 1.0), (limit, 1.0)]), (labels(4), vec![(limit - 1, 0.0)])]);
     assert_eq!(late, (1, vec![(0, Verdict::OutOfBounds, 1), (1, Verdict::OutOfBounds, 1)]));
     let jump = verdicts(&engine, &[(a.clone(), vec![(base + 5 * HOUR_MS, 1.0)]), (labels(3), vec![(base, 2.0)])]);
     assert_eq!(jump, (2, vec![]));
@@ -128,7 +134,8 @@ fn matchers_choose_series() {
         .collect();
     write(&engine, &series, &mut model).unwrap();
     let reader = engine.reader(&tenant()).unwrap();
-    let cases: [(&[(MatchKind, &str, &str)], &[usize]); 8] = [
+    type Conditions = &'static [(MatchKind, &'static str, &'static str)];
+    let cases: [(Conditions, &[usize]); 8] = [
         (&[(MatchKind::Equal, "__name__", "b")], &[1, 2]),
         (&[(MatchKind::Equal, "o", "")], &[0, 2]),
         (&[(MatchKind::NotEqual, "o", "")], &[1, 3]),
@@ -215,6 +222,105 @@ fn a_repeated_sample_is_acknowledged_only_once_it_is_durable() {
     disk.set_full(false);
     let mut model = Samples::new();
     write(&engine, &series, &mut model).unwrap();
+    drop(engine);
+    assert_eq!(read(&open(dir.path())), model);
+}
+
+fn histogram(count: i64, hint: CounterResetHint) -> HistogramValue {
+    HistogramValue::Int(Arc::new(Histogram {
+        counter_reset_hint: hint,
+        schema: 1,
+        count: count as u64,
+        sum: count as f64,
+        positive_spans: vec![Span { offset: 0, length: 1 }],
+        positive_buckets: vec![count],
+        ..Histogram::default()
+    }))
+}
+
+/// Time and value of each sample of a series, histograms by their sums.
+fn observed(engine: &Engine, labels: &Labels) -> Vec<(i64, &'static str, u64)> {
+    let selected = engine.reader(&tenant()).unwrap().select(&[], i64::MIN, i64::MAX).unwrap();
+    let series = selected.iter().find(|series| series.labels == *labels).unwrap();
+    let samples = series.chunks.iter().flat_map(|chunk| chunk::samples(chunk).unwrap());
+    let of = |sample: chunk::ChunkSample| match sample.value {
+        SampleValue::Float(v) => (sample.timestamp_ms, "float", v.to_bits()),
+        SampleValue::Histogram(h) => (sample.timestamp_ms, "int", h.sum.to_bits()),
+        SampleValue::FloatHistogram(h) => (sample.timestamp_ms, "float histogram", h.sum.to_bits()),
+    };
+    samples.map(|sample| of(sample.unwrap())).collect()
+}
+
+#[test]
+fn histograms_and_floats_of_one_series_keep_their_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path());
+    let (a, b) = (labels(1), labels(2));
+    let float = |timestamp_ms, value| Sample { timestamp_ms, value };
+    let int =
+        |timestamp_ms, count| HistogramSample { timestamp_ms, value: histogram(count, CounterResetHint::Unknown) };
+    let mut builder = WriteBatchBuilder::default();
+    builder.push(&a, &[float(1, 1.0)]).push_histogram(int(2, 5));
+    builder.push(&b, &[]).push_histogram(int(2, 7));
+    builder.push(&a, &[float(3, 3.0)]).push_histogram(int(4, 6));
+    // A stale marker takes the kind of the sample before.
+    builder.push(&a, &[float(5, stale_nan())]);
+    let batch = builder.build();
+    let appended = append(&engine, &batch).unwrap();
+    appended.ticket.wait().unwrap();
+    assert_eq!((appended.accepted, appended.rejected.len()), (6, 0));
+    let expected = [
+        (1, "float", 1f64.to_bits()),
+        (2, "int", 5f64.to_bits()),
+        (3, "float", 3f64.to_bits()),
+        (4, "int", 6f64.to_bits()),
+        (5, "int", STALE_NAN_BITS),
+    ];
+    assert_eq!(observed(&engine, &a), expected);
+    drop(engine);
+    let engine = open(dir.path());
+    assert_eq!(observed(&engine, &a), expected);
+    assert_eq!(observed(&engine, &b), [(2, "int", 7f64.to_bits())]);
+    engine.flush_all();
+    assert_eq!(observed(&engine, &a), expected);
+}
+
+#[test]
+fn histograms_are_judged() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path());
+    let push = |timestamp_ms, value: HistogramValue| {
+        let mut builder = WriteBatchBuilder::default();
+        builder.push(&labels(1), &[]).push_histogram(HistogramSample { timestamp_ms, value });
+        let appended = append(&engine, &builder.build()).unwrap();
+        appended.rejected.first().map_or(Verdict::Accepted, |rejected| rejected.verdict)
+    };
+    let unknown = CounterResetHint::Unknown;
+    assert_eq!(push(10, histogram(5, unknown)), Verdict::Accepted);
+    assert_eq!(push(10, histogram(5, CounterResetHint::NotCounterReset)), Verdict::Accepted);
+    assert_eq!(push(10, histogram(6, unknown)), Verdict::DuplicateForTimestamp);
+    assert_eq!(push(9, histogram(5, unknown)), Verdict::OutOfOrder);
+    let contradiction = Histogram { count: 3, ..Histogram::default() };
+    assert_eq!(push(11, HistogramValue::Int(Arc::new(contradiction))), Verdict::InvalidHistogram);
+}
+
+#[test]
+fn a_removed_tenant_is_gone_and_may_come_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path());
+    let mut model = Samples::new();
+    write(&engine, &[(labels(1), vec![(1000, 1.0)])], &mut model).unwrap();
+    let reader = engine.reader(&tenant()).unwrap();
+    assert!(!engine.remove_tenant(&tenant()).unwrap(), "its head is not empty");
+    engine.flush_all();
+    assert!(engine.remove_tenant(&tenant()).unwrap());
+    assert!(engine.tenants().is_empty());
+    assert!(!dir.path().join("tenant-a").exists());
+    // Who read before may end reading.
+    assert_eq!(reader.select(&[], 0, 2000).unwrap().len(), 1);
+    let mut model = Samples::new();
+    write(&engine, &[(labels(2), vec![(500, 1.0)])], &mut model).unwrap();
+    assert_eq!(read(&engine), model);
     drop(engine);
     assert_eq!(read(&open(dir.path())), model);
 }

@@ -1,4 +1,5 @@
 //! Heads become blocks, logs get shorter, and no sample is lost, doubled or forgotten on the way.
+#![allow(clippy::unwrap_used, reason = "a test may panic anywhere")]
 
 #[path = "support/engine.rs"]
 mod engine_support;
@@ -201,7 +202,9 @@ fn no_failure_loses_an_acknowledged_sample() {
     for fail_at in 1.. {
         let dir = tempfile::tempdir().unwrap();
         let disk = FaultDisk::new(Arc::new(SystemDisk));
-        let Ok(engine) = Engine::open(dir.path(), options(), env(Arc::new(disk.clone()))) else { panic!("no fault yet") };
+        let Ok(engine) = Engine::open(dir.path(), options(), env(Arc::new(disk.clone()))) else {
+            panic!("no fault yet")
+        };
         disk.fail_at(disk.calls() + fail_at);
         let mut model = Samples::new();
         let before = disk.calls();

@@ -1,4 +1,5 @@
 //! Data directories of stock programs that were killed are taken over with all that they had acknowledged.
+#![allow(clippy::unwrap_used, reason = "a test may panic anywhere")]
 
 #[path = "support/engine.rs"]
 mod engine_support;
@@ -14,8 +15,10 @@ use thanoxide_model::{Labels, STALE_NAN_BITS, TenantId};
 use thanoxide_tsdb::chunk::{self, SampleValue};
 use thanoxide_tsdb::engine::Engine;
 
+type Bits = BTreeMap<(Labels, i64), u64>;
+
 /// Floats and sums of histograms, by series and time.
-fn read(engine: &Engine, tenant: &str) -> (BTreeMap<(Labels, i64), u64>, BTreeMap<(Labels, i64), u64>) {
+fn read(engine: &Engine, tenant: &str) -> (Bits, Bits) {
     let (mut floats, mut histograms) = (BTreeMap::new(), BTreeMap::new());
     let reader = engine.reader(&TenantId::new(tenant).unwrap()).unwrap();
     for series in reader.select(&[], i64::MIN, i64::MAX).unwrap() {
@@ -37,12 +40,12 @@ fn read(engine: &Engine, tenant: &str) -> (BTreeMap<(Labels, i64), u64>, BTreeMa
 fn check(dir: &Path, tenant: &str, acknowledged: &Acknowledged) {
     let engine = open(dir);
     let (floats, histograms) = read(&engine, tenant);
-    let lost = |have: &BTreeMap<_, u64>, want: &BTreeMap<(Labels, i64), u64>| {
+    let lost = |have: &Bits, want: &Bits| {
         let lost = want.iter().filter(|(key, bits)| have.get(*key) != Some(*bits));
         lost.map(|((labels, t), bits)| format!("{labels} {t} {bits:016x}")).collect::<Vec<_>>()
     };
     // A float's stale marker after a histogram is kept as a histogram's.
-    let (stale, values): (BTreeMap<_, _>, BTreeMap<_, _>) =
+    let (stale, values): (Bits, Bits) =
         acknowledged.floats.clone().into_iter().partition(|(_, bits)| *bits == STALE_NAN_BITS);
     let lost_floats = lost(&floats, &values);
     assert!(lost_floats.is_empty(), "{} of {} floats: {:?}", lost_floats.len(), values.len(), &lost_floats[..3]);

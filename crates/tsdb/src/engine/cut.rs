@@ -8,9 +8,9 @@ use std::cell::OnceCell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use crate::meta::BlockId;
 use hashbrown::HashMap;
 use thanoxide_env::Env;
-use crate::meta::BlockId;
 
 use super::blocks::{remove_block, write_block};
 use super::tenant::Tenant;
@@ -35,7 +35,12 @@ impl Tenant {
     }
 
     /// Cuts all that the head holds now, range by range.
-    pub(super) fn flush(&self, options: &EngineOptions, env: &Env, blocks: &mut Vec<BlockId>) -> Result<(), EngineError> {
+    pub(super) fn flush(
+        &self,
+        options: &EngineOptions,
+        env: &Env,
+        blocks: &mut Vec<BlockId>,
+    ) -> Result<(), EngineError> {
         let _cutting = self.cutting.lock();
         self.log.recover()?;
         let (flush_end_ms, min_valid_ms) = {
@@ -119,7 +124,7 @@ impl Tenant {
 
     /// After a cut: gives up segments whose samples are in blocks.
     fn shorten_log(&self) -> Result<(), EngineError> {
-        if !self.log_is_long.load(Ordering::Relaxed) {
+        if !self.log_is_long.load(Ordering::Relaxed) || self.state.read().removed {
             return Ok(());
         }
         let min_time_ms = self.state.read().head.min_valid_ms();

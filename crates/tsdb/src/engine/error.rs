@@ -41,6 +41,9 @@ pub enum EngineError {
     /// An option that makes no sense, or that this version does not have.
     #[error("{0}")]
     InvalidOption(String),
+    /// The tenant was removed at this moment. The next try makes it anew.
+    #[error("tenant is being removed")]
+    Removed,
     /// The engine was closed.
     #[error("storage is closed")]
     Closed,
@@ -57,7 +60,7 @@ impl EngineError {
 
     /// Whether the same call may succeed later.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, EngineError::DiskFull { .. } | EngineError::Io { .. })
+        matches!(self, EngineError::DiskFull { .. } | EngineError::Io { .. } | EngineError::Removed)
     }
 }
 

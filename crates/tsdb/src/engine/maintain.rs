@@ -1,7 +1,7 @@
 //! What must be done now and then: cut blocks, shorten logs, remove old blocks.
 
-use thanoxide_model::TenantId;
 use crate::meta::BlockId;
+use thanoxide_model::TenantId;
 
 use super::tenant::Tenant;
 use super::{Engine, EngineError};

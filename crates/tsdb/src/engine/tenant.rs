@@ -22,6 +22,8 @@ pub(super) struct State {
     pub(super) head: Head,
     pub(super) blocks: Arc<BlockSet>,
     scratch: Scratch,
+    /// Whether the tenant was removed: nothing is written to its directory any more.
+    pub(super) removed: bool,
 }
 
 /// One tenant.
@@ -54,7 +56,7 @@ impl Tenant {
             id: id.clone(),
             dir: dir.to_path_buf(),
             log: Arc::new(log),
-            state: RwLock::new(State { head, blocks: Arc::new(blocks), scratch: Scratch::default() }),
+            state: RwLock::new(State { head, blocks: Arc::new(blocks), scratch: Scratch::default(), removed: false }),
             cutting: Mutex::new(()),
             log_is_long: AtomicBool::new(false),
             last_append_ms: AtomicU64::new(env.clock.monotonic().as_millis() as u64),
@@ -70,6 +72,10 @@ impl Tenant {
         }
         self.last_append_ms.store(env.clock.monotonic().as_millis() as u64, Ordering::Relaxed);
         let mut state = self.state.write();
+        if state.removed {
+            // Whoever got hold of the tenant before it went is told to come again.
+            return Err(EngineError::Removed);
+        }
         let State { head, scratch, .. } = &mut *state;
         head.append(batch, &limits, scratch);
         let records: Vec<&[u8]> = scratch.records().collect();
@@ -85,6 +91,22 @@ impl Tenant {
             dropped_exemplars: batch.exemplars.len() as u64,
             ticket: CommitTicket::new(Arc::clone(&self.log), position),
         })
+    }
+
+    /// Takes nothing more, if there is nothing that only the head has. Says whether.
+    pub(super) fn retire(&self) -> bool {
+        let _cutting = self.cutting.lock();
+        let mut state = self.state.write();
+        state.removed |= state.head.stats().series == 0;
+        state.removed
+    }
+
+    /// Removes all that is on disk of a retired tenant.
+    pub(super) fn remove(&self, root: &Path, env: &Env) -> Result<(), EngineError> {
+        let _cutting = self.cutting.lock();
+        let io = |e| EngineError::io(&self.dir, &e);
+        env.disk.remove_dir_all(&self.dir).map_err(io)?;
+        env.disk.sync_dir(root).map_err(io)
     }
 
     /// Makes all that was appended durable.

@@ -49,13 +49,7 @@ impl SampleRecords {
         self.floats.push_float(series, timestamp_ms, value);
     }
 
-    pub(crate) fn push_histogram(
-        &mut self,
-        slot: Slot,
-        series: SeriesRef,
-        timestamp_ms: i64,
-        value: &HistogramValue,
-    ) {
+    pub(crate) fn push_histogram(&mut self, slot: Slot, series: SeriesRef, timestamp_ms: i64, value: &HistogramValue) {
         if !self.has_histograms {
             // Which series the floats so far belong to was not noted.
             self.finish_growing();

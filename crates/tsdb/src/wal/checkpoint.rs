@@ -64,13 +64,7 @@ fn remove_covered(disk: &dyn Disk, dir: &Path, last: u32) -> io::Result<()> {
     Ok(())
 }
 
-fn write_durably(
-    disk: &dyn Disk,
-    dir: &Path,
-    path: &Path,
-    last: u32,
-    truncation: &Truncation<'_>,
-) -> io::Result<()> {
+fn write_durably(disk: &dyn Disk, dir: &Path, path: &Path, last: u32, truncation: &Truncation<'_>) -> io::Result<()> {
     let temporary = path.with_extension(format!("{last:08}.tmp"));
     if disk.exists(&temporary)? {
         disk.remove_dir_all(&temporary)?;

@@ -189,7 +189,7 @@ fn checkpoints_replace_old_segments() {
         let position = log.append(&[&bytes, samples.bytes(), &filler]);
         log.commit(position).unwrap();
     }
-    let keep = |series: u64, _: u32| series % 2 == 0;
+    let keep = |series: u64, _: u32| series.is_multiple_of(2);
     log.truncate(&Truncation { min_time_ms: 100, keep_series: &keep }).unwrap();
     drop(log);
     let segments = list_segments(&SystemDisk, &dir.path().join("wal")).unwrap();
@@ -197,7 +197,9 @@ fn checkpoints_replace_old_segments() {
     let (mut odd, mut even, mut old) = (0, 0, 0);
     for record in replayed(dir.path()).0 {
         match Record::decode(&record).unwrap() {
-            Record::Series(series) => series.iter().for_each(|s| *(if s.series % 2 == 0 { &mut even } else { &mut odd }) += 1),
+            Record::Series(series) => {
+                series.iter().for_each(|s| *(if s.series.is_multiple_of(2) { &mut even } else { &mut odd }) += 1)
+            }
             Record::Samples(samples) => old += samples.iter().filter(|s| s.timestamp_ms < 100).count(),
             _ => {}
         }

@@ -48,7 +48,11 @@ pub(crate) fn append(engine: &Engine, batch: &WriteBatch) -> Result<Appended, En
 }
 
 /// Appends and waits for the disk; what is acknowledged goes into the model.
-pub(crate) fn write(engine: &Engine, series: &[(Labels, Vec<(i64, f64)>)], model: &mut Samples) -> Result<(), EngineError> {
+pub(crate) fn write(
+    engine: &Engine,
+    series: &[(Labels, Vec<(i64, f64)>)],
+    model: &mut Samples,
+) -> Result<(), EngineError> {
     let appended = append(engine, &batch(series))?;
     appended.ticket.wait()?;
     assert!(appended.rejected.is_empty(), "{:?}", appended.rejected);
