@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thanoxide_objstore::{Bucket, BucketConfig, FaultBucket, ObjectBucket};
+use thanoxide_server::Shutdown;
 use thanoxide_storeapi::{
     Aggregate, LabelNamesRequest, LabelValuesRequest, PartialResponse, SeriesRequest, ShardInfo, Store, StoreError,
 };
@@ -295,4 +296,64 @@ async fn a_block_that_was_replaced_meanwhile_is_looked_up_again() {
         answer.series.iter().map(|s| String::from_utf8(s.labels.value("case").to_vec()).unwrap()).collect();
     assert_eq!(cases.len(), 2, "the new block answers: {cases:?}");
     assert!(!dir.path().join("data").join(gone).exists(), "its index is gone too");
+}
+
+#[tokio::test]
+async fn running_keeps_in_line_with_the_bucket() {
+    let dir = tempfile::tempdir().unwrap();
+    let bucket = filesystem(dir.path());
+    put_case(&*bucket, "raw-floats").await;
+    let store =
+        Arc::new(store(Arc::clone(&bucket), dir.path(), |config| config.sync_interval = Duration::from_millis(5)));
+    let (runner, shutdown) = (Arc::clone(&store), Shutdown::new());
+    let running = tokio::spawn({
+        let shutdown = shutdown.clone();
+        async move { runner.run(shutdown).await }
+    });
+    let served = |count: usize| {
+        let store = Arc::clone(&store);
+        tokio::time::timeout(Duration::from_secs(20), async move {
+            while store.blocks().len() != count {
+                tokio::task::yield_now().await;
+            }
+        })
+    };
+    store.wait_ready().await;
+    assert_eq!(store.blocks().len(), 1);
+    put_case(&*bucket, "replica-float-sources").await;
+    served(3).await.unwrap();
+    let id = blocks("raw-floats")[0].file_name().unwrap().to_str().unwrap().to_string();
+    bucket.delete(&format!("{id}/meta.json")).await.unwrap();
+    served(2).await.unwrap();
+    shutdown.request();
+    running.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_damaged_local_index_is_fetched_again_and_a_sound_one_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let bucket = Arc::new(FaultBucket::new(Arc::new(ObjectBucket::in_memory())));
+    put_case(&*bucket, "raw-floats").await;
+    let id = blocks("raw-floats")[0].file_name().unwrap().to_str().unwrap().to_string();
+    let local = dir.path().join("data").join(id).join("index");
+    let stranger = dir.path().join("data/01KDWFZY80KG2G81JRQ1C0AAAA");
+    std::fs::create_dir_all(&stranger).unwrap();
+    let calls_of_a_start = || async {
+        let before = bucket.calls();
+        let store = store(Arc::clone(&bucket) as _, dir.path(), |_| ());
+        assert_eq!(store.sync_now().await.unwrap().loaded.len(), 1);
+        assert!(content(&ask(&store, everything()).await.unwrap()) == expected("raw-floats", &[]));
+        bucket.calls() - before
+    };
+    let fresh = calls_of_a_start().await;
+    assert!(!stranger.exists(), "what is of no block is removed");
+    assert_eq!(calls_of_a_start().await, fresh - 1, "the index is there");
+    let sound = std::fs::read(&local).unwrap();
+    std::fs::write(&local, &sound[..sound.len() - 1]).unwrap();
+    assert_eq!(calls_of_a_start().await, fresh, "cut short");
+    let mut damaged = sound.clone();
+    damaged[20] ^= 1;
+    std::fs::write(&local, &damaged).unwrap();
+    assert_eq!(calls_of_a_start().await, fresh, "a symbol differs");
+    assert_eq!(std::fs::read(&local).unwrap(), sound);
 }
