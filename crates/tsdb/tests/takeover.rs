@@ -77,3 +77,13 @@ fn a_killed_prometheus() {
     ["1", "2", "3", "4", "5", "7"].iter().for_each(|part| acknowledged.add("prometheus", part));
     check(dir.path(), "prometheus", &acknowledged);
 }
+
+#[test]
+fn a_killed_prometheus_with_start_timestamps() {
+    let dir = tempfile::tempdir().unwrap();
+    unpack("prometheus-st", &dir.path().join("prometheus"));
+    let mut acknowledged = Acknowledged::default();
+    // Part 2 came out of order.
+    acknowledged.add("prometheus-st", "1");
+    check(dir.path(), "prometheus", &acknowledged);
+}

@@ -22,7 +22,7 @@ pub struct ReplayCounts {
     pub unknown_series: u64,
     /// Records that cannot be decoded.
     pub undecodable: u64,
-    /// Records of a kind that is not read: exemplars, metadata, samples with start times.
+    /// Records of a kind that is not read: exemplars and metadata.
     pub other_records: u64,
     /// Deletions, which are not applied.
     pub tombstones: u64,

@@ -6,9 +6,13 @@
 //! 3 tombstones (ref u64 | varint mint | varint maxt)*
 //! 7 histograms, 8 float histograms, 9 custom-bucket histograms, 10 custom-bucket float histograms
 //!              base ref u64 | base time u64 | (varint ref - base | varint time - base | histogram)*
+//! 11 samples, 12 histograms, 13 float histograms, with start times (read only; the start times are dropped)
+//!              varint ref | varint time | varint start | value
+//!              (varint ref - previous ref | varint time - first time | marker u8 | [varint start] | value)*
+//! The start is there where the marker is 2.
 //! ```
-//! The first byte is the type; a body may be empty. Records 4 (exemplars), 5 (m-map markers), 6 (metadata) and
-//! 11 to 13 (with start times) are told apart but not read.
+//! The first byte is the type; a body may be empty. Records 4 (exemplars), 5 (m-map markers) and 6 (metadata) are told
+//! apart but not read.
 
 use thanoxide_model::write_batch::HistogramValue;
 
@@ -25,6 +29,9 @@ const HISTOGRAMS: u8 = 7;
 const FLOAT_HISTOGRAMS: u8 = 8;
 const CUSTOM_HISTOGRAMS: u8 = 9;
 const CUSTOM_FLOAT_HISTOGRAMS: u8 = 10;
+const SAMPLES_WITH_STARTS: u8 = 11;
+const HISTOGRAMS_WITH_STARTS: u8 = 12;
+const FLOAT_HISTOGRAMS_WITH_STARTS: u8 = 13;
 
 /// A float sample of a record.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -82,6 +89,18 @@ impl<'a> Record<'a> {
             TOMBSTONES => read_all(&mut reader, |r| Ok((r.u64()?, r.varint()?, r.varint()?))).map(Record::Tombstones),
             HISTOGRAMS | CUSTOM_HISTOGRAMS => read_histograms(&mut reader, false).map(Record::Histograms),
             FLOAT_HISTOGRAMS | CUSTOM_FLOAT_HISTOGRAMS => read_histograms(&mut reader, true).map(Record::Histograms),
+            SAMPLES_WITH_STARTS => read_with_starts(&mut reader, |r, series, timestamp_ms| {
+                Ok(RefSample { series, timestamp_ms, value: r.f64()? })
+            })
+            .map(Record::Samples),
+            HISTOGRAMS_WITH_STARTS => read_with_starts(&mut reader, |r, series, timestamp_ms| {
+                Ok(RefHistogram { series, timestamp_ms, value: read_histogram(r)? })
+            })
+            .map(Record::Histograms),
+            FLOAT_HISTOGRAMS_WITH_STARTS => read_with_starts(&mut reader, |r, series, timestamp_ms| {
+                Ok(RefHistogram { series, timestamp_ms, value: read_float_histogram(r)? })
+            })
+            .map(Record::Histograms),
             other => Ok(Record::Other(other)),
         }
     }
@@ -139,6 +158,28 @@ fn read_histograms(reader: &mut Reader<'_>, float: bool) -> Result<Vec<RefHistog
         let value = if float { read_float_histogram(r)? } else { read_histogram(r)? };
         Ok(RefHistogram { series, timestamp_ms, value })
     })
+}
+
+fn read_with_starts<'a, T>(
+    reader: &mut Reader<'a>,
+    mut value: impl FnMut(&mut Reader<'a>, SeriesRef, i64) -> Result<T, DecodeError>,
+) -> Result<Vec<T>, DecodeError> {
+    const EXPLICIT_START: u8 = 2;
+    let mut all = Vec::new();
+    if reader.is_empty() {
+        return Ok(all);
+    }
+    let (mut series, first_time, _first_start) = (reader.varint()?, reader.varint()?, reader.varint()?);
+    all.push(value(reader, series as u64, first_time)?);
+    while !reader.is_empty() {
+        series = series.wrapping_add(reader.varint()?);
+        let timestamp_ms = first_time.wrapping_add(reader.varint()?);
+        if reader.u8()? == EXPLICIT_START {
+            reader.varint()?;
+        }
+        all.push(value(reader, series as u64, timestamp_ms)?);
+    }
+    Ok(all)
 }
 
 /// Starts a record of series.
