@@ -38,7 +38,10 @@ pub(crate) enum Accumulator {
     Count(Count),
     /// 1 where there is anything.
     Group(Bits),
-    Variance { op: AggregateOp, variance: Variance },
+    Variance {
+        op: AggregateOp,
+        variance: Variance,
+    },
     Quantile(Quantile),
 }
 

@@ -123,10 +123,8 @@ impl Note {
     }
 
     pub(crate) fn start_time_overlap(name: &[u8], position: usize) -> Self {
-        let text = format!(
-            "sample has start time that overlaps with previous sample timestamp for metric {}",
-            go_quote(name)
-        );
+        let text =
+            format!("sample has start time that overlaps with previous sample timestamp for metric {}", go_quote(name));
         Note { tally: Tally::Occurrences(1), ..Note::warning(position, text) }
     }
 
@@ -307,11 +305,7 @@ fn format_two_digits(value: f64) -> String {
         return format_g(value);
     }
     let rounded: f64 = format!("{value:.1e}").parse().unwrap_or(value);
-    if (1e-4..100.0).contains(&rounded.abs()) {
-        format_g(rounded)
-    } else {
-        thanoxide_model::float::format_e(rounded)
-    }
+    if (1e-4..100.0).contains(&rounded.abs()) { format_g(rounded) } else { thanoxide_model::float::format_e(rounded) }
 }
 
 /// A set of notes.

@@ -350,9 +350,8 @@ impl Evaluation<'_> {
         let column = &series.column;
         let floats = column.floats.ones().map(|step| (self.grid.time_ms(step), column.values[step])).collect();
         let histograms = column.histograms.iter().enumerate();
-        let histograms = histograms
-            .filter_map(|(step, h)| h.as_ref().map(|h| (self.grid.time_ms(step), Arc::clone(h))))
-            .collect();
+        let histograms =
+            histograms.filter_map(|(step, h)| h.as_ref().map(|h| (self.grid.time_ms(step), Arc::clone(h)))).collect();
         MatrixSeries { labels: series.labels, floats, histograms }
     }
 

@@ -127,7 +127,8 @@ impl Lowering {
 
     /// A whole query.
     pub(crate) fn root(&mut self, expr: &Expr, grid: Grid) -> Result<Root, QueryError> {
-        let scope = Scope { grid, function: "", grouping: None, hint_step_ms: self.times.step_ms, histograms: Needed::All };
+        let scope =
+            Scope { grid, function: "", grouping: None, hint_step_ms: self.times.step_ms, histograms: Needed::All };
         let expr = expr.unparen();
         Ok(match expr.value_type() {
             ValueType::Vector => Root::Vector(self.vector(expr, &scope)?),
@@ -266,8 +267,7 @@ impl Lowering {
         let (op, position) = (binary.op, binary.span.start);
         let scalar_first = binary.lhs.value_type() == ValueType::Scalar;
         if scalar_first || binary.rhs.value_type() == ValueType::Scalar {
-            let (vector, scalar) =
-                if scalar_first { (&binary.rhs, &binary.lhs) } else { (&binary.lhs, &binary.rhs) };
+            let (vector, scalar) = if scalar_first { (&binary.rhs, &binary.lhs) } else { (&binary.lhs, &binary.rhs) };
             let scalar = self.argument(scalar, scope)?;
             let inner = self.vector(vector, scope)?;
             let return_bool = binary.return_bool;

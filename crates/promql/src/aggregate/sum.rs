@@ -50,8 +50,7 @@ impl Sum {
     }
 
     fn add_float(&mut self, step: usize, value: f64) {
-        (self.totals[step], self.compensations[step]) =
-            kahan::add(value, self.totals[step], self.compensations[step]);
+        (self.totals[step], self.compensations[step]) = kahan::add(value, self.totals[step], self.compensations[step]);
     }
 
     pub(crate) fn finish(mut self, remarks: &mut Remarks<'_>) -> Column {

@@ -64,8 +64,7 @@ impl Best {
                 break;
             }
             let right = left + 1;
-            let take_right =
-                right < self.heap.len() && worst.less(self.heap[right].value, self.heap[left].value);
+            let take_right = right < self.heap.len() && worst.less(self.heap[right].value, self.heap[left].value);
             let child = if take_right { right } else { left };
             if !worst.less(self.heap[child].value, self.heap[parent].value) {
                 break;

@@ -27,8 +27,14 @@ pub(crate) struct Placed {
 pub(crate) enum Question {
     Quantile(Placed),
     /// Many at once, told apart by a label.
-    Quantiles { label: Vec<u8>, quantiles: Vec<Placed> },
-    Fraction { low: ScalarArg, high: ScalarArg },
+    Quantiles {
+        label: Vec<u8>,
+        quantiles: Vec<Placed>,
+    },
+    Fraction {
+        low: ScalarArg,
+        high: ScalarArg,
+    },
 }
 
 /// A question about each histogram of a vector.
@@ -193,13 +199,7 @@ impl HistogramStream {
         }
     }
 
-    fn answer_native(
-        &self,
-        series: &SeriesColumn,
-        part: &Part,
-        cx: &Context<'_>,
-        notes: &mut Annotations,
-    ) -> Column {
+    fn answer_native(&self, series: &SeriesColumn, part: &Part, cx: &Context<'_>, notes: &mut Annotations) -> Column {
         let mut column = Column::empty(self.grid.steps);
         for (step, histogram) in series.column.histograms.iter().enumerate().filter(|(s, _)| part.is_for(*s)) {
             let Some(histogram) = histogram else { continue };
@@ -254,13 +254,7 @@ fn name<'a>(labels: &'a Labels, cx: &Context<'_>) -> &'a [u8] {
     if cx.settings.delayed_name_removal { labels.metric_name() } else { b"" }
 }
 
-fn put(
-    labels: &Labels,
-    column: Column,
-    part: &Part,
-    cx: &Context<'_>,
-    output: &mut Merger,
-) -> Result<(), QueryError> {
+fn put(labels: &Labels, column: Column, part: &Part, cx: &Context<'_>, output: &mut Merger) -> Result<(), QueryError> {
     if column.is_empty() {
         return Ok(());
     }

@@ -1,5 +1,7 @@
 //! Instant selectors: at each step the newest sample within the lookback.
 
+use std::sync::Arc;
+
 use thanoxide_model::is_stale_nan;
 use thanoxide_model::series::Columns;
 
@@ -98,7 +100,7 @@ impl Lookup {
         };
         match (self.take, found) {
             (Take::Value, Found::Float(i)) => column.set_float(step, columns.values[i]),
-            (Take::Value, Found::Histogram(i)) => column.set_histogram(step, columns.histograms[i].clone()),
+            (Take::Value, Found::Histogram(i)) => column.set_histogram(step, Arc::clone(&columns.histograms[i])),
             (Take::Timestamp, _) => column.set_float(step, times[index] as f64 / 1000.0),
             (Take::Milliseconds, _) => column.set_float(step, times[index] as f64),
             (Take::StartTimestamp, _) => {
@@ -148,8 +150,9 @@ impl<'a> Finder<'a> {
             (float, histogram) if float >= histogram => {
                 (!is_stale_nan(c.values[self.floats - 1])).then_some(Found::Float(self.floats - 1))
             }
-            _ => (!is_stale_nan(c.histograms[self.histograms - 1].sum))
-                .then_some(Found::Histogram(self.histograms - 1)),
+            _ => {
+                (!is_stale_nan(c.histograms[self.histograms - 1].sum)).then_some(Found::Histogram(self.histograms - 1))
+            }
         }
     }
 }
@@ -171,10 +174,7 @@ mod tests {
         columns.push(0, 1.0);
         columns.push(10, 2.0);
         columns.push(20, f64::from_bits(STALE_NAN_BITS));
-        let found: Vec<_> = [4, 5, 10, 14, 15, 20]
-            .map(|t| Finder::new(&columns, 5).find(t))
-            .into_iter()
-            .collect();
+        let found: Vec<_> = [4, 5, 10, 14, 15, 20].map(|t| Finder::new(&columns, 5).find(t)).into_iter().collect();
         let expected = [Some(Found::Float(0)), None, Some(Found::Float(1)), Some(Found::Float(1)), None, None];
         assert_eq!(found, expected);
     }

@@ -163,11 +163,8 @@ impl Stream for OfScalar {
         if let Some(part) = self.part {
             values = self.grid.times_ms().map(|t| part.of(t / 1000)).collect();
         }
-        let series = SeriesColumn {
-            labels: thanoxide_model::Labels::empty(),
-            drop_name: false,
-            column: Column::full(values),
-        };
+        let series =
+            SeriesColumn { labels: thanoxide_model::Labels::empty(), drop_name: false, column: Column::full(values) };
         Batch::new(vec![series], cx).map(Some)
     }
 }

@@ -223,8 +223,7 @@ impl RangeWork {
     fn name(&self, series: &RangeSeries, column: Column, cx: &Context<'_>) -> SeriesColumn {
         let drop_name = series.drop_name() || !self.function.keeps_name();
         let delayed = cx.settings.delayed_name_removal;
-        let labels =
-            if drop_name && !delayed { without_name(series.labels()) } else { series.labels().clone() };
+        let labels = if drop_name && !delayed { without_name(series.labels()) } else { series.labels().clone() };
         SeriesColumn { labels, drop_name: drop_name && delayed, column }
     }
 }

@@ -15,9 +15,17 @@ pub(crate) enum ScalarNode {
     /// `scalar(v)`
     OfVector(Box<dyn Stream>),
     Negate(Box<ScalarNode>),
-    Binary { op: BinaryOp, lhs: Box<ScalarNode>, rhs: Box<ScalarNode> },
+    Binary {
+        op: BinaryOp,
+        lhs: Box<ScalarNode>,
+        rhs: Box<ScalarNode>,
+    },
     /// `max_of(a, b)` and `min_of(a, b)`
-    Extreme { max: bool, lhs: Box<ScalarNode>, rhs: Box<ScalarNode> },
+    Extreme {
+        max: bool,
+        lhs: Box<ScalarNode>,
+        rhs: Box<ScalarNode>,
+    },
     /// Evaluated at the first step, repeated at the others.
     Invariant(Box<ScalarNode>),
 }

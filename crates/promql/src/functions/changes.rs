@@ -27,10 +27,8 @@ impl<'a> Iterator for Merged<'a, '_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let w = self.window;
-        let started = |starts: &[i64], time_ms: i64, i: usize| Started {
-            start_ms: starts.get(i).copied().unwrap_or(0),
-            time_ms,
-        };
+        let started =
+            |starts: &[i64], time_ms: i64, i: usize| Started { start_ms: starts.get(i).copied().unwrap_or(0), time_ms };
         match (w.times_ms.get(self.float), w.histogram_times_ms.get(self.histogram)) {
             (None, None) => None,
             (Some(float), histogram) if histogram.is_none_or(|h| float < h) => {

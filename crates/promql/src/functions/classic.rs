@@ -133,8 +133,17 @@ pub(crate) fn fraction(low: f64, high: f64, buckets: &mut Vec<ClassicBucket>) ->
     if low >= high {
         return 0.0;
     }
-    let below = |value: f64| below(value, buckets).filter(|rank| !(*rank > count)).unwrap_or(count);
+    let below = |value: f64| capped(below(value, buckets), count);
     (below(high) - below(low)) / count
+}
+
+/// A rank, or all observations where it is beyond them.
+pub(super) fn capped(rank: Option<f64>, all: f64) -> f64 {
+    match rank {
+        Some(rank) if rank > all => all,
+        Some(rank) => rank,
+        None => all,
+    }
 }
 
 /// How many observations are below a value; `None` above all bounds.

@@ -69,7 +69,7 @@ fn wrapped(seconds: i64) -> i128 {
 
 /// Go on amd64: what does not fit becomes the lowest integer.
 fn whole_seconds(seconds: f64) -> i64 {
-    if seconds.is_nan() || seconds >= 9.223_372_036_854_775_8e18 { i64::MIN } else { seconds as i64 }
+    if seconds.is_nan() || seconds >= 9.223372036854776e18 { i64::MIN } else { seconds as i64 }
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ pub(crate) fn rate(call: &RangeCall<'_>, window: &Window<'_>, notes: &mut Series
         point(last).1.clone()
     };
     let is_gauge = |h: &FloatHistogram| h.counter_reset_hint == CounterResetHint::Gauge;
-    if !is_counter && !(is_gauge(&left) && is_gauge(&right)) {
+    if !(is_counter || is_gauge(&left) && is_gauge(&right)) {
         notes.about_metric(SeriesNote::NotGauge);
     }
     let mut change = right.clone();

@@ -3,6 +3,7 @@
 use thanoxide_model::histogram::Bucket;
 use thanoxide_model::{FloatHistogram, kahan};
 
+use super::classic::capped;
 use super::go_math;
 use crate::annotations::Note;
 
@@ -56,15 +57,9 @@ fn locate(
 ) -> (f64, Option<Remark>) {
     let custom = histogram.uses_custom_buckets();
     let mut count = 0.0;
-    let mut bucket = Bucket {
-        lower: 0.0,
-        upper: 0.0,
-        lower_inclusive: false,
-        upper_inclusive: false,
-        count: 0.0,
-        index: 0,
-    };
-    while let Some(next) = buckets.next() {
+    let mut bucket =
+        Bucket { lower: 0.0, upper: 0.0, lower_inclusive: false, upper_inclusive: false, count: 0.0, index: 0 };
+    for next in &mut *buckets {
         bucket = next;
         count += bucket.count;
         if bucket.count != 0.0 && count >= rank {
@@ -135,7 +130,7 @@ pub(crate) fn fraction(low: f64, high: f64, histogram: &FloatHistogram) -> (f64,
         total = histogram.all_buckets().fold(0.0, |sum, b| sum + b.count);
         remark = (total < histogram.count).then_some(Remark::NanExcluded);
     }
-    let below = |value: f64| below(value, histogram).filter(|rank| !(*rank > total)).unwrap_or(total);
+    let below = |value: f64| capped(below(value, histogram), total);
     ((below(high) - below(low)) / histogram.count, remark)
 }
 

@@ -34,9 +34,8 @@ impl Met {
     /// Notes of all that.
     pub(crate) fn notes(&self, position: usize) -> impl Iterator<Item = Note> {
         let collision = self.reset_collision().then(|| Note::reset_collision(HistogramOperation::Aggregate, position));
-        let reconciled = self
-            .bounds_reconciled
-            .then(|| Note::reconciled_custom_buckets(HistogramOperation::Aggregate, position));
+        let reconciled =
+            self.bounds_reconciled.then(|| Note::reconciled_custom_buckets(HistogramOperation::Aggregate, position));
         collision.into_iter().chain(reconciled)
     }
 }

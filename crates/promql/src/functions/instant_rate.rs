@@ -77,7 +77,7 @@ fn histogram_change(
     if is_rate && (is_gauge(old) || is_gauge(new)) {
         notes.about_metric(SeriesNote::NotCounter);
     }
-    if !is_rate && !(is_gauge(old) && is_gauge(new)) {
+    if !(is_rate || is_gauge(old) && is_gauge(new)) {
         notes.about_metric(SeriesNote::NotGauge);
     }
     let mut change = new.clone();

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use thanoxide_model::series::Columns;
 use thanoxide_model::{FloatHistogram, Labels};
 
-use super::{changes, compare, extended, instant_rate, over_time, quantile, regression, smoothing};
 use super::rate::{self, Resets};
+use super::{changes, compare, extended, instant_rate, over_time, quantile, regression, smoothing};
 use crate::annotations::{Annotations, Note};
 use crate::engine::QueryError;
 use crate::exec::column::Column;

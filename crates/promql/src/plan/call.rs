@@ -164,13 +164,7 @@ impl Lowering {
         self.relabel(target, Relabel::Join { sources, separator }, arg(call, 0)?, scope)
     }
 
-    fn relabel(
-        &mut self,
-        target: Vec<u8>,
-        relabel: Relabel,
-        of: &Expr,
-        scope: &Scope,
-    ) -> Result<Vector, QueryError> {
+    fn relabel(&mut self, target: Vec<u8>, relabel: Relabel, of: &Expr, scope: &Scope) -> Result<Vector, QueryError> {
         let inner = self.vector(of.unparen(), scope)?;
         Ok(Box::new(MergeSameLabels::new(Box::new(RelabelStream { inner, target, relabel }))))
     }

@@ -30,9 +30,7 @@ fn bits(value: &Json) -> f64 {
 
 fn spans(value: &Json) -> Vec<Span> {
     let list = value.as_array().map(Vec::as_slice).unwrap_or_default();
-    list.iter()
-        .map(|s| Span { offset: s[0].as_i64().unwrap() as i32, length: s[1].as_u64().unwrap() as u32 })
-        .collect()
+    list.iter().map(|s| Span { offset: s[0].as_i64().unwrap() as i32, length: s[1].as_u64().unwrap() as u32 }).collect()
 }
 
 fn list<T>(value: &Json, read: impl Fn(&Json) -> T) -> Vec<T> {

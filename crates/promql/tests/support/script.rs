@@ -268,9 +268,8 @@ fn histogram_literal(rest: &str) -> (FloatHistogram, bool, &str) {
         let value = &tail[..value_end];
         body = tail[value_end..].trim();
         let one = || number(value).unwrap_or_else(|| panic!("{key}:{value}"));
-        let list = || -> Vec<f64> {
-            value.trim_matches(['[', ']']).split_whitespace().map(|v| number(v).unwrap()).collect()
-        };
+        let list =
+            || -> Vec<f64> { value.trim_matches(['[', ']']).split_whitespace().map(|v| number(v).unwrap()).collect() };
         match key.trim() {
             "schema" => histogram.schema = one() as i32,
             "sum" => histogram.sum = one(),

@@ -76,12 +76,7 @@ impl TopK {
         Ok(())
     }
 
-    fn top_k(
-        &self,
-        inner: &mut dyn Stream,
-        param: &ScalarColumn,
-        cx: &Context<'_>,
-    ) -> Result<Batch, QueryError> {
+    fn top_k(&self, inner: &mut dyn Stream, param: &ScalarColumn, cx: &Context<'_>) -> Result<Batch, QueryError> {
         let worst = if self.op == AggregateOp::TopK { Worst::Lowest } else { Worst::Highest };
         let mut index = GroupIndex::default();
         let mut groups: Vec<Vec<Best>> = Vec::new();
@@ -137,12 +132,7 @@ impl TopK {
         Ok(Batch { series, charge })
     }
 
-    fn limit_k(
-        &self,
-        inner: &mut dyn Stream,
-        param: &ScalarColumn,
-        cx: &Context<'_>,
-    ) -> Result<Batch, QueryError> {
+    fn limit_k(&self, inner: &mut dyn Stream, param: &ScalarColumn, cx: &Context<'_>) -> Result<Batch, QueryError> {
         let mut index = GroupIndex::default();
         let mut taken: Vec<Vec<u64>> = Vec::new();
         self.filter(inner, cx, |series| {
@@ -161,12 +151,7 @@ impl TopK {
         })
     }
 
-    fn limit_ratio(
-        &self,
-        inner: &mut dyn Stream,
-        param: &ScalarColumn,
-        cx: &Context<'_>,
-    ) -> Result<Batch, QueryError> {
+    fn limit_ratio(&self, inner: &mut dyn Stream, param: &ScalarColumn, cx: &Context<'_>) -> Result<Batch, QueryError> {
         self.filter(inner, cx, |series| {
             // Where the hash of the labels lies between 0 and 1 decides.
             let offset = series.labels.hash() as f64 / u64::MAX as f64;
