@@ -1,1 +1,56 @@
-fn main() {}
+//! Side-by-side benchmarks: ours and each peer given by path do the same work, and one table says what it cost.
+//!
+//! ```text
+//! cargo run --release -p thanoxide-compare -- ingest --sizes 100k,1M --peers victoria-metrics=/usr/bin/victoria-metrics
+//! ```
+//!
+//! A [`peer`] is a recipe: how to start a program, where to write and ask. A [`bench`] starts all peers ([`running`]),
+//! gives them the same bodies ([`workload`], [`shape`]) or queries in interleaved rounds, compares their answers
+//! ([`answer`]) and makes a [`report`] from what `/proc` says they used ([`usage`]). Servers run on one core, this program
+//! on another ([`cores`]).
+//!
+//! Invariants:
+//! * The unit of cost is CPU time of the server, user and system, per unit of work; the machine may be shared.
+//! * Every peer gets the same bytes, made before the clock starts.
+//! * An answer of ours that is not Prometheus's voids the run.
+//! * Whatever was started is stopped, and its directory removed, however a run ends.
+
+use anyhow::{Context, Result};
+
+mod answer;
+mod bench;
+mod cores;
+mod http;
+mod peer;
+mod process;
+mod replay;
+mod report;
+mod running;
+mod setting;
+mod shape;
+mod stats;
+mod usage;
+mod workload;
+
+use bench::BENCHMARKS;
+use setting::{Setting, usage};
+
+fn main() -> Result<()> {
+    let mut setting = Setting::parse(std::env::args().skip(1))?;
+    let benchmark = BENCHMARKS.iter().find(|b| b.name() == setting.name);
+    let benchmark = benchmark.with_context(|| format!("no benchmark {:?}\n{}", setting.name, usage()))?;
+    if !benchmark.is_pinned() {
+        setting.cores = cores::Cores::FREE;
+    }
+    setting.peers.iter().try_for_each(peer::Peer::check)?;
+    let description = setting.describe()?;
+    println!("{description:#}");
+    cores::pin(setting.cores.generator)?;
+    let reports = benchmark.run(&setting)?;
+    reports.iter().for_each(|report| println!("\n{}", report.text()));
+    if let Some(path) = &setting.json {
+        let text = format!("{:#}\n", report::json_of(description, &reports));
+        std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
