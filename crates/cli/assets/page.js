@@ -1,140 +1,139 @@
-"use strict";
+// The page: its status, its tables, its snippets. All data go into text nodes.
 
+import { startQueries } from "./query.js";
+import { drawn } from "./graph.js";
+import { bytes, count, shown, span, time } from "./text.js";
+
+const REFRESH_MS = 15000;
 const byId = (id) => document.getElementById(id);
-const SVG = "http://www.w3.org/2000/svg";
-const COLOURS = ["#0b6bcb", "#d9480f", "#2b8a3e", "#9c36b5", "#c2255c", "#087f5b", "#e67700", "#5f3dc4", "#495057", "#1098ad"];
-const GRAPH = { width: 960, height: 300, left: 70, right: 10, top: 10, bottom: 26 };
-const MAX_LINES = 60;
+let seenAt = null;
 
-const count = (n) => Number(n).toLocaleString("en");
-const time = (ms) => (ms === null || ms === undefined ? "–" : new Date(ms).toISOString().replace("T", " ").slice(0, 19));
-
-// All data go into text nodes: nothing that comes from a metric is ever markup.
-function row(cells) {
-  const tr = document.createElement("tr");
-  for (const [text, isNumber] of cells) {
-    const td = document.createElement("td");
-    td.textContent = text;
-    if (isNumber) td.className = "number";
-    tr.append(td);
-  }
-  return tr;
-}
-
-function drawn(name, attributes, text) {
-  const element = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-  if (text !== undefined) element.textContent = text;
+/** An element with a text, or with children. */
+function made(tag, content, kind) {
+  const element = document.createElement(tag);
+  if (Array.isArray(content)) element.append(...content); else element.textContent = content;
+  if (kind) element.className = kind;
   return element;
 }
 
+/** Rows under the headings of their table; the headings are repeated as the names of cells, for narrow screens. */
+function fill(id, rows) {
+  const body = byId(id), headings = [...body.parentElement.querySelectorAll("th[role=columnheader]")];
+  body.replaceChildren(...rows.map((cells) => {
+    const row = made("tr", cells.map((content, i) => {
+      const cell = made(i ? "td" : "th", content, headings[i].className);
+      cell.setAttribute("role", i ? "cell" : "rowheader");
+      cell.dataset.label = headings[i].textContent;
+      return cell;
+    }));
+    row.setAttribute("role", "row");
+    return row;
+  }));
+  body.parentElement.hidden = rows.length === 0;
+}
+
+/** A name over its external labels. */
+const named = (name, labels, kind) => [made("span", shown(name), kind), made("span", shown(labels), "labels")];
+
+const moment = (ms) => [made("span", time(ms), "time")];
+
+function showTenants({ total, rows }) {
+  fill("tenants", rows.map((t) => [named(t.tenant, t.labels, "name"), count(t.series), count(t.appended), count(t.localBlocks), moment(t.minTime), moment(t.maxTime)]));
+  byId("total-tenants").textContent = count(total);
+  byId("tenants-note").textContent = total > rows.length ? `The ${count(rows.length)} with the most series, of ${count(total)}.` : "";
+}
+
+/** Where a block lies between the first and the last time of all that are shown. */
+function bar(block, first, last) {
+  const whole = Math.max(1, last - first);
+  const width = Math.max(1.5, (100 * (block.maxTime - block.minTime)) / whole);
+  const svg = drawn("svg", { class: "bar", "aria-hidden": "true" });
+  svg.append(drawn("rect", { x: `${Math.min(100 - width, (100 * (block.minTime - first)) / whole)}%`, width: `${width}%`, height: "100%" }));
+  return svg;
+}
+
+function showBlocks({ total, rows }, blockDuration) {
+  const first = Math.min(...rows.map((b) => b.minTime)), last = Math.max(...rows.map((b) => b.maxTime));
+  const range = (b) => [made("span", b.resolution ? `${span(b.maxTime - b.minTime)}, each ${span(b.resolution)}` : span(b.maxTime - b.minTime), "time"), bar(b, first, last)];
+  fill("blocks", rows.map((b) => [
+    named(b.ulid, b.labels, "ulid"), count(b.series), count(b.samples), b.bytes === null ? "–" : bytes(b.bytes), moment(b.minTime), moment(b.maxTime), range(b),
+  ]));
+  byId("total-blocks").textContent = count(total);
+  byId("blocks-note").textContent = total === 0
+    ? `None yet. A tenant's block is cut and uploaded when its head holds ${span(blockDuration * 1.5)} of samples; until then they are in the log on the local disk.`
+    : total > rows.length ? `The newest ${count(rows.length)} of ${count(total)}.` : "";
+}
+
+/** An address that others can use: a listener on all interfaces is where this page came from. */
+const reachable = (address) => address.replace(/^(0\.0\.0\.0|\[::\])(?=:\d+$)/, () => location.hostname);
+
+function showParts(status) {
+  const { write, query, grpc } = status.addresses, code = (text) => made("code", shown(text));
+  const parts = [
+    ["Router", ["takes remote write at ", code(`http://${write}/api/v1/receive`)]],
+    ["Ingester", ["keeps what comes in ", code(status.dataDir), `, cuts blocks of ${span(status.blockDuration)}`]],
+    ["Shipper", ["uploads blocks to the bucket ", code(status.bucket)]],
+    ["Store gateway", ["serves the blocks of the bucket"]],
+    ["Query", ["answers PromQL at ", code(`http://${query}/api/v1/query`)]],
+    ["StoreAPI", ["gives other queriers all series over gRPC at ", code(grpc)]],
+  ];
+  byId("parts").replaceChildren(...parts.flatMap(([name, text]) => [made("dt", name), made("dd", text)]));
+}
+
+function showSnippets(status) {
+  const write = reachable(status.addresses.write), query = reachable(status.addresses.query);
+  setText("write-snippet", `remote_write:\n  - url: http://${write}/api/v1/receive\n`);
+  setText("grafana-snippet", "apiVersion: 1\ndatasources:\n  - name: Thanoxide\n    type: prometheus\n    access: proxy\n" +
+    `    url: http://${query}\n    jsonData:\n      httpMethod: POST\n      prometheusType: Thanos\n`);
+  byId("default-tenant").textContent = shown(status.defaultTenant);
+  byId("tenant-header").textContent = shown(status.tenantHeader);
+}
+
+/** Leaves a text that is the same alone, so that a selection in it stays. */
+function setText(id, text) {
+  if (byId(id).textContent !== text) byId(id).textContent = text;
+}
+
 async function loadStatus() {
-  const status = await (await fetch("/page/status")).json();
-  byId("version").textContent = status.version;
-  const series = status.tenants.reduce((sum, t) => sum + t.series, 0);
-  const uptime = Math.max(0, Math.round((status.now - status.started) / 1000));
-  byId("summary").textContent =
-    `Router, ingester, store gateway and query in one process, up ${count(uptime)} s over ${status.dataDir}. ` +
-    `${count(status.tenants.length)} tenants, ${count(series)} series in heads, ${count(status.blocks.length)} blocks in the bucket.`;
-  byId("tenants").replaceChildren(...status.tenants.map((t) => row([
-    [t.tenant], [t.labels], [count(t.series), true], [count(t.appended), true], [count(t.localBlocks), true], [time(t.minTime)], [time(t.maxTime)],
-  ])));
-  byId("blocks").replaceChildren(...status.blocks.map((b) => row([
-    [b.ulid], [b.labels], [count(b.series), true], [count(b.samples), true], [time(b.minTime)], [time(b.maxTime)],
-  ])));
-  byId("no-blocks").hidden = status.blocks.length > 0;
-  byId("write-snippet").textContent = `remote_write:\n  - url: ${status.writeUrl}\n`;
-  byId("grafana-snippet").textContent =
-    "apiVersion: 1\ndatasources:\n  - name: Thanoxide\n    type: prometheus\n    access: proxy\n" +
-    `    url: ${status.queryUrl}\n    jsonData:\n      prometheusType: Thanos\n      httpMethod: POST\n`;
-}
-
-function say(text, isBad) {
-  const message = byId("query-message");
-  message.textContent = text;
-  message.className = isBad ? "bad" : "";
-}
-
-function labelText(metric) {
-  const name = metric.__name__ ?? "";
-  const rest = Object.entries(metric).filter(([key]) => key !== "__name__").map(([key, value]) => `${key}="${value}"`);
-  return `${name}{${rest.join(", ")}}`;
-}
-
-async function runQuery(event) {
-  event?.preventDefault();
-  const end = Math.floor(Date.now() / 1000);
-  const range = Number(byId("range").value);
-  const step = Math.max(1, Math.round(range / 240));
-  const params = new URLSearchParams({ query: byId("query").value, start: end - range, end, step });
-  say("…", false);
   try {
-    const answer = await (await fetch("/api/v1/query_range", { method: "POST", body: params })).json();
-    if (answer.status !== "success") {
-      drawGraph([], 0, 1);
-      say(`${answer.errorType}: ${answer.error}`, true);
-      return;
-    }
-    const result = answer.data.resultType === "matrix" ? answer.data.result : [];
-    drawGraph(result.slice(0, MAX_LINES), end - range, end);
-    const cut = result.length > MAX_LINES ? `, the first ${MAX_LINES} drawn` : "";
-    say(result.length ? `${count(result.length)} series${cut}` : "No data in this range.", false);
+    const answer = await fetch("page/status", { signal: AbortSignal.timeout(10000) });
+    if (!answer.ok) throw new Error(`status ${answer.status}`);
+    showStatus(await answer.json());
+    seenAt = Date.now();
+    setText("away", "");
   } catch (error) {
-    say(`The server does not answer: ${error.message}`, true);
+    const old = seenAt === null ? "" : ` What is shown is of ${time(seenAt)} UTC.`;
+    setText("away", `The server does not answer (${shown(error.message)}).${old} Trying again every ${REFRESH_MS / 1000} s.`);
   }
 }
 
-function bounds(series) {
-  let low = Infinity, high = -Infinity;
-  for (const s of series) for (const [, text] of s.values ?? []) {
-    const value = Number(text);
-    if (Number.isFinite(value)) { low = Math.min(low, value); high = Math.max(high, value); }
-  }
-  if (low > high) return [0, 1];
-  return low === high ? [low - 0.5, high + 0.5] : [low, high];
+function showStatus(status) {
+  byId("version").textContent = status.version;
+  byId("total-series").textContent = count(status.series);
+  byId("uptime").textContent = span(Math.max(1000, status.now - status.started));
+  showTenants(status.tenants);
+  showBlocks(status.blocks, status.blockDuration);
+  showParts(status);
+  showSnippets(status);
 }
 
-function drawGraph(series, start, end) {
-  const graph = byId("graph"), [low, high] = bounds(series);
-  const x = (t) => GRAPH.left + ((t - start) / (end - start)) * (GRAPH.width - GRAPH.left - GRAPH.right);
-  const y = (v) => GRAPH.height - GRAPH.bottom - ((v - low) / (high - low)) * (GRAPH.height - GRAPH.top - GRAPH.bottom);
-  const parts = [];
-  for (let i = 0; i <= 4; i++) {
-    const value = low + ((high - low) * i) / 4;
-    parts.push(drawn("line", { class: "grid", x1: GRAPH.left, x2: GRAPH.width - GRAPH.right, y1: y(value), y2: y(value) }));
-    parts.push(drawn("text", { x: GRAPH.left - 8, y: y(value) + 4, "text-anchor": "end" }, Number(value.toPrecision(4)).toString()));
+/** Copies a snippet; without access to the clipboard (a page that is not local and not https) it is selected instead. */
+async function copy(event) {
+  const snippet = byId(event.currentTarget.dataset.of);
+  try {
+    await navigator.clipboard.writeText(snippet.textContent);
+    setText("copy-message", "Copied.");
+  } catch {
+    getSelection().selectAllChildren(snippet);
+    setText("copy-message", "Selected: copy it with the keyboard.");
   }
-  for (let i = 0; i <= 4 && series.length; i++) {
-    const t = start + ((end - start) * i) / 4;
-    const text = new Date(t * 1000).toISOString().slice(11, 19);
-    parts.push(drawn("text", { x: x(t), y: GRAPH.height - 8, "text-anchor": i === 0 ? "start" : i === 4 ? "end" : "middle" }, text));
-  }
-  series.forEach((s, i) => parts.push(drawn("path", { d: path(s.values ?? [], x, y), stroke: COLOURS[i % COLOURS.length] })));
-  graph.replaceChildren(...parts);
-  byId("legend").replaceChildren(...series.map((s, i) => legendItem(labelText(s.metric), COLOURS[i % COLOURS.length])));
 }
 
-function path(values, x, y) {
-  let d = "", pen = false, last = 0;
-  const gap = values.length > 1 ? (values[1][0] - values[0][0]) * 3 : Infinity;
-  for (const [t, text] of values) {
-    const value = Number(text);
-    if (!Number.isFinite(value)) { pen = false; continue; }
-    d += `${pen && t - last <= gap ? "L" : "M"}${x(t).toFixed(1)},${y(value).toFixed(1)}`;
-    pen = true;
-    last = t;
-  }
-  return d;
-}
-
-function legendItem(text, colour) {
-  const item = document.createElement("li"), mark = drawn("svg", { viewBox: "0 0 12 12" });
-  mark.append(drawn("rect", { width: 12, height: 12, fill: colour }));
-  item.append(mark, text);
-  return item;
-}
-
-byId("query-form").addEventListener("submit", runQuery);
-loadStatus().catch((error) => { byId("summary").textContent = `The server does not answer: ${error.message}`; });
-setInterval(() => loadStatus().catch(() => {}), 15000);
-runQuery();
+for (const button of document.querySelectorAll(".copy")) button.addEventListener("click", copy);
+const refreshQuery = startQueries();
+loadStatus();
+setInterval(() => {
+  if (document.hidden) return;
+  loadStatus();
+  if (byId("live").checked) refreshQuery();
+}, REFRESH_MS);

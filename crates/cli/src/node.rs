@@ -73,6 +73,11 @@ impl Node {
         Ok(self.http.local_addr()?)
     }
 
+    /// Where gRPC is served, if it is.
+    pub fn grpc_addr(&self) -> Result<Option<SocketAddr>> {
+        Ok(self.grpc.as_ref().map(GrpcServer::local_addr).transpose()?)
+    }
+
     /// Serves until a signal comes: `api` beside probes and metrics, `services` over gRPC. `metrics` hands the finished
     /// registry to whoever else reads it.
     pub async fn serve(self, api: Router, services: RoutesBuilder, metrics: impl FnOnce(&Metrics)) -> Result<()> {

@@ -2,6 +2,7 @@
 //!
 //! Layout of the directory: `tsdb/<tenant>/` is the ingester's, `bucket/` the default bucket, `store/` the gateway's cache.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use thanoxide_store::{BucketStore, StoreConfig};
 use thanoxide_storeapi::{Store, WriteStore};
 
 use crate::node::{Node, STOP_DEADLINE};
-use crate::page::{Page, PageAddresses};
+use crate::page::{Page, PageFacts};
 use crate::self_scrape::SelfScrape;
 use crate::stores::proxy;
 use crate::{bucket, receive};
@@ -55,13 +56,15 @@ pub async fn run(matches: &Matches) -> Result<()> {
     let config = Config::from_flags(matches)?;
     let mut node = Node::bind("standalone", matches, true).await?;
     let write_http = HttpServer::bind("--remote-write.address", matches.text("remote-write.address")).await?;
-    tracing::info!(component = "remote-write", address = %write_http.local_addr()?, "listening");
-    let addresses = PageAddresses { write: write_http.local_addr()?, query: node.http_addr()? };
+    let write_address = write_http.local_addr()?;
+    tracing::info!(component = "remote-write", address = %write_address, "listening");
 
     let bucket = match bucket::from_flags(matches, &mut node)? {
         Some(bucket) => bucket,
         None => bucket::folder(&config.data_dir.join("bucket"), &mut node)?,
     };
+    let facts = page_facts(&config, &node, write_address, bucket.name())?;
+    let instance = facts.query.to_string();
     let ingester = open_ingester(&config, &mut node, &bucket).await?;
     let gateway = new_gateway(&config, &mut node, bucket);
 
@@ -78,7 +81,7 @@ pub async fn run(matches: &Matches) -> Result<()> {
 
     run_ingester(&mut node, &ingester);
     run_gateway(&mut node, &ingester, &gateway);
-    let page = Page::new(addresses, Arc::clone(&ingester), gateway, Arc::clone(&node.env.clock));
+    let page = Page::new(facts, Arc::clone(&ingester), gateway, Arc::clone(&node.env.clock));
     let api = node.http_metrics.instrument("query", query.router()).merge(page.router());
     let mut services = RoutesBuilder::default();
     thanoxide_storeapi::add_store(&mut services, store);
@@ -91,8 +94,21 @@ pub async fn run(matches: &Matches) -> Result<()> {
         scraper.add(&mut node);
     }
     node.probe.set_ready();
-    let instance = addresses.query.to_string();
+    tracing::info!(page = %format!("http://{instance}/"), "standalone is ready");
     node.serve(api, services, |metrics| scraper.start(SelfScrape::new(metrics.clone(), &instance, writer, clock))).await
+}
+
+fn page_facts(config: &Config, node: &Node, write: SocketAddr, bucket: &str) -> Result<PageFacts> {
+    Ok(PageFacts {
+        write,
+        query: node.http_addr()?,
+        grpc: node.grpc_addr()?.context("standalone serves gRPC")?,
+        data_dir: std::path::absolute(&config.data_dir).context("--data-dir")?,
+        bucket: bucket.to_string(),
+        block_duration_ms: config.ingester.block_duration_ms,
+        tenant_header: config.router.tenant_header.clone(),
+        default_tenant: config.router.default_tenant.clone(),
+    })
 }
 
 /// Hands the scraper over once the registry is whole.

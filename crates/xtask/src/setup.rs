@@ -6,16 +6,20 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 
 /// Debian packages and a program of each that shows that it is there.
-const PACKAGES: [(&str, &str); 4] = [
+const PACKAGES: [(&str, &str); 5] = [
     ("prometheus", "prometheus"),
     ("prometheus", "promtool"),
     ("prometheus-node-exporter", "prometheus-node-exporter"),
     ("victoria-metrics", "victoria-metrics"),
+    ("chromium", "chromium"),
 ];
 
 /// Go modules of ours and the programs they make.
-const GO_PROGRAMS: [(&str, &str, &str); 2] =
-    [("tests/interop/prometheus", "oracle", ""), ("tests/interop/thanos", "storereader", "netgo,slicelabels")];
+const GO_PROGRAMS: [(&str, &str, &str); 3] = [
+    ("tests/interop/prometheus", "oracle", ""),
+    ("tests/interop/thanos", "storereader", "netgo,slicelabels"),
+    ("tests/interop/thanos/receiver", "receiver", "netgo,slicelabels"),
+];
 
 /// The root of the workspace.
 pub(crate) fn root() -> PathBuf {
