@@ -14,7 +14,7 @@ use thanoxide_promql::parser::{ParseOptions, parse};
 use thanoxide_promql::{Engine, EngineOptions, Query, QueryError, QueryOptions, QueryResult};
 
 /// How many of the golden answers must be met; only rises.
-const FLOOR: usize = 2980;
+const FLOOR: usize = 2982;
 const START_TIMESTAMPS_FLOOR: usize = 224;
 
 fn block(case: &str) -> Memory {

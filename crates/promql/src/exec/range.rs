@@ -14,6 +14,7 @@ use super::{Batch, Context, SeriesColumn, Stream, batch_len, for_each_series};
 use crate::annotations::{Annotations, Note};
 use crate::engine::QueryError;
 use crate::functions::range::{Edges, Evaluator, RangeCall, RangeFunction, SeriesNotes, store};
+use crate::functions::rate;
 
 /// Where the samples come from.
 pub(crate) enum RangeInput {
@@ -199,6 +200,11 @@ impl RangeWork {
         if columns.is_empty() {
             return Ok(column);
         }
+        if is_plain_float_rate(call, columns) {
+            let ends_ms = (0..self.grid.steps).map(|step| self.shape.modifiers.reference_ms(self.grid, step));
+            cx.count_samples(rate::sweep_floats(call, columns, ends_ms, &mut column));
+            return Ok(column);
+        }
         let mut evaluator = Evaluator::new(call, columns);
         let mut cutter = WindowCutter::new(columns);
         let mut looked_at = 0;
@@ -226,6 +232,14 @@ impl RangeWork {
         let labels = if drop_name && !delayed { without_name(series.labels()) } else { series.labels().clone() };
         SeriesColumn { labels, drop_name: drop_name && delayed, column }
     }
+}
+
+/// Whether nothing but floats can be met, so that the short way is open.
+fn is_plain_float_rate(call: &RangeCall<'_>, columns: &Columns) -> bool {
+    matches!(call.function, RangeFunction::Rate | RangeFunction::Increase | RangeFunction::Delta)
+        && call.edges == Edges::Plain
+        && columns.histograms.is_empty()
+        && columns.start_timestamps_ms.is_empty()
 }
 
 fn check_counter(labels: &Labels, by_type: bool, notes: &mut SeriesNotes<'_>) {

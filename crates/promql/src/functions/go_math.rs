@@ -308,7 +308,8 @@ pub(crate) fn sinh(x: f64) -> f64 {
     let value = if magnitude > 21.0 {
         exp(magnitude) / 2.0
     } else if magnitude > 0.5 {
-        (exp(magnitude) - exp(-magnitude)) / 2.0
+        let grown = exp(magnitude);
+        (grown - 1.0 / grown) / 2.0
     } else {
         let square = magnitude * magnitude;
         (horner(square, &P) * magnitude) / horner(square, &Q)
@@ -318,7 +319,8 @@ pub(crate) fn sinh(x: f64) -> f64 {
 
 pub(crate) fn cosh(x: f64) -> f64 {
     let magnitude = x.abs();
-    if magnitude > 21.0 { exp(magnitude) / 2.0 } else { (exp(magnitude) + exp(-magnitude)) / 2.0 }
+    let grown = exp(magnitude);
+    if magnitude > 21.0 { grown / 2.0 } else { (grown + 1.0 / grown) / 2.0 }
 }
 
 pub(crate) fn tanh(x: f64) -> f64 {

@@ -6,6 +6,7 @@ use thanoxide_model::series::Columns;
 use super::histogram_rate;
 use super::range::{Output, RangeCall, RangeFunction, SeriesNote, SeriesNotes};
 use super::start_time;
+use crate::exec::column::Column;
 use crate::exec::samples::Window;
 
 /// Indexes of the floats of a series that are lower than the one before, or start anew.
@@ -29,11 +30,17 @@ impl Resets {
 
     /// The resets inside a window, as indexes into the window. Windows move forward.
     fn within(&mut self, window: &Window<'_>) -> impl Iterator<Item = usize> {
-        let (first, end) = (window.first, window.first + window.values.len());
+        let first = window.first;
+        self.between(first, first + window.values.len()).map(move |i| i - first)
+    }
+
+    /// The resets after the sample `first` and before the sample `end`.
+    #[inline]
+    fn between(&mut self, first: usize, end: usize) -> impl Iterator<Item = usize> {
         while self.low < self.indexes.len() && self.indexes[self.low] <= first {
             self.low += 1;
         }
-        self.indexes[self.low..].iter().copied().take_while(move |i| *i < end).map(move |i| i - first)
+        self.indexes[self.low..].iter().copied().take_while(move |i| *i < end)
     }
 }
 
@@ -88,7 +95,15 @@ pub(crate) fn extrapolated(
     if let (Change::Float(change), Some(_)) = (&mut change, start_ms) {
         *change += window.values[0];
     }
-    let factor = factor(call, window, &sampled, start_ms, is_counter, &change);
+    let reach = Reach {
+        range_start_ms: window.range_start_ms,
+        range_end_ms: window.range_end_ms,
+        to_zero: is_counter.then(|| to_zero(window, &change)).flatten(),
+    };
+    let mut factor = factor(&reach, &sampled, start_ms);
+    if call.function == RangeFunction::Rate {
+        factor /= call.range_seconds();
+    }
     Some(match change {
         Change::Float(change) => Output::Float(change * factor),
         Change::Histogram(mut change) => {
@@ -112,22 +127,24 @@ fn float_change(is_counter: bool, window: &Window<'_>, resets: &mut Resets, note
     change
 }
 
+/// How far a range reaches beyond its samples.
+struct Reach {
+    range_start_ms: i64,
+    range_end_ms: i64,
+    /// Of a rising counter: its first value over its change.
+    to_zero: Option<f64>,
+}
+
 /// What the change is multiplied with: as if the samples filled the range, but never further than half a gap beyond a
 /// sample where the next one seems to be missing, and never below a counter's zero.
-fn factor(
-    call: &RangeCall<'_>,
-    window: &Window<'_>,
-    sampled: &Sampled,
-    start_ms: Option<i64>,
-    is_counter: bool,
-    change: &Change,
-) -> f64 {
+#[inline]
+fn factor(reach: &Reach, sampled: &Sampled, start_ms: Option<i64>) -> f64 {
     let seconds = |ms: i64| ms as f64 / 1000.0;
     let mut interval = seconds(sampled.last_ms - sampled.first_ms);
     let average_gap = if sampled.gaps > 0 { interval / sampled.gaps as f64 } else { 0.0 };
     let threshold = average_gap * 1.1;
-    let mut to_start = seconds(sampled.first_ms - window.range_start_ms);
-    let mut to_end = seconds(window.range_end_ms - sampled.last_ms);
+    let mut to_start = seconds(sampled.first_ms - reach.range_start_ms);
+    let mut to_end = seconds(reach.range_end_ms - sampled.last_ms);
     if let Some(start_ms) = start_ms {
         // A sample of value zero at the start time takes the place of extrapolation to the left.
         to_start = 0.0;
@@ -136,8 +153,8 @@ fn factor(
         if to_start >= threshold {
             to_start = average_gap / 2.0;
         }
-        if is_counter {
-            let to_zero = to_zero(window, interval, change);
+        if let Some(part) = reach.to_zero {
+            let to_zero = interval * part;
             if to_zero < to_start {
                 to_start = to_zero;
             }
@@ -146,20 +163,63 @@ fn factor(
     if to_end >= threshold {
         to_end = average_gap / 2.0;
     }
-    let mut factor = if interval == 0.0 { 1.0 } else { (interval + to_start + to_end) / interval };
-    if call.function == RangeFunction::Rate {
-        factor /= call.range_seconds();
-    }
-    factor
+    if interval == 0.0 { 1.0 } else { (interval + to_start + to_end) / interval }
 }
 
-/// How long before the first sample the counter was zero, at its average slope.
-fn to_zero(window: &Window<'_>, interval: f64, change: &Change) -> f64 {
+/// How far back the counter was zero at its average slope, in lengths of the sampled interval.
+fn to_zero(window: &Window<'_>, change: &Change) -> Option<f64> {
     match change {
-        Change::Float(change) if *change > 0.0 && window.values[0] >= 0.0 => interval * (window.values[0] / change),
+        Change::Float(change) => float_to_zero(window.values[0], *change),
         Change::Histogram(change) if change.count > 0.0 && window.histograms[0].count >= 0.0 => {
-            interval * (window.histograms[0].count / change.count)
+            Some(window.histograms[0].count / change.count)
         }
-        _ => f64::INFINITY,
+        Change::Histogram(_) => None,
     }
+}
+
+#[inline]
+fn float_to_zero(first: f64, change: f64) -> Option<f64> {
+    (change > 0.0 && first >= 0.0).then(|| first / change)
+}
+
+/// `rate`, `increase` and `delta` of a series that has nothing but floats: the same as [`extrapolated`] for each window,
+/// without the looks at what is not there.
+pub(crate) fn sweep_floats(
+    call: &RangeCall<'_>,
+    columns: &Columns,
+    ends_ms: impl Iterator<Item = i64>,
+    column: &mut Column,
+) -> u64 {
+    let (is_counter, is_rate) = (call.function != RangeFunction::Delta, call.function == RangeFunction::Rate);
+    let (times_ms, values) = (columns.timestamps_ms.as_slice(), columns.values.as_slice());
+    let mut resets = if is_counter { Resets::find(columns) } else { Resets::default() };
+    let range_seconds = call.range_seconds();
+    let (mut low, mut high, mut looked_at) = (0, 0, 0);
+    for (step, end_ms) in ends_ms.enumerate() {
+        let start_ms = end_ms.saturating_sub(call.range_ms);
+        while low < times_ms.len() && times_ms[low] <= start_ms {
+            low += 1;
+        }
+        high = high.max(low);
+        while high < times_ms.len() && times_ms[high] <= end_ms {
+            high += 1;
+        }
+        looked_at += (high - low) as u64;
+        if high - low < 2 {
+            continue;
+        }
+        let mut change = values[high - 1] - values[low];
+        for reset in resets.between(low, high) {
+            change += values[reset - 1];
+        }
+        let sampled = Sampled { first_ms: times_ms[low], last_ms: times_ms[high - 1], gaps: high - low - 1 };
+        let to_zero = if is_counter { float_to_zero(values[low], change) } else { None };
+        let reach = Reach { range_start_ms: start_ms, range_end_ms: end_ms, to_zero };
+        let mut factor = factor(&reach, &sampled, None);
+        if is_rate {
+            factor /= range_seconds;
+        }
+        column.set_float(step, change * factor);
+    }
+    looked_at
 }
