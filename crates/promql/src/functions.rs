@@ -15,6 +15,7 @@ pub(crate) mod histogram;
 pub(crate) mod histogram_over_time;
 pub(crate) mod histogram_rate;
 pub(crate) mod instant_rate;
+pub(crate) mod lanes;
 pub(crate) mod math;
 pub(crate) mod natural;
 pub(crate) mod over_time;

@@ -8,7 +8,8 @@
 //! turns the tree into operators, `exec` holds those, `functions` and `aggregate` what they compute, `annotations` what
 //! users are told, `limits` what stops a query.
 //!
-//! It knows no storage and no clock: series come in through the traits of `thanoxide_model::series`, times as numbers.
+//! It knows no storage: series come in through the traits of `thanoxide_model::series`, times as numbers. The one clock
+//! is that of the timeout, and is passed in.
 //!
 //! Invariants:
 //! * A tree from the parser is well-typed and at most [`parser::ParseOptions::max_depth`] levels deep, so that

@@ -29,6 +29,9 @@ use crate::exec::{Batch, Context, Settings, Stream};
 use crate::types::ValueType;
 use analysis::{is_invariant, is_name_pinned};
 
+/// More steps than any memory holds, even without other limits.
+const MAX_STEPS: usize = 1 << 27;
+
 /// An operator that gives an instant vector.
 type Vector = Box<dyn Stream>;
 
@@ -161,6 +164,7 @@ impl Lowering {
     fn vector(&mut self, expr: &Expr, scope: &Scope) -> Result<Vector, QueryError> {
         match scope.grid.steps {
             0 => Ok(Box::new(Nothing)),
+            MAX_STEPS.. => Err(QueryError::TooManySamples),
             steps @ 2.. if is_invariant(expr) => {
                 let inner = self.varying(expr, &scope.on(scope.grid.first()))?;
                 Ok(Box::new(Repeat { inner, steps }))
@@ -198,6 +202,9 @@ impl Lowering {
     fn scalar(&mut self, expr: &Expr, scope: &Scope) -> Result<ScalarNode, QueryError> {
         if let Expr::Number(number) = expr {
             return Ok(ScalarNode::Constant(number.value));
+        }
+        if scope.grid.steps >= MAX_STEPS {
+            return Err(QueryError::TooManySamples);
         }
         if scope.grid.steps > 1 && is_invariant(expr) {
             let inner = self.varying_scalar(expr, &scope.on(scope.grid.first()))?;

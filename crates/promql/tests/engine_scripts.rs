@@ -4,6 +4,8 @@
 
 #[path = "support/memory.rs"]
 mod memory;
+#[path = "support/pinned.rs"]
+mod pinned;
 #[path = "support/script.rs"]
 mod script;
 #[path = "support/storage.rs"]
@@ -58,14 +60,17 @@ fn engine() -> Engine {
     Engine::new(EngineOptions { delayed_name_removal: true, use_start_timestamps: true, ..EngineOptions::default() })
 }
 
-fn evaluate(source: &Memory, query: &str, at_ms: i64, range: Option<Times>) -> Result<QueryResult, String> {
-    let options = ParseOptions {
+fn parse_options() -> ParseOptions {
+    ParseOptions {
         experimental_functions: true,
         extended_range_selectors: true,
         fill_modifiers: true,
         ..ParseOptions::default()
-    };
-    let expr = parse(query, &options).map_err(|e| e.to_string())?;
+    }
+}
+
+fn evaluate(source: &Memory, query: &str, at_ms: i64, range: Option<Times>) -> Result<QueryResult, String> {
+    let expr = parse(query, &parse_options()).map_err(|e| e.to_string())?;
     let query = Query { text: query, expr: &expr };
     let options = QueryOptions::default();
     let result = match range {
@@ -219,7 +224,27 @@ fn check(eval: &Eval, source: &Memory) -> Result<(), String> {
     check_notes("warnings", &expect.warn, expect.no_warn, &result.warnings)?;
     check_notes("infos", &expect.info, expect.no_info, &result.infos)?;
     compare(eval, &result.value, eval.at_ms)?;
-    if eval.range.is_none() { check_as_range(eval, source) } else { Ok(()) }
+    if eval.range.is_some() {
+        return Ok(());
+    }
+    check_pinned(eval, source)?;
+    check_as_range(eval, source)
+}
+
+/// With `@` on all selectors, a query gives the same at other times.
+fn check_pinned(eval: &Eval, source: &Memory) -> Result<(), String> {
+    let mut expr = parse(&eval.query, &parse_options()).map_err(|e| e.to_string())?;
+    if eval.expect.matrix_times.is_some() || !pinned::pin(&mut expr, eval.at_ms) {
+        return Ok(());
+    }
+    let text = expr.to_string();
+    let at_ms = eval.at_ms;
+    let times = if at_ms == 0 { vec![-1000, 0, 1000] } else { vec![-10 * at_ms, 0, at_ms / 5, at_ms, 10 * at_ms] };
+    for time_ms in times {
+        let result = evaluate(source, &text, time_ms, None).map_err(|e| format!("{text} at {time_ms}: {e}"))?;
+        compare(eval, &result.value, time_ms).map_err(|e| format!("{text} at {time_ms}: {e}"))?;
+    }
+    Ok(())
 }
 
 /// An instant query gives the same as the middle step of a range query.

@@ -14,7 +14,7 @@ use super::{Batch, Context, SeriesColumn, Stream, batch_len, for_each_series};
 use crate::annotations::{Annotations, Note};
 use crate::engine::QueryError;
 use crate::functions::range::{Edges, Evaluator, RangeCall, RangeFunction, SeriesNotes, store};
-use crate::functions::rate;
+use crate::functions::{over_time, rate};
 
 /// Where the samples come from.
 pub(crate) enum RangeInput {
@@ -200,9 +200,12 @@ impl RangeWork {
         if columns.is_empty() {
             return Ok(column);
         }
-        if is_plain_float_rate(call, columns) {
+        if let Some(sweep) = short_way(call, columns) {
             let ends_ms = (0..self.grid.steps).map(|step| self.shape.modifiers.reference_ms(self.grid, step));
-            cx.count_samples(rate::sweep_floats(call, columns, ends_ms, &mut column));
+            cx.count_samples(match sweep {
+                ShortWay::Rate => rate::sweep_floats(call, columns, ends_ms, &mut column),
+                ShortWay::Sums => over_time::sweep_floats(call, columns, ends_ms, &mut column),
+            });
             return Ok(column);
         }
         let mut evaluator = Evaluator::new(call, columns);
@@ -218,7 +221,7 @@ impl RangeWork {
             if let Some(output) = evaluator.evaluate(&window, step, notes)? {
                 store(&mut column, step, output);
             }
-            if step % 1024 == 1023 {
+            if step % 64 == 63 {
                 cx.deadline.check()?;
             }
         }
@@ -234,12 +237,23 @@ impl RangeWork {
     }
 }
 
-/// Whether nothing but floats can be met, so that the short way is open.
-fn is_plain_float_rate(call: &RangeCall<'_>, columns: &Columns) -> bool {
-    matches!(call.function, RangeFunction::Rate | RangeFunction::Increase | RangeFunction::Delta)
-        && call.edges == Edges::Plain
-        && columns.histograms.is_empty()
-        && columns.start_timestamps_ms.is_empty()
+/// Ways to go over all windows of a series at once.
+enum ShortWay {
+    Rate,
+    Sums,
+}
+
+/// Open where nothing but floats can be met.
+fn short_way(call: &RangeCall<'_>, columns: &Columns) -> Option<ShortWay> {
+    use RangeFunction::{AvgOverTime, Delta, Increase, Rate, SumOverTime};
+    if call.edges != Edges::Plain || !columns.histograms.is_empty() {
+        return None;
+    }
+    match call.function {
+        Rate | Increase | Delta if columns.start_timestamps_ms.is_empty() => Some(ShortWay::Rate),
+        SumOverTime | AvgOverTime => Some(ShortWay::Sums),
+        _ => None,
+    }
 }
 
 fn check_counter(labels: &Labels, by_type: bool, notes: &mut SeriesNotes<'_>) {

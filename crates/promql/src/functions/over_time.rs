@@ -3,10 +3,70 @@
 use std::sync::Arc;
 
 use thanoxide_model::kahan;
+use thanoxide_model::series::Columns;
 
 use super::histogram_over_time;
-use super::range::{Output, SeriesNote, SeriesNotes};
+use super::lanes::{self, LANES};
+use super::range::{Output, RangeCall, RangeFunction, SeriesNote, SeriesNotes};
+use crate::exec::column::Column;
 use crate::exec::samples::Window;
+
+/// `sum_over_time` or `avg_over_time` of a series that has nothing but floats, eight windows at a time.
+pub(crate) fn sweep_floats(
+    call: &RangeCall<'_>,
+    columns: &Columns,
+    ends_ms: impl Iterator<Item = i64>,
+    column: &mut Column,
+) -> u64 {
+    let is_avg = call.function == RangeFunction::AvgOverTime;
+    let (times_ms, values) = (columns.timestamps_ms.as_slice(), columns.values.as_slice());
+    let (mut low, mut high, mut looked_at) = (0, 0, 0);
+    let mut waiting = Vec::with_capacity(LANES);
+    for (step, end_ms) in ends_ms.enumerate() {
+        let start_ms = end_ms.saturating_sub(call.range_ms);
+        while low < times_ms.len() && times_ms[low] <= start_ms {
+            low += 1;
+        }
+        high = high.max(low);
+        while high < times_ms.len() && times_ms[high] <= end_ms {
+            high += 1;
+        }
+        looked_at += (high - low) as u64;
+        if high > low {
+            waiting.push((step, (low, high)));
+        }
+        if waiting.len() == LANES {
+            settle(&waiting, is_avg, values, column);
+            waiting.clear();
+        }
+    }
+    settle(&waiting, is_avg, values, column);
+    looked_at
+}
+
+/// Computes the windows that wait, at most [`LANES`].
+fn settle(waiting: &[(usize, (usize, usize))], is_avg: bool, values: &[f64], column: &mut Column) {
+    let Some((_, first)) = waiting.first() else { return };
+    // Lanes without a window of their own repeat the first one.
+    let windows = std::array::from_fn(|lane| waiting.get(lane).map_or(*first, |w| w.1));
+    let results = if is_avg { lanes::avg(values, &windows) } else { lanes::sum(values, &windows) };
+    for ((step, (start, end)), result) in waiting.iter().zip(results) {
+        let window = &values[*start..*end];
+        let value = result.unwrap_or_else(|| if is_avg { float_avg(window) } else { float_sum(window) });
+        column.set_float(*step, value);
+    }
+}
+
+fn float_sum(values: &[f64]) -> f64 {
+    let (sum, compensation) = values.iter().fold((0.0, 0.0), |(s, c), v| kahan::add(*v, s, c));
+    if sum.is_infinite() { sum } else { sum + compensation }
+}
+
+fn float_avg(values: &[f64]) -> f64 {
+    let mut mean = Mean::new(values[0]);
+    values[1..].iter().for_each(|value| mean.add(*value));
+    mean.value()
+}
 
 /// `sum_over_time`
 pub(crate) fn sum(window: &Window<'_>, notes: &mut SeriesNotes<'_>) -> Option<Output> {
@@ -17,8 +77,7 @@ pub(crate) fn sum(window: &Window<'_>, notes: &mut SeriesNotes<'_>) -> Option<Ou
     if window.values.is_empty() {
         return histogram_over_time::sum(window.histograms, notes).map(Output::from);
     }
-    let (sum, compensation) = window.values.iter().fold((0.0, 0.0), |(s, c), v| kahan::add(*v, s, c));
-    Some(Output::Float(if sum.is_infinite() { sum } else { sum + compensation }))
+    Some(Output::Float(float_sum(window.values)))
 }
 
 /// `avg_over_time`
@@ -30,11 +89,7 @@ pub(crate) fn avg(window: &Window<'_>, notes: &mut SeriesNotes<'_>) -> Option<Ou
     if window.values.is_empty() {
         return histogram_over_time::avg(window.histograms, notes).map(Output::from);
     }
-    let mut mean = Mean::new(window.values[0]);
-    for value in &window.values[1..] {
-        mean.add(*value);
-    }
-    Some(Output::Float(mean.value()))
+    Some(Output::Float(float_avg(window.values)))
 }
 
 /// A mean: the sum over the count, or kept as a mean once the sum would overflow.
