@@ -64,6 +64,7 @@ export class Graph {
   show(series, start, end, step) {
     this.data = { series, start, end, step };
     this.moment = null;
+    this.svg.toggleAttribute("hidden", series.length === 0);
     this.draw();
   }
 

@@ -34,10 +34,9 @@ async function run() {
   const began = performance.now();
   try {
     const response = await fetch("api/v1/query_range", { method: "POST", body, signal: own.signal });
-    const answer = await response.json().catch(() => ({ errorType: `status ${response.status}`, error: "the answer is no JSON" }));
-    if (own.signal.aborted) return;
-    canRefresh = answer.status === "success";
-    if (canRefresh) return showAnswer(answer, { start, end, step }, performance.now() - began);
+    const answer = parsed(await response.text(), response.status);
+    canRefresh = response.ok || response.status >= 500;
+    if (answer.status === "success") return showAnswer(answer, { start, end, step }, performance.now() - began);
     clear();
     say(`${shown(answer.errorType)}: ${shown(answer.error)}`, true);
   } catch (error) {
@@ -46,6 +45,15 @@ async function run() {
     say(`The server does not answer: ${shown(error.message)}`, true);
   } finally {
     if (running === own) running = null;
+  }
+}
+
+/** What a proxy in between says is no JSON. */
+function parsed(text, status) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return { errorType: `status ${status}`, error: text.slice(0, 500) };
   }
 }
 

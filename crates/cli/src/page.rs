@@ -53,6 +53,16 @@ pub struct PageFacts {
     pub default_tenant: String,
 }
 
+impl PageFacts {
+    /// Where a browser on this machine finds the page.
+    pub fn url(&self) -> String {
+        match self.query.ip().is_unspecified() {
+            true => format!("http://localhost:{}/", self.query.port()),
+            false => format!("http://{}/", self.query),
+        }
+    }
+}
+
 /// The page and its data.
 #[derive(Debug)]
 pub struct Page {

@@ -64,7 +64,7 @@ pub async fn run(matches: &Matches) -> Result<()> {
         None => bucket::folder(&config.data_dir.join("bucket"), &mut node)?,
     };
     let facts = page_facts(&config, &node, write_address, bucket.name())?;
-    let instance = facts.query.to_string();
+    let (instance, page_url) = (facts.query.to_string(), facts.url());
     let ingester = open_ingester(&config, &mut node, &bucket).await?;
     let gateway = new_gateway(&config, &mut node, bucket);
 
@@ -94,7 +94,7 @@ pub async fn run(matches: &Matches) -> Result<()> {
         scraper.add(&mut node);
     }
     node.probe.set_ready();
-    tracing::info!(page = %format!("http://{instance}/"), "standalone is ready");
+    tracing::info!(page = page_url, "standalone is ready");
     node.serve(api, services, |metrics| scraper.start(SelfScrape::new(metrics.clone(), &instance, writer, clock))).await
 }
 

@@ -11,7 +11,12 @@ pub const COMMAND: CommandDef = CommandDef {
 };
 
 const FLAGS: &[FlagDef] = &[
-    FlagDef::new("data-dir", Kind::Text, "Data directory: one folder per tenant.").default(&["./data"]),
+    FlagDef::new(
+        "data-dir",
+        Kind::Text,
+        "Everything on local disk: tsdb/<tenant>/, store/, and bucket/ where no object store is configured.",
+    )
+    .default(&["./data"]),
     FlagDef::new("objstore.config-file", Kind::Text, "Path of a YAML file with the object store configuration.")
         .placeholder("<file-path>"),
     FlagDef::new(
@@ -20,9 +25,10 @@ const FLAGS: &[FlagDef] = &[
         "YAML content of the object store configuration, instead of 'objstore.config-file'.",
     )
     .placeholder("<content>"),
-    FlagDef::new("self-scrape", Kind::Bool, "Store the metrics of this process under the default tenant.")
+    FlagDef::new("self-scrape", Kind::Bool, "Store the metrics of this process under the tenant 'thanoxide'.")
         .default(&["true"]),
-    FlagDef::new("http-address", Kind::Text, "Listen host:port for HTTP endpoints.").default(&["127.0.0.1:10902"]),
+    FlagDef::new("http-address", Kind::Text, "Listen host:port for the page, the query API and metrics.")
+        .default(&["127.0.0.1:10902"]),
     FlagDef::new(
         "http-grace-period",
         Kind::Duration,
