@@ -1,11 +1,11 @@
 //! Answers of Prometheus's API, and whether two of them are equal.
 //!
 //! Vectors and matrices are kept as columns of numbers: an answer of some million points takes 16 bytes a point. Order of
-//! series does not count. Anything else is compared as it is.
+//! series does not count. Anything else is compared as it is. An answer with warnings is none: it may be partial.
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -25,6 +25,8 @@ pub(crate) enum Answer {
 struct Document<D> {
     status: String,
     data: D,
+    #[serde(default)]
+    warnings: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -48,7 +50,7 @@ impl Answer {
     /// Parses a body; labels named in `ignored` are left out.
     pub(crate) fn parse(body: &[u8], ignored: &[String]) -> Result<Self> {
         let Ok(document) = serde_json::from_slice::<Document<Data>>(body) else { return Answer::other(body) };
-        check_status(&document.status)?;
+        document.check()?;
         let mut all = BTreeMap::new();
         for mut series in document.data.result {
             series.metric.retain(|name, _| !ignored.contains(name));
@@ -64,7 +66,7 @@ impl Answer {
 
     fn other(body: &[u8]) -> Result<Self> {
         let document: Document<Value> = serde_json::from_slice(body).context("an answer that is no JSON")?;
-        check_status(&document.status)?;
+        document.check()?;
         Ok(Answer::Other(document.data))
     }
 
@@ -101,10 +103,11 @@ impl Point {
     }
 }
 
-fn check_status(status: &str) -> Result<()> {
-    match status {
-        "success" => Ok(()),
-        other => bail!("an answer with status {other:?}"),
+impl<D> Document<D> {
+    fn check(&self) -> Result<()> {
+        ensure!(self.status == "success", "an answer with status {:?}", self.status);
+        ensure!(self.warnings.is_empty(), "an answer with warnings: {}", self.warnings.join("; "));
+        Ok(())
     }
 }
 
@@ -167,6 +170,8 @@ mod tests {
         assert_eq!(labels(r#"["a","b"]"#).difference(&labels(r#"["a","b"]"#)), None);
         assert!(labels(r#"["a"]"#).difference(&labels(r#"["b"]"#)).is_some());
         assert!(Answer::parse(b"no json", &[]).is_err());
-        assert!(Answer::parse(br#"{"status":"error","data":{"result":[]}}"#, &[]).is_err());
+        for bad in [r#""status":"error""#, r#""status":"success","warnings":["partial"]"#] {
+            assert!(Answer::parse(format!(r#"{{{bad},"data":{{"result":[]}}}}"#).as_bytes(), &[]).is_err());
+        }
     }
 }

@@ -204,7 +204,7 @@ impl Peer {
         let names: Vec<&str> = RECIPES.iter().map(|r| r.name).collect();
         let recipe = RECIPES.iter().find(|recipe| recipe.name == name);
         let recipe = recipe.with_context(|| format!("no peer {name:?}; there are {}", names.join(", ")))?;
-        Ok(Peer { recipe, program: program.into() })
+        Ok(Peer { recipe, program: located(program.into())? })
     }
 
     /// Its kind's name.
@@ -247,6 +247,14 @@ pub(crate) struct Endpoint {
     pub(crate) path: String,
 }
 
+/// Peers run in directories of their own: a path is made whole, a bare name is looked up as usual.
+fn located(program: PathBuf) -> Result<PathBuf> {
+    match program.components().count() {
+        1 => Ok(program),
+        _ => std::path::absolute(&program).with_context(|| format!("no path: {}", program.display())),
+    }
+}
+
 fn is_program(path: &Path) -> bool {
     let on_path =
         || std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).any(|d| d.join(path).is_file());
@@ -262,6 +270,8 @@ mod tests {
         assert!(RECIPES.iter().all(|r| Peer::new(r.name, "x").unwrap().name() == r.name));
         assert!(Peer::new("mimir", "x").unwrap_err().to_string().contains("victoria-metrics"));
         assert!(Peer::new("oracle", "/nowhere/oracle").unwrap().check().is_err());
+        assert!(Peer::new("oracle", "some/oracle").unwrap().program.is_absolute());
+        assert_eq!(Peer::new("prometheus", "prometheus").unwrap().program, Path::new("prometheus"));
     }
 
     #[test]

@@ -124,6 +124,7 @@ impl Running {
         let added = self.peer.recipe.added_labels.iter().map(|label| label.to_string());
         let ignored: Vec<String> = added.chain(ignored.iter().cloned()).collect();
         Answer::parse(&self.ask(api, fields)?.0, &ignored)
+            .with_context(|| format!("{} on {fields:?}", self.peer.name()))
     }
 
     /// What its processes have used.
