@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use thanoxide_model::labels::go_quote;
 use thanoxide_model::sample::stale_nan;
 use thanoxide_model::{Labels, METRIC_NAME, Sample};
 use thanoxide_testkit::api::Api;
@@ -52,6 +53,12 @@ fn labels(series: usize) -> Labels {
     ])
 }
 
+/// Labels as the old promtool prints them: names are never quoted.
+fn printed(labels: &Labels) -> String {
+    let pair = |(name, value): (&[u8], &[u8])| format!("{}={}", String::from_utf8_lossy(name), go_quote(value));
+    format!("{{{}}}", labels.iter().map(pair).collect::<Vec<_>>().join(", "))
+}
+
 /// What was sent: series and time -> bits.
 type Sent = BTreeMap<(String, i64), u64>;
 
@@ -63,7 +70,7 @@ async fn feed(sender: &Sender, start_ms: i64) -> Result<Sent> {
         for s in 0..24 {
             let at = |tick| value(s, tick).map(|value| Sample { timestamp_ms: start_ms + tick * STEP_MS, value });
             let samples: Vec<Sample> = (first..ticks.min(first + 20)).filter_map(at).collect();
-            let name = labels(s).to_string();
+            let name = printed(&labels(s));
             sent.extend(samples.iter().map(|x| ((name.clone(), x.timestamp_ms), x.value.to_bits())));
             if !samples.is_empty() {
                 series.push((labels(s), samples));
@@ -96,7 +103,7 @@ fn promtool(args: &[&str]) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// A line of `promtool tsdb dump`: `{labels} value time`. Its labels are printed as Go prints strings, as ours are.
+/// A line of `promtool tsdb dump`: `{labels} value time`.
 fn dumped(line: &str) -> Result<(String, i64, f64)> {
     let (rest, time) = line.rsplit_once(' ').context("no time")?;
     let (labels, value) = rest.rsplit_once(' ').context("no value")?;

@@ -12,11 +12,11 @@ use tokio::task::JoinSet;
 const KILLS: usize = 20;
 const SHARDS: usize = 4;
 const SERIES: usize = 1_250;
-/// Rounds are this far apart in their own time, so that blocks of five minutes are cut and uploaded every few seconds.
+/// Rounds are this far apart in their own time, so that a block of a minute is cut and uploaded in each life.
 const STEP_MS: i64 = 5_000;
 /// Each shard sends so often that all together send 50,000 samples a second.
 const PACE: Duration = Duration::from_millis(100);
-const ARGS: [&str; 3] = ["--tsdb.min-block-duration=5m", "--tsdb.max-block-duration=5m", "--no-self-scrape"];
+const ARGS: [&str; 3] = ["--tsdb.min-block-duration=1m", "--tsdb.max-block-duration=1m", "--no-self-scrape"];
 
 fn now_ms() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);

@@ -89,7 +89,7 @@ async fn what_is_wrong_is_one_clear_line() -> Result<()> {
     for (args, words) in [
         (vec!["--no-such-flag"], "unknown long flag '--no-such-flag'"),
         (vec!["--tsdb.retention=soon"], "soon"),
-        (vec!["--label=replica=unquoted"], "replica"),
+        (vec!["--label=replica=unquoted"], "--label"),
         (vec!["--objstore.config=type: TAPE"], "TAPE"),
         (vec!["--objstore.config={type: S3, config: {bucket: b, endpoint: e, colour: red}}"], "colour"),
     ] {
@@ -107,7 +107,7 @@ async fn what_is_wrong_is_one_clear_line() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_that_is_down_costs_nothing() -> Result<()> {
     let dir = tempfile::tempdir()?;
-    let config = "{type: S3, config: {bucket: b, endpoint: '127.0.0.1:9', insecure: true, access_key: k, \
+    let config = "{type: S3, config: {bucket: blocks, endpoint: '127.0.0.1:9', insecure: true, access_key: k, \
                   secret_key: s, max_retries: 1}}";
     let args = [
         "--tsdb.min-block-duration=5m",
@@ -127,7 +127,7 @@ async fn a_bucket_that_is_down_costs_nothing() -> Result<()> {
     ensure!(answer["data"]["result"][0]["value"][1] == "120", "{answer}");
     ensure!(program.terminate(Duration::from_secs(10))?.success(), "no clean stop; log:\n{}", program.log());
 
-    let server = S3Server::start("b").await?;
+    let server = S3Server::start("blocks").await?;
     let args = [args[0], args[1], args[2], &format!("--objstore.config={}", server.config())];
     let mut program = Program::standalone(dir.path(), &args)?;
     let (began, mut ticks) = (Instant::now(), tokio::time::interval(Duration::from_millis(200)));

@@ -112,7 +112,11 @@ async fn thanos_reads_our_store_gateway() -> Result<()> {
     let values = storereader(&[&endpoint], &["values", "case"])?;
     ensure!(values == CASES_SORTED.map(Value::from), "values of case: {values:?}");
     let labels = storereader(&[&endpoint], &["labels"])?;
-    ensure!(labels.contains(&Value::from("cluster")) && labels.is_sorted_by_key(|l| l.to_string()), "{labels:?}");
+    ensure!(
+        labels.contains(&Value::from("cluster"))
+            && labels.is_sorted_by_key(|l| l.as_str().unwrap_or_default().to_string()),
+        "{labels:?}"
+    );
     ensure!(program.terminate(Duration::from_secs(10))?.success(), "no clean stop; log:\n{}", program.log());
     Ok(())
 }

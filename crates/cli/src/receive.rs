@@ -18,7 +18,7 @@ use crate::standalone::tenant_of;
 
 /// The ingester's part of the flags.
 pub(crate) fn ingester_config(matches: &Matches, dir: PathBuf) -> Result<IngesterConfig> {
-    let labels = matches.labels("label")?;
+    let labels = matches.labels("label").context("--label")?;
     if labels.is_empty() {
         bail!(
             "no external labels configured for receive, uniquely identifying external labels must be configured (ideally with `receive_` prefix); see https://thanos.io/tip/thanos/storage.md#external-labels for details."
@@ -68,7 +68,11 @@ pub async fn run(matches: &Matches) -> Result<()> {
     let ingester = open(config, deps).await?;
     let writer: Arc<dyn WriteStore> = Arc::clone(&ingester) as _;
     let store: Arc<dyn Store> = Arc::clone(&ingester) as _;
-    let deps = RouterDeps { store: Arc::clone(&writer), metrics: RouterMetrics::new(&mut node.registry), clock: Arc::clone(&node.env.clock) };
+    let deps = RouterDeps {
+        store: Arc::clone(&writer),
+        metrics: RouterMetrics::new(&mut node.registry),
+        clock: Arc::clone(&node.env.clock),
+    };
     let write_routes = WriteRouter::new(router_config, deps)?.routes(&node.http_metrics);
 
     let mut services = RoutesBuilder::default();

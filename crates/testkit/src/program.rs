@@ -87,12 +87,34 @@ impl Program {
         Ok(program)
     }
 
+    /// `thanoxide receive` over a directory, on free ports; ready. Stock's rule that data needs an external label holds.
+    pub fn receiver(data_dir: &Path, args: &[&str]) -> Result<Self> {
+        let path = format!("--tsdb.path={}", data_dir.display());
+        let mut all = vec!["receive", "--http-address=127.0.0.1:0", "--grpc-address=127.0.0.1:0"];
+        all.extend(["--remote-write.address=127.0.0.1:0", "--label=replica=\"ours\"", &path]);
+        all.extend_from_slice(args);
+        let mut program = Program::thanoxide(&all, &["http", "grpc", "remote-write"])?;
+        program.await_line("changing probe status", "status=ready")?;
+        Ok(program)
+    }
+
     /// The oracle over a directory, on a free port; ready.
     pub fn oracle(data_dir: &Path, args: &[&str]) -> Result<Self> {
         let mut program = Program::spawn(Command::new(interop("oracle")).arg("--data-dir").arg(data_dir).args(args))?;
         let line = program.await_line("listening on ", "")?;
         let address = line.rsplit(' ').next().context("no address")?.to_string();
         program.addresses.insert("http".to_string(), address);
+        Ok(program)
+    }
+
+    /// Thanos's own receiver over a directory, on free ports: `remote-write` and `grpc`.
+    pub fn stock_receiver(data_dir: &Path) -> Result<Self> {
+        let mut program = Program::spawn(Command::new(interop("receiver")).arg("--data-dir").arg(data_dir))?;
+        for (component, text) in [("grpc", "StoreAPI on "), ("remote-write", "listening on ")] {
+            let line = program.await_line(text, "")?;
+            let address = line.rsplit(' ').next().context("no address")?.to_string();
+            program.addresses.insert(component.to_string(), address);
+        }
         Ok(program)
     }
 
@@ -163,6 +185,8 @@ impl Program {
         let end = Instant::now() + limit;
         loop {
             if let Some(status) = self.child.try_wait()? {
+                // Its last words may still be in the pipes, which close with it.
+                while self.lines.recv_timeout(Duration::from_secs(1)).is_ok() {}
                 return Ok(status);
             }
             // The pipe closes when the program ends: waiting for lines is waiting for the end.

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/go-kit/log"
+	"github.com/opentracing/opentracing-go"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
@@ -26,6 +27,7 @@ import (
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 	"github.com/thanos-io/thanos/pkg/component"
 	"github.com/thanos-io/thanos/pkg/dedup"
+	"github.com/thanos-io/thanos/pkg/extgrpc"
 	"github.com/thanos-io/thanos/pkg/query"
 	"github.com/thanos-io/thanos/pkg/store"
 	"google.golang.org/grpc"
@@ -91,10 +93,15 @@ func run(a arguments, words []string) error {
 }
 
 func connect(ctx context.Context, addresses []string) (*query.EndpointSet, *store.ProxyStore) {
+	// Thanos's own dial options bring its codec, without which labels would point into buffers that are used again.
+	options, err := extgrpc.StoreClientGRPCOpts(log.NewNopLogger(), nil, opentracing.NoopTracer{})
+	if err != nil {
+		panic(err)
+	}
+	options = append(options, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	specs := func() (specs []*query.GRPCEndpointSpec) {
 		for _, address := range addresses {
-			credentials := grpc.WithTransportCredentials(insecure.NewCredentials())
-			specs = append(specs, query.NewGRPCEndpointSpec(address, true, credentials))
+			specs = append(specs, query.NewGRPCEndpointSpec(address, true, options...))
 		}
 		return specs
 	}
