@@ -40,7 +40,8 @@ const moment = (ms) => [made("span", time(ms), "time")];
 function showTenants({ total, rows }) {
   fill("tenants", rows.map((t) => [named(t.tenant, t.labels, "name"), count(t.series), count(t.appended), count(t.localBlocks), moment(t.minTime), moment(t.maxTime)]));
   byId("total-tenants").textContent = count(total);
-  byId("tenants-note").textContent = total > rows.length ? `The ${count(rows.length)} with the most series, of ${count(total)}.` : "";
+  const cut = total > rows.length ? ` These are the ${count(rows.length)} of ${count(total)} tenants with the most series.` : "";
+  byId("tenants-note").textContent = `Samples taken are counted from the start of the program, series are those in the head.${cut}`;
 }
 
 /** Where a block lies between the first and the last time of all that are shown. */
@@ -60,7 +61,7 @@ function showBlocks({ total, rows }, blockDuration) {
   ]));
   byId("total-blocks").textContent = count(total);
   byId("blocks-note").textContent = total === 0
-    ? `None yet. A tenant's block is cut and uploaded when its head holds ${span(blockDuration * 1.5)} of samples; until then they are in the log on the local disk.`
+    ? `None yet. A tenant's block is cut and uploaded when its head holds ${span(blockDuration * 1.5)} of samples, or has got none for ${span(blockDuration / 2)}; until then they are in the log on the local disk.`
     : total > rows.length ? `The newest ${count(rows.length)} of ${count(total)}.` : "";
 }
 
