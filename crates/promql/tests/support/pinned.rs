@@ -39,7 +39,8 @@ pub(crate) fn pin(expr: &mut Expr, at_ms: i64) -> bool {
             pin(&mut binary.rhs, at_ms) && lhs
         }
         Expr::Call(call) => {
-            let args = call.args.iter_mut().fold(true, |all, arg| pin(arg, at_ms) && all);
+            // All of them, whatever the first one says.
+            let args = call.args.iter_mut().filter_map(|arg| (!pin(arg, at_ms)).then_some(())).count() == 0;
             args && !TIME_DEPENDENT.contains(&call.function.name)
         }
         Expr::Paren(paren) => pin(&mut paren.expr, at_ms),
