@@ -46,6 +46,8 @@ pub(crate) struct Recipe {
     pub(crate) api: &'static str,
     /// Port and path of a GET that makes what was written visible to queries.
     pub(crate) flush: Option<(&'static str, &'static str)>,
+    /// Parameters that keep it from answering out of a cache of results.
+    pub(crate) uncached: &'static [(&'static str, &'static str)],
     /// Whether its answers are meant to be Prometheus's to the last digits.
     pub(crate) is_exact: bool,
     /// Labels that it adds to every series.
@@ -134,6 +136,7 @@ pub(crate) const RECIPES: [Recipe; 5] = [
         write: ("write", "/api/v1/receive"),
         api: "http",
         flush: None,
+        uncached: &[],
         is_exact: true,
         added_labels: &["tenant_id"],
     },
@@ -147,6 +150,7 @@ pub(crate) const RECIPES: [Recipe; 5] = [
         write: ("http", "/api/v1/write"),
         api: "http",
         flush: None,
+        uncached: &[],
         is_exact: true,
         added_labels: &[],
     },
@@ -160,6 +164,7 @@ pub(crate) const RECIPES: [Recipe; 5] = [
         write: ("http", "/api/v1/write"),
         api: "http",
         flush: None,
+        uncached: &[],
         is_exact: true,
         added_labels: &[],
     },
@@ -173,6 +178,7 @@ pub(crate) const RECIPES: [Recipe; 5] = [
         write: ("write", "/api/v1/receive"),
         api: "http",
         flush: None,
+        uncached: &[],
         is_exact: false,
         added_labels: &["tenant_id", "receive"],
     },
@@ -186,6 +192,7 @@ pub(crate) const RECIPES: [Recipe; 5] = [
         write: ("http", "/api/v1/write"),
         api: "http",
         flush: Some(("http", "/internal/force_flush")),
+        uncached: &[("nocache", "1")],
         is_exact: false,
         added_labels: &[],
     },

@@ -112,8 +112,9 @@ impl Running {
     /// Asks `/api/v1/<api>`; the body of the answer and how many seconds it took.
     pub(crate) fn ask(&self, api: &str, fields: &[(&str, &str)]) -> Result<(Vec<u8>, f64)> {
         let mut connection = Connection::open(&self.address(self.peer.recipe.api)?)?;
+        let fields = [fields, self.peer.recipe.uncached].concat();
         let start = Instant::now();
-        let response = connection.post_form(&format!("/api/v1/{api}"), fields)?;
+        let response = connection.post_form(&format!("/api/v1/{api}"), &fields)?;
         let wall_s = start.elapsed().as_secs_f64();
         let body = response.success().with_context(|| format!("{} refused {fields:?}", self.peer.name()))?;
         Ok((body, wall_s))
