@@ -43,10 +43,10 @@ impl Node {
     /// Binds the listeners of `--http-address` and, with `grpc`, `--grpc-address`.
     pub async fn bind(component: &'static str, matches: &Matches, grpc: bool) -> Result<Self> {
         let env = Env::system();
-        let http = HttpServer::bind("--http-address", matches.text("http-address")).await?;
+        let http = HttpServer::bind("http-address", matches.text("http-address")).await?;
         tracing::info!(component = "http", address = %http.local_addr()?, "listening");
         let grpc = match grpc {
-            true => Some(GrpcServer::bind("--grpc-address", matches.text("grpc-address")).await?),
+            true => Some(GrpcServer::bind("grpc-address", matches.text("grpc-address")).await?),
             false => None,
         };
         if let Some(grpc) = &grpc {

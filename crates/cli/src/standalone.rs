@@ -55,7 +55,7 @@ impl Config {
 pub async fn run(matches: &Matches) -> Result<()> {
     let config = Config::from_flags(matches)?;
     let mut node = Node::bind("standalone", matches, true).await?;
-    let write_http = HttpServer::bind("--remote-write.address", matches.text("remote-write.address")).await?;
+    let write_http = HttpServer::bind("remote-write.address", matches.text("remote-write.address")).await?;
     let write_address = write_http.local_addr()?;
     tracing::info!(component = "remote-write", address = %write_address, "listening");
 

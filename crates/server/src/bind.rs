@@ -26,14 +26,14 @@ pub enum BindError {
         port: String,
     },
     /// The system refuses: the port is busy, the address is not ours, the name is unknown.
-    #[error("--{flag}: listen tcp {address}: {}", reason(.source))]
+    #[error("--{flag}: listen tcp {address}: {}", reason(.cause))]
     Refused {
         /// The flag that gave the address.
         flag: String,
         /// The address as given.
         address: String,
-        /// What the system said.
-        source: io::Error,
+        /// What the system said. The text above holds it, so it is no source of its own.
+        cause: io::Error,
     },
 }
 
@@ -49,7 +49,7 @@ fn reason(error: &io::Error) -> String {
 /// Listens on `host:port`. An empty host means every address of the machine, as in Go.
 pub(crate) async fn bind(flag: &str, address: &str) -> Result<TcpListener, BindError> {
     let (host, port) = split(flag, address)?;
-    let refused = |source| BindError::Refused { flag: flag.to_string(), address: address.to_string(), source };
+    let refused = |cause| BindError::Refused { flag: flag.to_string(), address: address.to_string(), cause };
     let addresses: Vec<SocketAddr> = if host.is_empty() {
         vec![SocketAddr::from(([0u16; 8], port)), SocketAddr::from(([0u8; 4], port))]
     } else {
