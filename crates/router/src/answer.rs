@@ -12,6 +12,10 @@ use crate::refusal::Refusal;
 /// How many seconds a sender should wait after a 503.
 const RETRY_AFTER_SECONDS: &str = "5";
 
+/// What Thanos puts before the reasons when it stores by itself, without hashrings: it forwards to an endpoint without a
+/// name, itself.
+const STORED_HERE: &str = "forwarding request to endpoint addr: , capnp_addr: , az: : writing locally: ";
+
 /// How many values of each kind a request has, or how many of them were stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -24,13 +28,13 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// What a batch has.
+    /// What the series of a batch have.
     pub fn of(batch: &WriteBatch) -> Self {
-        Counts {
-            samples: batch.samples.len() as u64,
-            histograms: batch.histograms.len() as u64,
-            exemplars: batch.exemplars.len() as u64,
-        }
+        batch.series.iter().fold(Counts::default(), |counts, series| Counts {
+            samples: counts.samples + series.samples.len() as u64,
+            histograms: counts.histograms + series.histograms.len() as u64,
+            exemplars: counts.exemplars + series.exemplars.len() as u64,
+        })
     }
 
     /// What is left of a batch without the rejected values. A rejection tells a series and a number, not a kind: it is
@@ -97,7 +101,7 @@ fn add_counts(response: &mut Response, counts: Counts) {
 }
 
 /// `http.Error` of Go: plain text with a line feed.
-fn error(status: StatusCode, text: &str) -> Response {
+pub fn error(status: StatusCode, text: &str) -> Response {
     let mut response = (status, format!("{text}\n")).into_response();
     if status == StatusCode::SERVICE_UNAVAILABLE {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
@@ -125,33 +129,41 @@ fn status_of_verdict(verdict: Verdict) -> StatusCode {
         | Verdict::TooFarInFuture
         | Verdict::EmptyLabels
         | Verdict::DuplicateLabel
-        | Verdict::UnsortedLabels => StatusCode::CONFLICT,
+        | Verdict::UnsortedLabels
+        | Verdict::EmptyLabelName => StatusCode::CONFLICT,
         Verdict::SeriesLimit => StatusCode::TOO_MANY_REQUESTS,
         _ => StatusCode::BAD_REQUEST,
     }
 }
 
-/// `add 3 samples: out of order sample`; several kinds as `2 errors: …; …`.
+/// `add 3 samples: out of order sample`; several kinds, sorted, as `2 errors: …; …`.
 fn rejected_text(rejected: &[Rejected]) -> String {
-    let mut of_verdict: BTreeMap<Verdict, (u64, u64)> = BTreeMap::new();
+    let mut of_reason: BTreeMap<(bool, String), (u64, u64)> = BTreeMap::new();
     for rejection in rejected {
-        let (series, samples) = of_verdict.entry(rejection.verdict).or_default();
+        let (series, samples) = of_reason.entry(reason_of(rejection.verdict)).or_default();
         *series += 1;
         *samples += u64::from(rejection.samples);
     }
-    let kind_text = |(verdict, (series, samples)): (&Verdict, &(u64, u64))| match verdict {
-        Verdict::EmptyLabels
-        | Verdict::DuplicateLabel
-        | Verdict::UnsortedLabels
-        | Verdict::EmptyLabelName
-        | Verdict::LabelTooLong
-        | Verdict::SeriesLimit => format!("add {series} series: {verdict}"),
-        _ => format!("add {samples} samples: {verdict}"),
+    let text = |((of_series, reason), (series, samples)): (&(bool, String), &(u64, u64))| {
+        if *of_series { format!("add {series} series: {reason}") } else { format!("add {samples} samples: {reason}") }
     };
-    let texts: Vec<String> = of_verdict.iter().map(kind_text).collect();
+    let mut texts: Vec<String> = of_reason.iter().map(text).collect();
+    texts.sort_unstable();
     match &texts[..] {
-        [only] => only.clone(),
-        texts => format!("{} errors: {}", texts.len(), texts.join("; ")),
+        [only] => format!("{STORED_HERE}{only}"),
+        texts => format!("{STORED_HERE}{} errors: {}", texts.len(), texts.join("; ")),
+    }
+}
+
+/// Whether a verdict is one on a series as a whole, and Thanos's words for it.
+fn reason_of(verdict: Verdict) -> (bool, String) {
+    match verdict {
+        Verdict::EmptyLabels | Verdict::EmptyLabelName => {
+            (true, "label set contains a label with empty name or value".to_string())
+        }
+        Verdict::DuplicateLabel => (true, "label set contains duplicate label names".to_string()),
+        Verdict::UnsortedLabels | Verdict::LabelTooLong | Verdict::SeriesLimit => (true, verdict.to_string()),
+        _ => (false, verdict.to_string()),
     }
 }
 
@@ -171,7 +183,13 @@ mod tests {
         for (verdicts, status, text) in [
             (&[(OutOfOrder, 2), (OutOfOrder, 1)][..], 409, "add 3 samples: out of order sample"),
             (&[(DuplicateForTimestamp, 1)], 409, "add 1 samples: duplicate sample for timestamp"),
-            (&[(DuplicateLabel, 7)], 409, "add 1 series: duplicate label names"),
+            (&[(DuplicateLabel, 7)], 409, "add 1 series: label set contains duplicate label names"),
+            (
+                &[(UnsortedLabels, 1), (EmptyLabels, 1), (EmptyLabelName, 1), (DuplicateForTimestamp, 1)],
+                409,
+                "3 errors: add 1 samples: duplicate sample for timestamp; add 1 series: out of order labels; \
+                 add 2 series: label set contains a label with empty name or value",
+            ),
             (
                 &[(OutOfOrder, 1), (TooOld, 2)],
                 409,
@@ -186,7 +204,7 @@ mod tests {
         ] {
             let rejected = rejected(verdicts);
             assert_eq!(status_of(&rejected).unwrap().as_u16(), status);
-            assert_eq!(rejected_text(&rejected), text);
+            assert_eq!(rejected_text(&rejected), format!("{STORED_HERE}{text}"));
         }
         assert_eq!(status_of(&[]), None);
     }
@@ -205,6 +223,6 @@ mod tests {
         };
         let rejected = |series, samples| Rejected { series, samples, verdict: Verdict::TooOld };
         let left = Counts::without(&batch, &[rejected(0, 1), rejected(1, 9), rejected(7, 1)]);
-        assert_eq!(left, Counts { samples: 2, histograms: 0, exemplars: 0 });
+        assert_eq!(left, Counts { samples: 2, histograms: 1, exemplars: 0 });
     }
 }

@@ -5,7 +5,7 @@
 //! replicate yet.
 //!
 //! Start at [`Router`]; a request goes through [`body`] (bounded reading), [`snappy`] (bounded decompression),
-//! [`protocol`] (which message it is) and the decoders of `thanoxide_proto`, and what the storage says becomes an answer
+//! [`protocol`] (which message it is), the decoders of `thanoxide_proto` and [`label_check`], and what the storage says becomes an answer
 //! in [`answer`]. [`budget`] bounds the memory of all requests together.
 //!
 //! Invariants:
@@ -18,6 +18,7 @@ pub mod answer;
 pub mod body;
 pub mod budget;
 pub mod config;
+pub mod label_check;
 pub mod metrics;
 pub mod protocol;
 pub mod refusal;

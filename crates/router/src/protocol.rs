@@ -13,6 +13,7 @@ pub const SUPPORTED: &str = "supported are application/x-protobuf;proto=promethe
                              application/x-protobuf;proto=io.prometheus.write.v2.Request";
 
 const VERSION_HEADER: &str = "x-prometheus-remote-write-version";
+const REPLICA_HEADER: &str = "thanos-replica";
 
 /// A message of remote write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,14 @@ impl Protocol {
             None => Err(Refusal::ContentType(content_type.chars().take(100).collect())),
         }
     }
+}
+
+/// Stock's header that says which replica of a request this is must be a number. There is no replication yet, and a
+/// receiver that only ingests ignores the number.
+pub fn check_replica(headers: &HeaderMap) -> Result<(), Refusal> {
+    let replica = headers.get(REPLICA_HEADER).map(text).unwrap_or_default();
+    let is_number = replica.bytes().all(|byte| byte.is_ascii_digit()) && replica.parse::<u64>().is_ok();
+    if replica.is_empty() || is_number { Ok(()) } else { Err(Refusal::Replica) }
 }
 
 /// A body without `Content-Encoding` is taken for snappy, as in Thanos.
@@ -66,6 +75,24 @@ fn named(content_type: &str) -> Option<Protocol> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn replicas_are_numbers() {
+        let mut headers = HeaderMap::new();
+        assert!(check_replica(&headers).is_ok());
+        for (replica, ok) in [
+            ("", true),
+            ("0", true),
+            ("7", true),
+            ("+1", false),
+            ("-1", false),
+            ("x", false),
+            ("18446744073709551616", false),
+        ] {
+            headers.insert(REPLICA_HEADER, HeaderValue::from_static(replica));
+            assert_eq!(check_replica(&headers).is_ok(), ok, "{replica}");
+        }
+    }
 
     fn of(version: Option<&'static str>, content_type: Option<&'static str>) -> Result<Protocol, u16> {
         let mut headers = HeaderMap::new();

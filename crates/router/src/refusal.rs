@@ -11,7 +11,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum Refusal {
     /// No usable tenant.
-    #[error(transparent)]
+    #[error("{}", tenant_text(.0))]
     Tenant(#[from] TenancyError),
     /// The body as sent is too long.
     #[error("write request too large: the body has more than {max_bytes} bytes")]
@@ -39,9 +39,12 @@ pub enum Refusal {
     /// Not compressed with snappy.
     #[error("unsupported Content-Encoding {0:?}, supported is snappy (block format)")]
     Encoding(String),
-    /// Not a snappy block.
-    #[error("snappy decode error: {0}")]
+    /// Not a snappy block. The words are those of stock's decoder.
+    #[error("snappy decode error: s2: corrupt input")]
     Snappy(String),
+    /// The replica header is no number.
+    #[error("could not parse replica header")]
+    Replica,
     /// Version 2.0.0 says its message in `Content-Type`.
     #[error("missing Content-Type, version 2.0.0 of remote write needs one; {supported}", supported = crate::protocol::SUPPORTED)]
     NoContentType,
@@ -56,6 +59,14 @@ pub enum Refusal {
     Stopped,
 }
 
+/// What stock refuses is told in stock's words, what it takes in ours.
+fn tenant_text(error: &TenancyError) -> String {
+    match error {
+        TenancyError::Invalid(invalid) if invalid.id.contains('/') => "tenant name not valid".to_string(),
+        error => error.to_string(),
+    }
+}
+
 impl Refusal {
     /// The status to answer with.
     pub fn status(&self) -> StatusCode {
@@ -65,7 +76,9 @@ impl Refusal {
                 DecodeError::TooManySeries { .. } | DecodeError::TooMuchMemory { .. } | DecodeError::BodyTooLong(_),
             ) => StatusCode::PAYLOAD_TOO_LARGE,
             Refusal::Tenant(error) => error.status(),
-            Refusal::Snappy(_) | Refusal::NoContentType | Refusal::Proto(_) => StatusCode::BAD_REQUEST,
+            Refusal::Snappy(_) | Refusal::Replica | Refusal::NoContentType | Refusal::Proto(_) => {
+                StatusCode::BAD_REQUEST
+            }
             Refusal::Encoding(_) | Refusal::ContentType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Refusal::BodyTimeout(_) => StatusCode::REQUEST_TIMEOUT,
             Refusal::Busy | Refusal::Stopped => StatusCode::SERVICE_UNAVAILABLE,

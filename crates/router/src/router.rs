@@ -7,17 +7,18 @@ use std::time::Duration;
 use thanoxide_env::Clock;
 use thanoxide_model::{TenantId, WriteBatch};
 use thanoxide_proto::{DecodeLimits, decode_write_request, decode_write_request_v2};
-use thanoxide_server::http::{self, Bytes, Request, Response, post};
+use thanoxide_server::http::{self, Bytes, Request, Response, StatusCode, post};
 use thanoxide_server::{HttpMetrics, LogLimit, TenancyError, TenantHeader};
-use thanoxide_storeapi::{WriteOutcome, WriteStore};
+use thanoxide_storeapi::{Rejected, WriteOutcome, WriteStore};
 use tracing::{debug, error};
 
 use crate::answer;
 use crate::body::{BodyLimits, read_body};
 use crate::budget::{Budget, Lease};
 use crate::config::RouterConfig;
+use crate::label_check::refuse_labels;
 use crate::metrics::RouterMetrics;
-use crate::protocol::Protocol;
+use crate::protocol::{Protocol, check_replica};
 use crate::refusal::Refusal;
 use crate::snappy::{BufferPool, declared_len};
 
@@ -75,13 +76,18 @@ impl Router {
             let router = router.clone();
             async move { router.receive(request).await }
         });
-        metrics.instrument("receive", http::Router::new().route("/api/v1/receive", receive))
+        metrics
+            .instrument("receive", http::Router::new().route("/api/v1/receive", receive))
+            .fallback(|| async { answer::error(StatusCode::NOT_FOUND, "404 page not found") })
+            .method_not_allowed_fallback(|| async {
+                answer::error(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
+            })
     }
 
     async fn receive(&self, request: Request) -> Response {
         let version = request.version();
         self.0.receive(request).await.unwrap_or_else(|refusal| {
-            debug!(err = %refusal, "write request refused");
+            debug!(err = ?refusal, "write request refused");
             answer::refused(&refusal, version)
         })
     }
@@ -92,11 +98,15 @@ impl Inner {
         let tenant = self.tenants.tenant_of(request.headers())?;
         let protocol = Protocol::of(request.headers())?;
         let mut lease = self.budget.lease();
-        let batch = Arc::new(self.batch(protocol, request, &mut lease).await?);
+        let replica = check_replica(request.headers());
+        let mut batch = self.batch(protocol, request, &mut lease).await?;
+        // Stock looks at the replica only now: what is no write request is told first.
+        replica?;
         if batch.is_empty() {
             return Ok(answer::written(&batch, &WriteOutcome::default(), protocol));
         }
-        Ok(self.write(&tenant, batch, protocol).await)
+        let refused = refuse_labels(&mut batch);
+        Ok(self.write(&tenant, Arc::new(batch), refused, protocol).await)
     }
 
     async fn batch(&self, protocol: Protocol, request: Request, lease: &mut Lease) -> Result<WriteBatch, Refusal> {
@@ -112,10 +122,17 @@ impl Inner {
         decoding.await.map_err(|_| Refusal::Stopped)?
     }
 
-    async fn write(&self, tenant: &TenantId, batch: Arc<WriteBatch>, protocol: Protocol) -> Response {
+    async fn write(
+        &self,
+        tenant: &TenantId,
+        batch: Arc<WriteBatch>,
+        refused: Vec<Rejected>,
+        protocol: Protocol,
+    ) -> Response {
         let metrics = &self.deps.metrics;
         let response = match self.deps.store.write(tenant, Arc::clone(&batch)).await {
-            Ok(outcome) => {
+            Ok(mut outcome) => {
+                outcome.rejected.extend(refused);
                 metrics.count_rejected(&outcome.rejected);
                 answer::written(&batch, &outcome, protocol)
             }
