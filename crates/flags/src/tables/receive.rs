@@ -75,7 +75,12 @@ const FLAGS: &[FlagDef] = &[
     FlagDef::new("tsdb.retention", Kind::Duration, "How long samples are kept on local disk. 0d keeps them for ever.")
         .default(&["15d"]),
     FlagDef::not_yet("receive.hashrings-file", Kind::Text, &[]).placeholder("<path>"),
-    FlagDef::not_yet("receive.hashrings", Kind::Text, &[]).placeholder("<content>"),
+    FlagDef::new(
+        "receive.hashrings",
+        Kind::Text,
+        "Hashrings as JSON. So far one ring of one endpoint for all tenants: this process then only routes, to there.",
+    )
+    .placeholder("<content>"),
     FlagDef::not_yet("receive.hashrings-algorithm", Kind::Enum(&["hashmod", "ketama"]), &["hashmod"]),
     FlagDef::not_yet("receive.hashrings-file-refresh-interval", Kind::Duration, &["5m"]),
     FlagDef::not_yet("receive.local-endpoint", Kind::Text, &[]),
