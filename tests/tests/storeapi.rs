@@ -179,3 +179,40 @@ async fn thanos_reads_our_ingester_and_our_querier_reads_both() -> Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_router_hands_writes_to_an_ingester() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let start = |name: &'static str, more: Vec<String>| -> Result<Program> {
+        let mut args: Vec<String> = ["receive", "--http-address=127.0.0.1:0", "--grpc-address=127.0.0.1:0"]
+            .iter()
+            .chain(&["--remote-write.address=127.0.0.1:0"])
+            .map(|s| s.to_string())
+            .collect();
+        args.push(format!("--label=receive=\"{name}\""));
+        args.extend(more);
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let mut program = Program::thanoxide(&args, &["http", "grpc", "remote-write"])?;
+        program.await_line("changing probe status", "status=ready")?;
+        Ok(program)
+    };
+    let mut ingester = start("ingester", vec![format!("--tsdb.path={}", dir.path().display())])?;
+    let ring = format!("--receive.hashrings=[{{\"endpoints\":[\"{}\"]}}]", ingester.address("grpc"));
+    let mut router = start("router", vec![ring])?;
+    let sender = Sender::new(format!("{}/api/v1/receive", router.url("remote-write"))).for_tenant("team-b");
+    let mut shard = Shard::new("r", 20, 1_790_000_000_000, 15_000);
+    for _ in 0..50 {
+        shard.send(&sender).await?;
+    }
+    let found = read_series(&[ingester.address("grpc")], &["__name__=ledger_total", "tenant_id=team-b"])?;
+    ensure!(found.len() == 20 && found.values().all(|samples| samples.len() == 50), "{} series", found.len());
+    // What the ingester refuses, the router tells as the ingester would.
+    let late = Shard::new("r", 20, 1_790_000_000_000, 15_000);
+    let refused = sender.send(&thanoxide_testkit::sender::batch(&late.round())).await?;
+    ensure!(refused.status == 409, "{refused:?}");
+    ensure!(ingester.terminate(Duration::from_secs(10))?.success(), "no clean stop; log:\n{}", ingester.log());
+    let unavailable = sender.send(&thanoxide_testkit::sender::batch(&shard.round())).await?;
+    ensure!(unavailable.status == 503, "{unavailable:?}");
+    ensure!(router.terminate(Duration::from_secs(10))?.success(), "no clean stop; log:\n{}", router.log());
+    Ok(())
+}
