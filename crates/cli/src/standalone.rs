@@ -54,7 +54,7 @@ impl Config {
 /// Runs until a signal comes.
 pub async fn run(matches: &Matches) -> Result<()> {
     let config = Config::from_flags(matches)?;
-    let mut node = Node::bind("standalone", matches, true).await?;
+    let mut node = Node::bind_quick("standalone", matches).await?;
     let write_http = HttpServer::bind("remote-write.address", matches.text("remote-write.address")).await?;
     let write_address = write_http.local_addr()?;
     tracing::info!(component = "remote-write", address = %write_address, "listening");
@@ -124,7 +124,10 @@ impl Scraper {
             let scrape = slot.lock().ok().and_then(|mut slot| slot.take());
             match scrape {
                 Some(scrape) => scrape.run(shutdown).await,
-                None => Ok(shutdown.requested().await),
+                None => {
+                    shutdown.requested().await;
+                    Ok(())
+                }
             }
         });
     }
