@@ -153,12 +153,9 @@ impl Tenant {
         env: &Env,
     ) -> Result<Vec<BlockId>, EngineError> {
         let _cutting = self.cutting.lock();
-        let (blocks, head_times) = {
-            let state = self.state.read();
-            (Arc::clone(&state.blocks), state.head.times_ms())
-        };
-        let newest_ms = blocks.times_ms().into_iter().chain(head_times).map(|(_, max)| max).max();
-        let Some(newest_ms) = newest_ms else { return Ok(Vec::new()) };
+        let blocks = Arc::clone(&self.state.read().blocks);
+        // Prometheus counts from the newest block, too: one sample of the far future in the head must not end all blocks.
+        let Some((_, newest_ms)) = blocks.times_ms() else { return Ok(Vec::new()) };
         let expired = blocks.ended_before(newest_ms.saturating_sub(retention_ms));
         let expired: Vec<BlockId> = expired.into_iter().filter(|block| may_remove(*block)).collect();
         if expired.is_empty() {
