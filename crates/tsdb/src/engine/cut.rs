@@ -155,8 +155,7 @@ impl Tenant {
         let _cutting = self.cutting.lock();
         let blocks = Arc::clone(&self.state.read().blocks);
         // Prometheus counts from the newest block, too: one sample of the far future in the head must not end all blocks.
-        let Some((_, newest_ms)) = blocks.times_ms() else { return Ok(Vec::new()) };
-        let expired = blocks.ended_before(newest_ms.saturating_sub(retention_ms));
+        let expired = blocks.ended_before(blocks.end_ms().saturating_sub(retention_ms));
         let expired: Vec<BlockId> = expired.into_iter().filter(|block| may_remove(*block)).collect();
         if expired.is_empty() {
             return Ok(expired);
