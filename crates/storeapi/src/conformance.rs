@@ -60,7 +60,7 @@ pub async fn run(store: &dyn Store, data: &Dataset) -> Result<(), Violation> {
         labels::values_are_sorted_and_unique
         labels::values_of_external_labels
         labels::values_of_removed_labels_are_empty
-        labels::empty_label_is_an_error
+        labels::empty_label_has_no_values
         labels::limits_bound_labels
         series::info_covers_the_data
     );
