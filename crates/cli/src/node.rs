@@ -36,22 +36,28 @@ pub struct Node {
     pub group: RunGroup,
     http: HttpServer,
     http_grace: Duration,
-    grpc: Option<GrpcServer>,
+    grpc: GrpcServer,
+    grpc_grace: Duration,
+    stop_deadline: Duration,
 }
 
 impl Node {
-    /// Binds the listeners of `--http-address` and, with `grpc`, `--grpc-address`.
-    pub async fn bind(component: &'static str, matches: &Matches, grpc: bool) -> Result<Self> {
+    /// Binds the listeners of `--http-address` and `--grpc-address`, with the grace periods and connection age of the flags.
+    pub async fn bind(component: &'static str, matches: &Matches) -> Result<Self> {
+        let mut node = Node::bind_quick(component, matches).await?;
+        node.grpc_grace = matches.duration("grpc-grace-period");
+        node.grpc = node.grpc.with_max_connection_age(matches.duration("grpc-server-max-connection-age"));
+        node.stop_deadline = node.http_grace.max(node.grpc_grace).max(STOP_DEADLINE);
+        Ok(node)
+    }
+
+    /// As [`Node::bind`], for a program that stops within [`STOP_DEADLINE`] whatever its clients do.
+    pub async fn bind_quick(component: &'static str, matches: &Matches) -> Result<Self> {
         let env = Env::system();
         let http = HttpServer::bind("http-address", matches.text("http-address")).await?;
         tracing::info!(component = "http", address = %http.local_addr()?, "listening");
-        let grpc = match grpc {
-            true => Some(GrpcServer::bind("grpc-address", matches.text("grpc-address")).await?),
-            false => None,
-        };
-        if let Some(grpc) = &grpc {
-            tracing::info!(component = "grpc", address = %grpc.local_addr()?, "listening");
-        }
+        let grpc = GrpcServer::bind("grpc-address", matches.text("grpc-address")).await?;
+        tracing::info!(component = "grpc", address = %grpc.local_addr()?, "listening");
         let mut registry = Registry::default();
         let build = BuildInfo { version: env!("CARGO_PKG_VERSION"), revision: "", branch: "" };
         register_process_metrics(&mut registry, &build);
@@ -65,6 +71,8 @@ impl Node {
             http,
             http_grace: matches.duration("http-grace-period"),
             grpc,
+            grpc_grace: STOP_DEADLINE,
+            stop_deadline: STOP_DEADLINE,
         })
     }
 
@@ -73,26 +81,29 @@ impl Node {
         Ok(self.http.local_addr()?)
     }
 
-    /// Where gRPC is served, if it is.
-    pub fn grpc_addr(&self) -> Result<Option<SocketAddr>> {
-        Ok(self.grpc.as_ref().map(GrpcServer::local_addr).transpose()?)
+    /// Where gRPC is served.
+    pub fn grpc_addr(&self) -> Result<SocketAddr> {
+        Ok(self.grpc.local_addr()?)
+    }
+
+    /// How long listeners may take to drain.
+    pub fn http_grace(&self) -> Duration {
+        self.http_grace.min(self.stop_deadline)
     }
 
     /// Serves until a signal comes: `api` beside probes and metrics, `services` over gRPC. `metrics` hands the finished
     /// registry to whoever else reads it.
     pub async fn serve(self, api: Router, services: RoutesBuilder, metrics: impl FnOnce(&Metrics)) -> Result<()> {
+        let http_grace = self.http_grace();
         let registry = Metrics::new(self.registry);
         metrics(&registry);
         let routes = self.probe.router().merge(metrics_router(registry)).merge(api);
-        let mut group = self.group;
-        if let Some(server) = self.grpc {
-            let (metrics, probe) = (self.grpc_metrics, self.probe.clone());
-            let grace = self.http_grace.min(STOP_DEADLINE);
-            group.add("grpc", move |shutdown| server.serve(services, metrics, probe, shutdown, grace));
-        }
-        let (http, grace) = (self.http, self.http_grace.min(STOP_DEADLINE));
-        group.add("http", move |shutdown| http.serve(routes, shutdown, grace));
-        Ok(group.run(Shutdown::new(), STOP_DEADLINE).await?)
+        let (deadline, grpc_grace) = (self.stop_deadline, self.grpc_grace);
+        let (mut group, http, grpc, grpc_metrics, probe) =
+            (self.group, self.http, self.grpc, self.grpc_metrics, self.probe.clone());
+        group.add("grpc", move |shutdown| grpc.serve(services, grpc_metrics, probe, shutdown, grpc_grace));
+        group.add("http", move |shutdown| http.serve(routes, shutdown, http_grace));
+        Ok(group.run(Shutdown::new(), deadline).await?)
     }
 }
 

@@ -15,7 +15,7 @@ use thanoxide_server::http::Router;
 use thanoxide_storeapi::{ClientConfig, RemoteWriter, Store, WriteStore};
 
 use crate::bucket;
-use crate::node::{Node, STOP_DEADLINE};
+use crate::node::Node;
 use crate::standalone::tenant_of;
 use crate::stores::proxy;
 
@@ -104,13 +104,14 @@ async fn serve(
     let mut services = RoutesBuilder::default();
     thanoxide_storeapi::add_store(&mut services, store);
     thanoxide_storeapi::add_write_store(&mut services, writer);
-    node.group.add("remote-write", move |shutdown| listener.serve(routes, shutdown, STOP_DEADLINE));
+    let grace = node.http_grace();
+    node.group.add("remote-write", move |shutdown| listener.serve(routes, shutdown, grace));
     node.probe.set_ready();
     node.serve(Router::new(), services, |_| ()).await
 }
 
 async fn bind(matches: &Matches) -> Result<(Node, HttpServer)> {
-    let node = Node::bind("receive", matches, true).await?;
+    let node = Node::bind("receive", matches).await?;
     let listener = HttpServer::bind("--remote-write.address", matches.text("remote-write.address")).await?;
     tracing::info!(component = "remote-write", address = %listener.local_addr()?, "listening");
     Ok((node, listener))

@@ -102,7 +102,7 @@ fn page_facts(config: &Config, node: &Node, write: SocketAddr, bucket: &str) -> 
     Ok(PageFacts {
         write,
         query: node.http_addr()?,
-        grpc: node.grpc_addr()?.context("standalone serves gRPC")?,
+        grpc: node.grpc_addr()?,
         data_dir: std::path::absolute(&config.data_dir).context("--data-dir")?,
         bucket: bucket.to_string(),
         block_duration_ms: config.ingester.block_duration_ms,

@@ -111,6 +111,14 @@ impl Matches {
         Moment::parse(self.required(name)).expect(CHECKED).resolve_ms(now_ms)
     }
 
+    /// A time as it was given: fixed (`Ok`, ms since the Unix epoch) or from now on (`Err`, ms; negative is the past).
+    pub fn fixed_or_relative_ms(&self, name: &str) -> Result<i64, i64> {
+        match Moment::parse(self.required(name)).expect(CHECKED) {
+            Moment::AtMs(at_ms) => Ok(at_ms),
+            Moment::FromNowMs(offset_ms) => Err(offset_ms),
+        }
+    }
+
     /// Labels of a repeatable flag of the form `name="value"`.
     pub fn labels(&self, name: &str) -> Result<Labels, LabelError> {
         parse_labels(self.values(name))

@@ -1,6 +1,7 @@
 //! The flags of our commands. Names and defaults of stock commands are Thanos's 0.43; what is marked as not supported
 //! yet is refused with any other value than its default.
 
+mod listeners;
 pub mod query;
 pub mod receive;
 pub mod standalone;

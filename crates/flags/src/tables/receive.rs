@@ -2,47 +2,16 @@
 
 use crate::app::CommandDef;
 use crate::flag::{FlagDef, Kind};
+use crate::tables::listeners;
 
 /// The command.
 pub const COMMAND: CommandDef = CommandDef {
     name: "receive",
     about: "Takes remote write requests, keeps them in a local TSDB per tenant and uploads blocks to an object store.",
-    flags: &[FLAGS],
+    flags: &[listeners::FLAGS, FLAGS],
 };
 
 const FLAGS: &[FlagDef] = &[
-    FlagDef::new("http-address", Kind::Text, "Listen host:port for HTTP endpoints.").default(&["0.0.0.0:10902"]),
-    FlagDef::new(
-        "http-grace-period",
-        Kind::Duration,
-        "How long running HTTP requests may take to end after a stop is asked for.",
-    )
-    .default(&["2m"]),
-    FlagDef::not_yet("http.config", Kind::Text, &[""]),
-    FlagDef::new(
-        "grpc-address",
-        Kind::Text,
-        "Listen host:port for gRPC endpoints (StoreAPI). Other components must be able to reach it.",
-    )
-    .default(&["0.0.0.0:10901"]),
-    FlagDef::not_yet("grpc-server-tls-cert", Kind::Text, &[""]),
-    FlagDef::not_yet("grpc-server-tls-key", Kind::Text, &[""]),
-    FlagDef::not_yet("grpc-server-tls-client-ca", Kind::Text, &[""]),
-    FlagDef::not_yet("grpc-server-tls-min-version", Kind::Enum(&["1.0", "1.1", "1.2", "1.3"]), &["1.3"]),
-    FlagDef::not_yet("grpc-server-tls-ciphers", Kind::Text, &[]).repeatable(),
-    FlagDef::not_yet("grpc-server-tls-curves", Kind::Text, &[]).repeatable(),
-    FlagDef::new(
-        "grpc-server-max-connection-age",
-        Kind::GoDuration,
-        "Age at which gRPC connections are asked to reconnect.",
-    )
-    .default(&["60m"]),
-    FlagDef::new(
-        "grpc-grace-period",
-        Kind::GoDuration,
-        "How long running gRPC calls may take to end after a stop is asked for.",
-    )
-    .default(&["2m"]),
     FlagDef::not_yet("store.limits.request-series", Kind::Uint, &["0"]),
     FlagDef::not_yet("store.limits.request-samples", Kind::Uint, &["0"]),
     FlagDef::new("remote-write.address", Kind::Text, "Listen host:port for remote write requests.")
@@ -105,7 +74,7 @@ const FLAGS: &[FlagDef] = &[
     FlagDef::not_yet("receive.grpc-service-config", Kind::Text, &[]).placeholder("<content>"),
     FlagDef::not_yet("receive.relabel-config-file", Kind::Text, &[]).placeholder("<file-path>"),
     FlagDef::not_yet("receive.relabel-config", Kind::Text, &[]).placeholder("<content>"),
-    FlagDef::not_yet("tsdb.too-far-in-future.time-window", Kind::Duration, &["0s"]),
+    FlagDef::new("tsdb.too-far-in-future.time-window", Kind::Duration, "How far ahead of the clock a sample may be. 0s takes all.").default(&["0s"]),
     FlagDef::not_yet("tsdb.out-of-order.time-window", Kind::Duration, &["0s"]),
     FlagDef::not_yet("tsdb.out-of-order.cap-max", Kind::Int, &["0"]),
     FlagDef::no_op("tsdb.allow-overlapping-blocks", Kind::Bool, &[]),

@@ -2,46 +2,15 @@
 
 use crate::app::CommandDef;
 use crate::flag::{FlagDef, Kind};
+use crate::tables::listeners;
 
 /// The command.
 pub const COMMAND: CommandDef =
-    CommandDef { name: "store", about: "Serves the blocks of an object store.", flags: &[FLAGS] };
+    CommandDef { name: "store", about: "Serves the blocks of an object store.", flags: &[listeners::FLAGS, FLAGS] };
 
 const FLAGS: &[FlagDef] = &[
-    FlagDef::new("http-address", Kind::Text, "Listen host:port for HTTP endpoints.").default(&["0.0.0.0:10902"]),
-    FlagDef::new(
-        "http-grace-period",
-        Kind::Duration,
-        "How long running HTTP requests may take to end after a stop is asked for.",
-    )
-    .default(&["2m"]),
-    FlagDef::not_yet("http.config", Kind::Text, &[""]),
-    FlagDef::new(
-        "grpc-address",
-        Kind::Text,
-        "Listen host:port for gRPC endpoints (StoreAPI). Other components must be able to reach it.",
-    )
-    .default(&["0.0.0.0:10901"]),
-    FlagDef::not_yet("grpc-server-tls-cert", Kind::Text, &[""]),
-    FlagDef::not_yet("grpc-server-tls-key", Kind::Text, &[""]),
-    FlagDef::not_yet("grpc-server-tls-client-ca", Kind::Text, &[""]),
-    FlagDef::not_yet("grpc-server-tls-min-version", Kind::Enum(&["1.0", "1.1", "1.2", "1.3"]), &["1.3"]),
-    FlagDef::not_yet("grpc-server-tls-ciphers", Kind::Text, &[]).repeatable(),
-    FlagDef::not_yet("grpc-server-tls-curves", Kind::Text, &[]).repeatable(),
-    FlagDef::new(
-        "grpc-server-max-connection-age",
-        Kind::GoDuration,
-        "Age at which gRPC connections are asked to reconnect.",
-    )
-    .default(&["60m"]),
-    FlagDef::new(
-        "grpc-grace-period",
-        Kind::GoDuration,
-        "How long running gRPC calls may take to end after a stop is asked for.",
-    )
-    .default(&["2m"]),
-    FlagDef::not_yet("store.limits.request-series", Kind::Uint, &["0"]),
-    FlagDef::not_yet("store.limits.request-samples", Kind::Uint, &["0"]),
+    FlagDef::new("store.limits.request-series", Kind::Uint, "Most series that one Series request may give. 0 is no limit.").default(&["0"]),
+    FlagDef::new("store.limits.request-samples", Kind::Uint, "Most samples that one Series request may give, counted as 120 a chunk. 0 is no limit.").default(&["0"]),
     FlagDef::new(
         "data-dir",
         Kind::Text,
@@ -55,8 +24,8 @@ const FLAGS: &[FlagDef] = &[
     FlagDef::not_yet("chunk-pool-size", Kind::Bytes, &["2GB"]),
     FlagDef::not_yet("store.grpc.touched-series-limit", Kind::Uint, &["0"]),
     FlagDef::not_yet("store.grpc.series-sample-limit", Kind::Uint, &["0"]),
-    FlagDef::not_yet("store.grpc.downloaded-bytes-limit", Kind::Bytes, &["0"]),
-    FlagDef::not_yet("store.grpc.series-max-concurrency", Kind::Int, &["20"]),
+    FlagDef::new("store.grpc.downloaded-bytes-limit", Kind::Bytes, "Most bytes of index entries and chunks that one request may take. 0 is no limit.").default(&["0"]),
+    FlagDef::new("store.grpc.series-max-concurrency", Kind::Int, "Series requests side by side; more wait.").default(&["20"]),
     FlagDef::new("objstore.config-file", Kind::Text, "Path of a YAML file with the object store configuration.")
         .placeholder("<file-path>"),
     FlagDef::new(
@@ -67,16 +36,16 @@ const FLAGS: &[FlagDef] = &[
     .placeholder("<content>"),
     FlagDef::not_yet("objstore-parquet.config-file", Kind::Text, &[]).placeholder("<file-path>"),
     FlagDef::not_yet("objstore-parquet.config", Kind::Text, &[]).placeholder("<content>"),
-    FlagDef::not_yet("sync-block-duration", Kind::GoDuration, &["15m"]),
+    FlagDef::new("sync-block-duration", Kind::GoDuration, "Time between two looks at the bucket.").default(&["15m"]),
     FlagDef::not_yet("block-discovery-strategy", Kind::Text, &["concurrent"]),
-    FlagDef::not_yet("block-sync-concurrency", Kind::Int, &["20"]),
-    FlagDef::not_yet("block-meta-fetch-concurrency", Kind::Int, &["32"]),
-    FlagDef::not_yet("min-time", Kind::Time, &["0000-01-01T00:00:00Z"]),
-    FlagDef::not_yet("max-time", Kind::Time, &["9999-12-31T23:59:59Z"]),
+    FlagDef::new("block-sync-concurrency", Kind::Int, "Blocks loaded side by side.").default(&["20"]),
+    FlagDef::new("block-meta-fetch-concurrency", Kind::Int, "Meta files fetched side by side.").default(&["32"]),
+    FlagDef::new("min-time", Kind::Time, "Blocks that end before this are not served: a time, or a duration from now.").default(&["0000-01-01T00:00:00Z"]),
+    FlagDef::new("max-time", Kind::Time, "Blocks that begin after this are not served: a time, or a duration from now.").default(&["9999-12-31T23:59:59Z"]),
     FlagDef::not_yet("selector.relabel-config-file", Kind::Text, &[]).placeholder("<file-path>"),
     FlagDef::not_yet("selector.relabel-config", Kind::Text, &[]).placeholder("<content>"),
-    FlagDef::not_yet("consistency-delay", Kind::GoDuration, &["0s"]),
-    FlagDef::not_yet("ignore-deletion-marks-delay", Kind::GoDuration, &["24h"]),
+    FlagDef::new("consistency-delay", Kind::GoDuration, "Age at which a block is served, unless a compactor made it.").default(&["0s"]),
+    FlagDef::new("ignore-deletion-marks-delay", Kind::GoDuration, "How long blocks that are marked for deletion are still served.").default(&["24h"]),
     FlagDef::not_yet("store.enable-index-header-lazy-reader", Kind::Bool, &[]),
     FlagDef::not_yet("store.enable-lazy-expanded-postings", Kind::Bool, &[]),
     FlagDef::not_yet("store.posting-group-max-key-series-ratio", Kind::Float, &["100"]),
