@@ -5,11 +5,13 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use thanoxide_flags::Matches;
 use thanoxide_query::{QueryConfig, QueryMetrics, QueryService};
+use thanoxide_server::Shutdown;
 use thanoxide_server::grpc::RoutesBuilder;
-use thanoxide_storeapi::{ClientConfig, RemoteStore, Store};
+use thanoxide_storeapi::{
+    ClientConfig, EndpointWatch, ProxyConfig, ProxyStore, RemoteStore, Store, WatchConfig, WatchedEndpoint,
+};
 
 use crate::node::Node;
-use crate::stores::proxy;
 
 /// The querier's part of the flags.
 pub(crate) fn query_config(matches: &Matches) -> Result<QueryConfig> {
@@ -24,23 +26,52 @@ pub(crate) fn query_config(matches: &Matches) -> Result<QueryConfig> {
     })
 }
 
+/// The clients of all endpoints, those that must take part marked.
+fn endpoints(matches: &Matches) -> Result<Vec<WatchedEndpoint>> {
+    let mut endpoints = Vec::new();
+    for (flag, is_strict) in [("endpoint", false), ("endpoint-strict", true)] {
+        for name in matches.texts(flag) {
+            let store = RemoteStore::connect(&name, &ClientConfig::default());
+            let store = Arc::new(store.with_context(|| format!("--{flag}={name}"))?);
+            endpoints.push(WatchedEndpoint { name, store, is_strict });
+        }
+    }
+    Ok(endpoints)
+}
+
 /// Runs until a signal comes.
 pub async fn run(matches: &Matches) -> Result<()> {
     let config = query_config(matches)?;
-    let endpoints = matches.texts("endpoint");
-    let mut stores: Vec<(String, Arc<dyn Store>)> = Vec::new();
-    for endpoint in endpoints {
-        let store = RemoteStore::connect(&endpoint, &ClientConfig::default());
-        let store = store.with_context(|| format!("--endpoint={endpoint}"))?;
-        stores.push((endpoint, Arc::new(store)));
-    }
-    let mut node = Node::bind("query", matches, true).await?;
-    let store = proxy(stores);
+    let endpoints = endpoints(matches)?;
+    let mut node = Node::bind("query", matches).await?;
+    let response_timeout = Some(matches.duration("store.response-timeout")).filter(|d| !d.is_zero());
+    let proxy = ProxyConfig { component: "query".to_string(), response_timeout };
+    let proxy = Arc::new(ProxyStore::new(proxy, Vec::new()));
+    let watch = WatchConfig {
+        info_timeout: matches.duration("endpoint.info-timeout"),
+        unhealthy_timeout: matches.duration("store.unhealthy-timeout"),
+        ..WatchConfig::default()
+    };
+    let mut watch = EndpointWatch::new(watch, endpoints, Arc::clone(&proxy), Arc::clone(&node.env.clock));
     let metrics = QueryMetrics::new(&mut node.registry);
+    let store: Arc<dyn Store> = proxy;
     let query = QueryService::new(config, Arc::clone(&store), Arc::clone(&node.env.clock), metrics);
     let mut services = RoutesBuilder::default();
     thanoxide_storeapi::add_store(&mut services, store);
     let api = node.http_metrics.instrument("query", query.router());
-    node.probe.set_ready();
+    let probe = node.probe.clone();
+    node.group.add("endpoints", move |shutdown: Shutdown| async move {
+        let rounds = async {
+            watch.update().await;
+            // Before the first round nobody is known, and every answer would be empty.
+            probe.set_ready();
+            watch.run().await;
+        };
+        tokio::select! {
+            () = rounds => {}
+            () = shutdown.requested() => {}
+        }
+        anyhow::Ok(())
+    });
     node.serve(api, services, |_| ()).await
 }

@@ -2,44 +2,13 @@
 
 use crate::app::CommandDef;
 use crate::flag::{FlagDef, Kind};
+use crate::tables::listeners;
 
 /// The command.
 pub const COMMAND: CommandDef =
-    CommandDef { name: "query", about: "Evaluates PromQL over the data of other components.", flags: &[FLAGS] };
+    CommandDef { name: "query", about: "Evaluates PromQL over the data of other components.", flags: &[listeners::FLAGS, FLAGS] };
 
 const FLAGS: &[FlagDef] = &[
-    FlagDef::new("http-address", Kind::Text, "Listen host:port for HTTP endpoints.").default(&["0.0.0.0:10902"]),
-    FlagDef::new(
-        "http-grace-period",
-        Kind::Duration,
-        "How long running HTTP requests may take to end after a stop is asked for.",
-    )
-    .default(&["2m"]),
-    FlagDef::not_yet("http.config", Kind::Text, &[""]),
-    FlagDef::new(
-        "grpc-address",
-        Kind::Text,
-        "Listen host:port for gRPC endpoints (StoreAPI). Other components must be able to reach it.",
-    )
-    .default(&["0.0.0.0:10901"]),
-    FlagDef::not_yet("grpc-server-tls-cert", Kind::Text, &[""]),
-    FlagDef::not_yet("grpc-server-tls-key", Kind::Text, &[""]),
-    FlagDef::not_yet("grpc-server-tls-client-ca", Kind::Text, &[""]),
-    FlagDef::not_yet("grpc-server-tls-min-version", Kind::Enum(&["1.0", "1.1", "1.2", "1.3"]), &["1.3"]),
-    FlagDef::not_yet("grpc-server-tls-ciphers", Kind::Text, &[]).repeatable(),
-    FlagDef::not_yet("grpc-server-tls-curves", Kind::Text, &[]).repeatable(),
-    FlagDef::new(
-        "grpc-server-max-connection-age",
-        Kind::GoDuration,
-        "Age at which gRPC connections are asked to reconnect.",
-    )
-    .default(&["60m"]),
-    FlagDef::new(
-        "grpc-grace-period",
-        Kind::GoDuration,
-        "How long running gRPC calls may take to end after a stop is asked for.",
-    )
-    .default(&["2m"]),
     FlagDef::not_yet("grpc-client-tls-secure", Kind::Bool, &[]),
     FlagDef::not_yet("grpc-client-tls-skip-verify", Kind::Bool, &[]),
     FlagDef::not_yet("grpc-client-tls-cert", Kind::Text, &[""]),
@@ -85,7 +54,12 @@ const FLAGS: &[FlagDef] = &[
     FlagDef::not_yet("enable-feature", Kind::Text, &[""]).repeatable(),
     FlagDef::not_yet("query.default-evaluation-interval", Kind::Duration, &["1m"]),
     FlagDef::not_yet("query.default-step", Kind::Duration, &["1s"]),
-    FlagDef::not_yet("store.response-timeout", Kind::Duration, &["0ms"]),
+    FlagDef::new(
+        "store.response-timeout",
+        Kind::Duration,
+        "Longest silence of a store; its part of the answer then counts as missing. 0 waits for ever.",
+    )
+    .default(&["0ms"]),
     FlagDef::not_yet("selector.relabel-config-file", Kind::Text, &[]).placeholder("<file-path>"),
     FlagDef::not_yet("selector.relabel-config", Kind::Text, &[]).placeholder("<content>"),
     FlagDef::not_yet("request.logging-config-file", Kind::Text, &[]).placeholder("<file-path>"),
@@ -119,7 +93,8 @@ const FLAGS: &[FlagDef] = &[
     FlagDef::not_yet("query.enforce-tenancy", Kind::Bool, &[]),
     FlagDef::not_yet("query.tenant-label-name", Kind::Text, &["tenant_id"]),
     FlagDef::not_yet("store.sd-dns-interval", Kind::Duration, &["30s"]),
-    FlagDef::not_yet("store.unhealthy-timeout", Kind::Duration, &["5m"]),
+    FlagDef::new("store.unhealthy-timeout", Kind::Duration, "How long an endpoint that does not answer is remembered.")
+        .default(&["5m"]),
     FlagDef::not_yet("endpoint.sd-config-file", Kind::Text, &[]).placeholder("<file-path>"),
     FlagDef::not_yet("endpoint.sd-config", Kind::Text, &[]).placeholder("<content>"),
     FlagDef::not_yet("endpoint.sd-config-reload-interval", Kind::Duration, &["5m"]),
@@ -129,11 +104,15 @@ const FLAGS: &[FlagDef] = &[
         .repeatable()
         .placeholder("<endpoint>"),
     FlagDef::not_yet("endpoint-group", Kind::Text, &[]).repeatable().placeholder("<endpoint-group>"),
-    FlagDef::not_yet("endpoint-strict", Kind::Text, &[]).repeatable().placeholder("<endpoint-strict>"),
+    FlagDef::new("endpoint-strict", Kind::Text, "Address of a Thanos gRPC API server that takes part even while it fails.")
+        .repeatable()
+        .placeholder("<endpoint-strict>"),
     FlagDef::not_yet("endpoint-group-strict", Kind::Text, &[]).repeatable().placeholder("<endpoint-group-strict>"),
     FlagDef::not_yet("store.limits.request-series", Kind::Uint, &["0"]),
     FlagDef::not_yet("store.limits.request-samples", Kind::Uint, &["0"]),
-    FlagDef::not_yet("endpoint.info-timeout", Kind::Duration, &["5s"]).hidden(),
+    FlagDef::new("endpoint.info-timeout", Kind::Duration, "How long an endpoint may take to tell what it is.")
+        .default(&["5s"])
+        .hidden(),
     FlagDef::not_yet("exemplar.partial-response", Kind::Bool, &["true"]).hidden(),
     FlagDef::not_yet("grpc.proxy-strategy", Kind::Enum(&["eager", "lazy"]), &["eager"]).hidden(),
     FlagDef::not_yet("inject-test-addresses", Kind::Text, &[]).repeatable().hidden(),
