@@ -286,7 +286,7 @@ fn judge(expected: Expected, ours: &Answer, stock: Option<&Answer>) -> Result<()
 
 /// Retention counts from the newest sample: one from the far future would end all others.
 fn start_ours(dir: &Path) -> Result<Program> {
-    Program::receiver(&dir.join("ours"), &["--tsdb.retention=0d"])
+    Program::receiver(&dir.join("ours"), &[])
 }
 
 /// Sends every case to both; gives what is wrong.

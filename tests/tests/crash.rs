@@ -9,6 +9,7 @@ use thanoxide_testkit::program::Program;
 use thanoxide_testkit::sender::Sender;
 use tokio::task::JoinSet;
 
+/// How often, unless `THANOXIDE_KILLS` says.
 const KILLS: usize = 20;
 const SHARDS: usize = 4;
 const SERIES: usize = 1_250;
@@ -52,7 +53,8 @@ async fn killed_twenty_times_nothing_acknowledged_is_lost() -> Result<()> {
     let start_ms = (now_ms() - 6 * 3_600_000) / STEP_MS * STEP_MS;
     let mut shards: Vec<Shard> = (0..SHARDS).map(|i| Shard::new(&i.to_string(), SERIES, start_ms, STEP_MS)).collect();
     let began = Instant::now();
-    for kill in 0..KILLS {
+    let kills = std::env::var("THANOXIDE_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(KILLS);
+    for kill in 0..kills {
         let mut program = Program::standalone(dir.path(), &ARGS)?;
         let acked_before: usize = shards.iter().map(Shard::acked_samples).sum();
         let life = Duration::from_millis(1_200 + 137 * (kill as u64 % 7));
@@ -69,7 +71,7 @@ async fn killed_twenty_times_nothing_acknowledged_is_lost() -> Result<()> {
     let acked: usize = shards.iter().map(Shard::acked_samples).sum();
     let blocks = std::fs::read_dir(dir.path().join("bucket"))?.count();
     ensure!(blocks > 0, "no block was uploaded while being killed; log:\n{}", program.log());
-    println!("{KILLS} kills in {:?}: {acked} samples acknowledged, {found} found, {blocks} blocks", began.elapsed());
+    println!("{kills} kills in {:?}: {acked} samples acknowledged, {found} found, {blocks} blocks", began.elapsed());
     ensure!(program.terminate(Duration::from_secs(10))?.success(), "no clean stop; log:\n{}", program.log());
     Ok(())
 }
