@@ -17,7 +17,7 @@ use crate::api::params::Params;
 use crate::config::QueryConfig;
 use crate::gate::Gate;
 use crate::metrics::QueryMetrics;
-use crate::source::StoreSource;
+use crate::source::{ReadOptions, StoreSource};
 
 /// Answers Prometheus's HTTP API from a store.
 #[derive(Debug)]
@@ -46,10 +46,8 @@ pub struct Evaluation {
     pub timeout: Option<Duration>,
     /// Another lookback than the configured one.
     pub lookback_ms: Option<i64>,
-    /// What to do about stores that fail.
-    pub partial_response: PartialResponse,
-    /// Labels of replicas; empty is no deduplication.
-    pub replica_labels: Vec<String>,
+    /// Whom it asks, and for what.
+    pub read: ReadOptions,
 }
 
 /// Stops a query when its caller goes away.
@@ -118,12 +116,7 @@ impl QueryService {
         let interrupt = Interrupt::default();
         let _stop = StopOnDrop(interrupt.clone());
         let engine = Arc::clone(&self.engine);
-        let source = StoreSource::new(
-            self.store(),
-            Handle::current(),
-            evaluation.partial_response,
-            evaluation.replica_labels.clone(),
-        );
+        let source = StoreSource::new(self.store(), Handle::current(), evaluation.read.clone());
         let options = QueryOptions {
             timeout: evaluation.timeout.map(|t| t.min(self.config.timeout)),
             lookback_ms: evaluation.lookback_ms,

@@ -3,39 +3,84 @@
 use std::sync::Arc;
 
 use futures::StreamExt;
-use thanoxide_model::series::{SelectHints, Series, SeriesSet, SeriesSource, SourceError};
+use thanoxide_model::series::{SelectHints, Series, SeriesData, SeriesSet, SeriesSource, SourceError};
 use thanoxide_model::{Labels, Matcher};
-use thanoxide_series::{DedupSeriesData, Deduplication, join_chunks};
+use thanoxide_series::{DedupSeriesData, Deduplication, DownsampledSeriesData, Piece};
 use thanoxide_storeapi::{
-    AggrChunk, Aggregate, PartialResponse, SeriesFrame, SeriesRequest, SeriesStream, Store, StoreError, StoreSeries,
+    AggrChunk, Aggregate, PartialResponse, SeriesFrame, SeriesRequest, SeriesStream, ShardInfo, Store, StoreError,
+    StoreSeries,
 };
-use thanoxide_tsdb::chunk::Chunk;
 use tokio::runtime::Handle;
+
+/// How one query reads.
+#[derive(Clone, Debug, Default)]
+pub struct ReadOptions {
+    /// What to do about stores that fail.
+    pub partial_response: PartialResponse,
+    /// Labels removed to make replicas equal; empty is no deduplication.
+    pub replica_labels: Vec<String>,
+    /// The coarsest downsampled data that will do; 0 is raw data only.
+    pub max_resolution_ms: i64,
+    /// Only one shard of the series.
+    pub shard: Option<ShardInfo>,
+    /// Which endpoints may answer; see [`SeriesRequest::endpoint_matchers`].
+    pub endpoint_matchers: Vec<Vec<Matcher>>,
+}
 
 /// A store seen as a source of series. Its calls block: use it from a thread outside the runtime.
 #[derive(Clone, Debug)]
 pub struct StoreSource {
     store: Arc<dyn Store>,
     runtime: Handle,
-    partial_response: PartialResponse,
-    /// Labels removed to make replicas equal; empty is no deduplication.
-    replica_labels: Vec<String>,
+    options: ReadOptions,
+}
+
+/// Functions that are nothing without two samples in their range.
+const NEED_TWO_SAMPLES: [&str; 9] = [
+    "rate",
+    "irate",
+    "increase",
+    "delta",
+    "idelta",
+    "deriv",
+    "predict_linear",
+    "holt_winters",
+    "double_exponential_smoothing",
+];
+
+/// What a function wants of downsampled data: one aggregate, or sum and count for the mean.
+fn aggregates(function: &str) -> &'static [Aggregate] {
+    let is = |name: &str| function == name || function.strip_prefix(name).is_some_and(|rest| rest.starts_with('_'));
+    match function {
+        _ if is("min") => &[Aggregate::Min],
+        _ if is("max") => &[Aggregate::Max],
+        _ if is("count") => &[Aggregate::Count],
+        // `sum` itself adds series, not the samples of one.
+        _ if function.starts_with("sum_") => &[Aggregate::Sum],
+        "increase" | "rate" | "irate" | "resets" => &[Aggregate::Counter],
+        _ => &[Aggregate::Count, Aggregate::Sum],
+    }
 }
 
 impl StoreSource {
     /// Reads `store` with the streams driven by `runtime`.
-    pub fn new(
-        store: Arc<dyn Store>,
-        runtime: Handle,
-        partial_response: PartialResponse,
-        replica_labels: Vec<String>,
-    ) -> Self {
-        StoreSource { store, runtime, partial_response, replica_labels }
+    pub fn new(store: Arc<dyn Store>, runtime: Handle, options: ReadOptions) -> Self {
+        StoreSource { store, runtime, options }
     }
 
     /// Without deduplication two chunks over the same time are copies of one stream, from two places.
     fn deduplication(&self, function: &str) -> Deduplication {
-        if self.replica_labels.is_empty() { Deduplication::Chain } else { Deduplication::penalty_for(function) }
+        match self.options.replica_labels.is_empty() {
+            true => Deduplication::Chain,
+            false => Deduplication::penalty_for(function),
+        }
+    }
+
+    /// A range must hold two windows for functions of two samples.
+    fn max_resolution_ms(&self, hints: &SelectHints) -> i64 {
+        let wanted = self.options.max_resolution_ms;
+        let needs_two = hints.range_ms > 0 && NEED_TWO_SAMPLES.contains(&hints.function.as_str());
+        if needs_two { wanted.min(hints.range_ms / 2) } else { wanted }
     }
 
     fn request(&self, hints: &SelectHints, matchers: &[Matcher]) -> SeriesRequest {
@@ -43,11 +88,14 @@ impl StoreSource {
             min_time_ms: hints.start_ms,
             max_time_ms: hints.end_ms,
             matchers: matchers.to_vec(),
-            aggregates: vec![Aggregate::Raw],
-            partial_response: self.partial_response,
+            max_resolution_ms: self.max_resolution_ms(hints),
+            aggregates: aggregates(&hints.function).to_vec(),
+            partial_response: self.options.partial_response,
             hints: hints.clone(),
-            without_replica_labels: self.replica_labels.clone(),
+            shard: self.options.shard.clone(),
+            without_replica_labels: self.options.replica_labels.clone(),
             limit: hints.limit,
+            endpoint_matchers: self.options.endpoint_matchers.clone(),
             ..SeriesRequest::default()
         }
     }
@@ -63,7 +111,8 @@ impl SeriesSource for StoreSource {
             buffered: Vec::new().into_iter(),
             ahead: None,
             how: self.deduplication(&hints.function),
-            start_ms: hints.start_ms,
+            aggregates: aggregates(&hints.function),
+            range_ms: (hints.start_ms, hints.end_ms),
             warnings: Vec::new(),
         }))
     }
@@ -74,7 +123,7 @@ fn source_error(error: StoreError) -> SourceError {
         StoreError::Limit(text) => SourceError::Limit(text),
         StoreError::Canceled => SourceError::Canceled("series fetch".to_string()),
         StoreError::Deadline(text) => SourceError::Timeout(text),
-        other => SourceError::Storage(other.to_string()),
+        other => SourceError::Storage(format!("proxy Series(): {other}")),
     }
 }
 
@@ -84,7 +133,8 @@ struct StreamedSet {
     buffered: std::vec::IntoIter<StoreSeries>,
     ahead: Option<StoreSeries>,
     how: Deduplication,
-    start_ms: i64,
+    aggregates: &'static [Aggregate],
+    range_ms: (i64, i64),
     warnings: Vec<String>,
 }
 
@@ -105,39 +155,64 @@ impl StreamedSet {
     }
 
     /// All chunks of the next series: pieces with equal labels follow each other.
-    fn next_whole(&mut self) -> Result<Option<(Labels, Vec<Chunk>)>, SourceError> {
+    fn next_whole(&mut self) -> Result<Option<(Labels, Vec<AggrChunk>)>, SourceError> {
         let first = match self.ahead.take() {
             Some(piece) => Some(piece),
             None => self.next_piece()?,
         };
         let Some(first) = first else { return Ok(None) };
         let labels = first.labels;
-        let mut chunks = raw_chunks(first.chunks)?;
+        let mut chunks = first.chunks;
         while let Some(piece) = self.next_piece()? {
             if piece.labels != labels {
                 self.ahead = Some(piece);
                 break;
             }
-            chunks.extend(raw_chunks(piece.chunks)?);
+            chunks.extend(piece.chunks);
         }
-        join_chunks(&mut chunks);
         Ok(Some((labels, chunks)))
     }
 }
 
-fn raw_chunks(chunks: Vec<AggrChunk>) -> Result<Vec<Chunk>, SourceError> {
-    let raw = |chunk: AggrChunk| {
-        let downsampled = || SourceError::Storage("downsampled chunks cannot be queried yet".to_string());
-        chunk.raw.ok_or_else(downsampled)
+/// One chunk of an answer as what a function reads of it: raw samples where there are any.
+fn piece(chunk: AggrChunk, aggregates: &[Aggregate]) -> Result<Piece, SourceError> {
+    let part = match aggregates {
+        _ if chunk.raw.is_some() => chunk.raw,
+        [Aggregate::Min] => chunk.min,
+        [Aggregate::Max] => chunk.max,
+        [Aggregate::Count] => chunk.count,
+        [Aggregate::Sum] => chunk.sum,
+        [Aggregate::Counter] => chunk.counter,
+        _ => return average(chunk),
     };
-    chunks.into_iter().map(raw).collect()
+    part.map(Piece::Samples).ok_or_else(no_chunk)
+}
+
+fn average(chunk: AggrChunk) -> Result<Piece, SourceError> {
+    let (sum, count) = chunk.sum.zip(chunk.count).ok_or_else(no_chunk)?;
+    Ok(Piece::Average { sum, count })
+}
+
+fn no_chunk() -> SourceError {
+    SourceError::Storage("no valid chunk found".to_string())
+}
+
+impl StreamedSet {
+    fn data(&self, chunks: Vec<AggrChunk>) -> Result<Box<dyn SeriesData>, SourceError> {
+        if chunks.iter().all(|c| c.raw.is_some()) {
+            let chunks = chunks.into_iter().filter_map(|c| c.raw).collect();
+            return Ok(Box::new(DedupSeriesData::new(chunks, self.how, self.range_ms.0)));
+        }
+        let pieces = chunks.into_iter().map(|c| piece(c, self.aggregates)).collect::<Result<_, _>>()?;
+        let is_counter = self.aggregates == [Aggregate::Counter];
+        Ok(Box::new(DownsampledSeriesData::new(pieces, is_counter, self.how, self.range_ms)))
+    }
 }
 
 impl SeriesSet for StreamedSet {
     fn next(&mut self) -> Result<Option<Series>, SourceError> {
         let Some((labels, chunks)) = self.next_whole()? else { return Ok(None) };
-        let data = DedupSeriesData::new(chunks, self.how, self.start_ms);
-        Ok(Some(Series { labels, data: Box::new(data) }))
+        Ok(Some(Series { labels, data: self.data(chunks)? }))
     }
 
     fn warnings(&mut self) -> Vec<String> {

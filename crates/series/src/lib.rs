@@ -5,6 +5,8 @@
 //! are those of several replicas, which [`split_overlaps`] tells apart and [`deduplicate`] folds into one row of samples,
 //! by the algorithms of Thanos.
 //!
+//! [`DownsampledSeriesData`] is the same for series that have aggregates of windows among their chunks.
+//!
 //! This crate does no I/O and knows no wire format; chunks are decoded by `thanoxide-tsdb`, and only when asked for.
 //!
 //! Invariants:
@@ -19,11 +21,13 @@ pub mod chain;
 mod cursor;
 pub mod data;
 pub mod dedup;
+pub mod downsampled;
 pub mod merge;
 pub mod overlap;
 pub mod penalty;
 
 pub use data::DedupSeriesData;
 pub use dedup::{Deduplication, deduplicate};
+pub use downsampled::{DownsampledSeriesData, Piece};
 pub use merge::{ChunkSeries, Merge, join_chunks};
 pub use overlap::split_overlaps;

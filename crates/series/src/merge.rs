@@ -108,9 +108,14 @@ impl<E, S: Iterator<Item = Result<ChunkSeries, E>>> Iterator for Merge<S, E> {
 }
 
 /// Sorts chunks by time and drops those that are there twice (same range, encoding and bytes).
+///
+/// Of chunks over the same time the one with the greater bytes is first, as Thanos has it: which of several replicas is
+/// read first depends on it.
 pub fn join_chunks(chunks: &mut Vec<Chunk>) {
-    let key = |chunk: &Chunk| (chunk.min_time_ms, chunk.max_time_ms, chunk.encoding);
-    chunks.sort_by(|a, b| key(a).cmp(&key(b)).then_with(|| a.data.cmp(&b.data)));
+    let key = |chunk: &Chunk| (chunk.min_time_ms, chunk.max_time_ms);
+    chunks.sort_by(|a, b| {
+        key(a).cmp(&key(b)).then_with(|| b.data.cmp(&a.data)).then_with(|| a.encoding.cmp(&b.encoding))
+    });
     chunks.dedup();
 }
 

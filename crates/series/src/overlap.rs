@@ -5,12 +5,18 @@ use thanoxide_tsdb::chunk::Chunk;
 /// Spreads chunks, sorted by their first time, over as few rows as needed for none to overlap within a row. Each chunk goes
 /// to the first row that ends before it begins, so that the rows are the replicas the chunks came from, more or less.
 pub fn split_overlaps(chunks: Vec<Chunk>) -> Vec<Vec<Chunk>> {
-    let mut rows: Vec<Vec<Chunk>> = Vec::with_capacity(2);
-    for chunk in chunks {
-        let free = |row: &&mut Vec<Chunk>| row.last().is_none_or(|last| last.max_time_ms < chunk.min_time_ms);
+    split_rows(chunks, |chunk| (chunk.min_time_ms, chunk.max_time_ms))
+}
+
+/// The same for whatever has a first and a last time.
+pub(crate) fn split_rows<T>(pieces: Vec<T>, range_ms: impl Fn(&T) -> (i64, i64)) -> Vec<Vec<T>> {
+    let mut rows: Vec<Vec<T>> = Vec::with_capacity(2);
+    for piece in pieces {
+        let start_ms = range_ms(&piece).0;
+        let free = |row: &&mut Vec<T>| row.last().is_none_or(|last| range_ms(last).1 < start_ms);
         match rows.iter_mut().find(free) {
-            Some(row) => row.push(chunk),
-            None => rows.push(vec![chunk]),
+            Some(row) => row.push(piece),
+            None => rows.push(vec![piece]),
         }
     }
     rows

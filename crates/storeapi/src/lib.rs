@@ -6,7 +6,7 @@
 //!
 //! * [`grpc`]: servers in front of what implements the traits; [`RemoteStore`] and [`RemoteWriter`], clients that
 //!   implement them; the content encoding `snappy` on both sides.
-//! * [`proxy`]: many stores as one.
+//! * [`proxy`]: many stores as one. [`endpoints`]: remote ones kept known.
 //! * [`memory`]: a store in memory. [`resort`]: removal of replica labels for stores that cannot do it.
 //! * `conformance` (a feature of that name): what every store has to hold to, as a function.
 //!
@@ -19,6 +19,7 @@ mod convert;
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+pub mod endpoints;
 pub mod grpc;
 pub mod memory;
 pub mod proxy;
@@ -26,11 +27,12 @@ pub mod resort;
 pub mod store;
 pub mod write;
 
+pub use endpoints::{EndpointWatch, WatchConfig, WatchedEndpoint};
 pub use grpc::{ClientConfig, RemoteStore, RemoteWriter, add_store, add_write_store, grpc_server};
 pub use memory::MemoryStore;
 pub use proxy::{ProxyConfig, ProxyEndpoint, ProxyStore};
 pub use store::{
-    AggrChunk, Aggregate, LabelNamesRequest, LabelValuesRequest, LabelsAnswer, PartialResponse, SeriesFrame,
+    AggrChunk, Aggregate, EndpointStatus, LabelNamesRequest, LabelValuesRequest, LabelsAnswer, PartialResponse, SeriesFrame,
     SeriesRequest, SeriesStream, ShardInfo, Store, StoreError, StoreInfo, StoreSeries, TsdbInfo,
 };
 pub use write::{Rejected, WriteError, WriteOutcome, WriteStore};

@@ -22,7 +22,7 @@ pub use endpoint::ProxyEndpoint;
 
 use crate::memory::answer;
 use crate::{
-    LabelNamesRequest, LabelValuesRequest, LabelsAnswer, PartialResponse, SeriesRequest, SeriesStream, Store,
+    EndpointStatus, LabelNamesRequest, LabelValuesRequest, LabelsAnswer, PartialResponse, SeriesRequest, SeriesStream, Store,
     StoreError, StoreInfo,
 };
 
@@ -62,15 +62,17 @@ impl ProxyStore {
     async fn matching(&self, wanted: &Wanted<'_>) -> Result<(Vec<Asked>, Vec<String>), StoreError> {
         let endpoints = self.endpoints();
         if endpoints.is_empty() && wanted.partial_response == PartialResponse::Abort {
-            return Err(StoreError::Aborted("no StoreAPIs matched for this query".into()));
+            return Err(StoreError::Aborted("No StoreAPIs available".into()));
         }
+        let wanted_ones = endpoints.iter().filter(|e| e.is_asked() && wanted.may_be_from(e));
+        let endpoints: Vec<ProxyEndpoint> = wanted_ones.cloned().collect();
         let infos = join_all(endpoints.iter().map(|e| self.within(e.info()))).await;
         let (mut asked, mut warnings) = (Vec::new(), Vec::new());
         for (endpoint, info) in endpoints.iter().zip(infos) {
             match info {
                 Ok(info) if wanted.may_be_in(&info) => asked.push(Asked { endpoint: endpoint.clone(), info }),
                 Ok(_) => {}
-                Err(e) => warnings.push(wanted.partial(format!("info of {}: {e}", endpoint.name()))?),
+                Err(e) => warnings.push(wanted.partial(format!("info of {}: {}", endpoint.name(), e.rpc_text()))?),
             }
         }
         Ok((asked, warnings))
@@ -86,7 +88,7 @@ impl ProxyStore {
     }
 
     /// The union of what the matching endpoints know.
-    async fn union<F>(&self, wanted: &Wanted<'_>, limit: usize, ask: F) -> Result<LabelsAnswer, StoreError>
+    async fn union<F>(&self, what: &str, wanted: &Wanted<'_>, limit: usize, ask: F) -> Result<LabelsAnswer, StoreError>
     where
         F: Fn(Arc<dyn Store>) -> BoxFuture<'static, Result<LabelsAnswer, StoreError>> + Send + Sync,
     {
@@ -101,7 +103,10 @@ impl ProxyStore {
                         warnings.push(wanted.partial(warning)?);
                     }
                 }
-                Err(e) => warnings.push(wanted.partial(format!("labels from {}: {e}", asked.endpoint.name()))?),
+                Err(e) => {
+                    let failed = format!("fetch {what} from store {}: {}", asked.place(), e.rpc_text());
+                    warnings.push(wanted.partial(failed)?);
+                }
             }
         }
         Ok(LabelsAnswer { warnings, ..answer(union, limit) })
@@ -113,10 +118,18 @@ struct Wanted<'a> {
     min_time_ms: i64,
     max_time_ms: i64,
     matchers: &'a [Matcher],
+    endpoint_matchers: &'a [Vec<Matcher>],
     partial_response: PartialResponse,
 }
 
 impl Wanted<'_> {
+    /// Whether the request wants this endpoint at all.
+    fn may_be_from(&self, endpoint: &ProxyEndpoint) -> bool {
+        let matches = |m: &Matcher| m.name() != b"__address__" || m.matches(endpoint.name().as_bytes());
+        let sets = self.endpoint_matchers;
+        sets.is_empty() || sets.iter().any(|set| set.iter().all(matches))
+    }
+
     /// Whether times overlap and some external label set can satisfy the matchers; an absent label can be anything.
     fn may_be_in(&self, info: &StoreInfo) -> bool {
         let in_time = info.min_time_ms <= self.max_time_ms && info.max_time_ms >= self.min_time_ms;
@@ -168,13 +181,14 @@ impl Store for ProxyStore {
             min_time_ms: request.start_ms,
             max_time_ms: request.end_ms,
             matchers: &request.matchers,
+            endpoint_matchers: &request.endpoint_matchers,
             partial_response: request.partial_response,
         };
         let ask = |store: Arc<dyn Store>| -> BoxFuture<'static, _> {
             let request = request.clone();
             Box::pin(async move { store.label_names(request).await })
         };
-        let mut union = self.union(&wanted, 0, ask).await?;
+        let mut union = self.union("label names", &wanted, 0, ask).await?;
         // A store that does not know of replica labels answers with them.
         union.values.retain(|name| !request.without_replica_labels.iter().any(|l| l.as_bytes() == name));
         truncate(&mut union, request.limit);
@@ -192,13 +206,18 @@ impl Store for ProxyStore {
             min_time_ms: request.start_ms,
             max_time_ms: request.end_ms,
             matchers: &request.matchers,
+            endpoint_matchers: &request.endpoint_matchers,
             partial_response: request.partial_response,
         };
         let ask = |store: Arc<dyn Store>| -> BoxFuture<'static, _> {
             let request = request.clone();
             Box::pin(async move { store.label_values(request).await })
         };
-        self.union(&wanted, request.limit, ask).await
+        self.union("label values", &wanted, request.limit, ask).await
+    }
+
+    async fn endpoint_statuses(&self) -> Vec<EndpointStatus> {
+        join_all(self.endpoints().iter().map(ProxyEndpoint::status)).await
     }
 }
 
@@ -214,6 +233,7 @@ impl<'a> Wanted<'a> {
             min_time_ms: request.min_time_ms,
             max_time_ms: request.max_time_ms,
             matchers: &request.matchers,
+            endpoint_matchers: &request.endpoint_matchers,
             partial_response: request.partial_response,
         }
     }

@@ -88,6 +88,9 @@ pub struct SeriesRequest {
     pub limit: usize,
     /// Which blocks may answer, over the pseudo label `__block_id`; who has no blocks ignores it.
     pub block_matchers: Vec<Matcher>,
+    /// Which endpoints of a proxy may answer, over the pseudo label `__address__`: any set will do, none is all. Not
+    /// handed on.
+    pub endpoint_matchers: Vec<Vec<Matcher>>,
 }
 
 /// One chunk of an answer: raw, or some aggregates of a downsampled one.
@@ -167,6 +170,9 @@ pub struct LabelNamesRequest {
     pub limit: usize,
     /// Which blocks may answer, over the pseudo label `__block_id`; who has no blocks ignores it.
     pub block_matchers: Vec<Matcher>,
+    /// Which endpoints of a proxy may answer, over the pseudo label `__address__`: any set will do, none is all. Not
+    /// handed on.
+    pub endpoint_matchers: Vec<Vec<Matcher>>,
 }
 
 /// Which values of a label are wanted.
@@ -188,6 +194,9 @@ pub struct LabelValuesRequest {
     pub limit: usize,
     /// Which blocks may answer, over the pseudo label `__block_id`; who has no blocks ignores it.
     pub block_matchers: Vec<Matcher>,
+    /// Which endpoints of a proxy may answer, over the pseudo label `__address__`: any set will do, none is all. Not
+    /// handed on.
+    pub endpoint_matchers: Vec<Vec<Matcher>>,
 }
 
 /// Sorted, distinct names or values.
@@ -227,6 +236,55 @@ pub struct StoreInfo {
     pub supports_sharding: bool,
     /// Whether it removes replica labels and sorts afterwards itself.
     pub supports_without_replica_labels: bool,
+}
+
+impl StoreInfo {
+    /// Of a store that has not answered yet: it may hold anything, and can do nothing special.
+    pub fn unknown() -> Self {
+        StoreInfo {
+            component: String::new(),
+            label_sets: Vec::new(),
+            min_time_ms: i64::MIN,
+            max_time_ms: i64::MAX,
+            tsdb_infos: Vec::new(),
+            supports_sharding: false,
+            supports_without_replica_labels: false,
+        }
+    }
+}
+
+/// How somebody who is asked in turn is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointStatus {
+    /// Its address.
+    pub name: String,
+    /// As in [`StoreInfo`]; empty as long as it has not answered.
+    pub component: String,
+    /// When it answered last; none is right now.
+    pub last_check_ms: Option<i64>,
+    /// Why it did not answer since.
+    pub last_error: Option<String>,
+    /// As in [`StoreInfo`].
+    pub label_sets: Vec<Labels>,
+    /// As in [`StoreInfo`].
+    pub min_time_ms: i64,
+    /// As in [`StoreInfo`].
+    pub max_time_ms: i64,
+}
+
+impl EndpointStatus {
+    /// Of an endpoint that has just said this of itself.
+    pub fn new(name: &str, info: StoreInfo) -> Self {
+        EndpointStatus {
+            name: name.to_string(),
+            component: info.component,
+            last_check_ms: None,
+            last_error: None,
+            label_sets: info.label_sets,
+            min_time_ms: info.min_time_ms,
+            max_time_ms: info.max_time_ms,
+        }
+    }
 }
 
 /// Why a store could not answer; each is one gRPC status.
@@ -273,4 +331,9 @@ pub trait Store: Send + Sync + Debug {
 
     /// Values of a label.
     async fn label_values(&self, request: LabelValuesRequest) -> Result<LabelsAnswer, StoreError>;
+
+    /// Those whom it asks in turn; empty where it asks nobody.
+    async fn endpoint_statuses(&self) -> Vec<EndpointStatus> {
+        Vec::new()
+    }
 }

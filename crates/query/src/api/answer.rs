@@ -29,6 +29,21 @@ impl ApiError {
         ApiError { kind, status: StatusCode::SERVICE_UNAVAILABLE, text }
     }
 
+    /// A store failed in a call.
+    pub fn from_store(call: &str, error: StoreError) -> Self {
+        match error {
+            StoreError::InvalidArgument(text) => ApiError::bad_data(text),
+            StoreError::Deadline(text) => ApiError::unavailable("timeout", text),
+            StoreError::Canceled => ApiError::unavailable("canceled", "canceled".to_string()),
+            other => ApiError::execution(format!("{call}: {other}")),
+        }
+    }
+
+    /// What is said of it.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// A defect of ours.
     pub fn internal(text: impl Into<String>) -> Self {
         ApiError { kind: "internal", status: StatusCode::INTERNAL_SERVER_ERROR, text: text.into() }
@@ -46,17 +61,6 @@ impl From<QueryError> for ApiError {
             QueryError::Timeout(_) => ApiError::unavailable("timeout", text),
             QueryError::Canceled(_) => ApiError::unavailable("canceled", text),
             QueryError::Internal(_) => ApiError::internal(text),
-        }
-    }
-}
-
-impl From<StoreError> for ApiError {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::InvalidArgument(text) => ApiError::bad_data(text),
-            StoreError::Deadline(text) => ApiError::unavailable("timeout", text),
-            StoreError::Canceled => ApiError::unavailable("canceled", "canceled".to_string()),
-            other => ApiError::execution(other.to_string()),
         }
     }
 }

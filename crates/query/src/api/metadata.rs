@@ -1,39 +1,44 @@
 //! `series`, `labels`, `label/<name>/values` and `stores`: what is there, without samples.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::StreamExt;
 use thanoxide_model::{Labels, Matcher};
 use thanoxide_server::http::{Path, State};
 use thanoxide_storeapi::{
-    LabelNamesRequest, LabelValuesRequest, LabelsAnswer, PartialResponse, SeriesFrame, SeriesRequest,
+    EndpointStatus, LabelNamesRequest, LabelValuesRequest, LabelsAnswer, PartialResponse, SeriesFrame, SeriesRequest,
 };
 
 use crate::api::answer::{Answer, ApiError, TRUNCATED};
-use crate::api::params::{Params, invalid};
+use crate::api::params::Params;
 use crate::json::{push_array, push_labels, push_string};
 use crate::service::QueryService;
 
 /// Oldest and newest time where a request gives none.
 const EVER_MS: (i64, i64) = (i64::MIN / 4, i64::MAX / 4);
 
+/// Errors of the range carry their kind in the text, as Thanos's do.
 fn time_range(params: &Params) -> Result<(i64, i64), ApiError> {
-    let range = (params.time_ms("start", EVER_MS.0)?, params.time_ms("end", EVER_MS.1)?);
-    if range.1 < range.0 {
-        return Err(ApiError::bad_data("end timestamp must not be before start time"));
+    let named = |e: ApiError| ApiError::bad_data(format!("bad_data: {}", e.text()));
+    let start_ms = params.time_ms("start", EVER_MS.0).map_err(named)?;
+    let end_ms = params.time_ms("end", EVER_MS.1).map_err(named)?;
+    if end_ms < start_ms {
+        return Err(named(ApiError::bad_data("end timestamp must not be before start time")));
     }
-    Ok(range)
+    Ok((start_ms, end_ms))
 }
 
 /// `/api/v1/series`.
 pub async fn series(State(service): State<Arc<QueryService>>, params: Params) -> Result<Answer, ApiError> {
-    let sets = params.matcher_sets()?;
-    if sets.is_empty() {
+    if params.all("match[]").next().is_none() {
         return Err(ApiError::bad_data("no match[] parameter provided"));
     }
-    let (limit, range) = (params.limit()?, time_range(&params)?);
+    let range = time_range(&params)?;
+    let sets = params.matcher_sets()?;
     let without = service.replica_labels(&params)?;
+    let endpoint_matchers = params.endpoint_matchers()?;
+    let limit = params.limit()?;
     let (mut found, mut warnings) = (BTreeSet::new(), Vec::new());
     for matchers in sets {
         let request = SeriesRequest {
@@ -43,7 +48,9 @@ pub async fn series(State(service): State<Arc<QueryService>>, params: Params) ->
             skip_chunks: true,
             partial_response: service.partial_response(&params)?,
             without_replica_labels: without.clone(),
-            limit: if limit == 0 { 0 } else { limit + 1 },
+            limit: hint(limit),
+            max_resolution_ms: i64::MAX,
+            endpoint_matchers: endpoint_matchers.clone(),
             ..SeriesRequest::default()
         };
         collect_series(&service, request, &mut found, &mut warnings).await?;
@@ -64,9 +71,10 @@ async fn collect_series(
     warnings: &mut Vec<String>,
 ) -> Result<(), ApiError> {
     let limit = request.limit;
-    let mut stream = service.store().series(request).await?;
+    let failed = |e| ApiError::from_store("proxy Series()", e);
+    let mut stream = service.store().series(request).await.map_err(failed)?;
     while let Some(frame) = stream.next().await {
-        match frame? {
+        match frame.map_err(failed)? {
             SeriesFrame::Series(batch) => found.extend(batch.into_iter().map(|s| s.labels)),
             SeriesFrame::Warning(text) => warnings.push(text),
         }
@@ -79,8 +87,10 @@ async fn collect_series(
 
 /// `/api/v1/labels`.
 pub async fn label_names(State(service): State<Arc<QueryService>>, params: Params) -> Result<Answer, ApiError> {
-    let (limit, (start_ms, end_ms)) = (params.limit()?, time_range(&params)?);
+    let (start_ms, end_ms) = time_range(&params)?;
     let partial_response = service.partial_response(&params)?;
+    let endpoint_matchers = params.endpoint_matchers()?;
+    let limit = params.limit()?;
     let ask = |matchers: Vec<Matcher>| {
         let request = LabelNamesRequest {
             start_ms,
@@ -88,10 +98,11 @@ pub async fn label_names(State(service): State<Arc<QueryService>>, params: Param
             matchers,
             partial_response,
             limit: hint(limit),
+            endpoint_matchers: endpoint_matchers.clone(),
             ..Default::default()
         };
         let store = service.store();
-        async move { store.label_names(request).await.map_err(ApiError::from) }
+        async move { store.label_names(request).await.map_err(|e| ApiError::from_store("proxy LabelNames()", e)) }
     };
     union(params.matcher_sets()?, ask, limit).await
 }
@@ -106,8 +117,10 @@ pub async fn label_values(
     if label.is_empty() {
         return Err(ApiError::bad_data(format!("invalid label name: {name:?}")));
     }
-    let (limit, (start_ms, end_ms)) = (params.limit()?, time_range(&params)?);
+    let (start_ms, end_ms) = time_range(&params)?;
     let partial_response: PartialResponse = service.partial_response(&params)?;
+    let endpoint_matchers = params.endpoint_matchers()?;
+    let limit = params.limit()?;
     let ask = |matchers: Vec<Matcher>| {
         let label = label.clone();
         let request = LabelValuesRequest {
@@ -117,10 +130,11 @@ pub async fn label_values(
             matchers,
             partial_response,
             limit: hint(limit),
+            endpoint_matchers: endpoint_matchers.clone(),
             ..Default::default()
         };
         let store = service.store();
-        async move { store.label_values(request).await.map_err(ApiError::from) }
+        async move { store.label_values(request).await.map_err(|e| ApiError::from_store("proxy LabelValues()", e)) }
     };
     union(params.matcher_sets()?, ask, limit).await
 }
@@ -162,18 +176,42 @@ fn unescape_label_name(name: &str) -> String {
     out + rest
 }
 
-/// `/api/v1/stores`: who is asked.
-pub async fn stores(State(service): State<Arc<QueryService>>, params: Params) -> Result<Answer, ApiError> {
-    if !params.get("match[]").is_empty() {
-        return Err(invalid("match[]", "stores takes none"));
+/// `/api/v1/stores`: who is asked, by component.
+pub async fn stores(State(service): State<Arc<QueryService>>) -> Answer {
+    let mut by_component: BTreeMap<String, Vec<EndpointStatus>> = BTreeMap::new();
+    for status in service.store().endpoint_statuses().await {
+        // Who never answered has not said what it is.
+        if !status.component.is_empty() {
+            by_component.entry(status.component.clone()).or_default().push(status);
+        }
     }
-    let info = service.store().info().await?;
-    let mut data = String::from("{");
-    push_string(&mut data, info.component.as_bytes());
-    data.push_str(":[{\"name\":\"local\",\"lastError\":null,\"labelSets\":");
-    push_array(&mut data, &info.label_sets, push_labels);
-    data.push_str(&format!(",\"minTime\":{},\"maxTime\":{}}}]}}", info.min_time_ms, info.max_time_ms));
-    Ok(Answer::new(data))
+    let (mut data, now_ms) = (String::from("{"), service.now_ms());
+    for (i, (component, mut statuses)) in by_component.into_iter().enumerate() {
+        if i > 0 {
+            data.push(',');
+        }
+        push_string(&mut data, component.as_bytes());
+        data.push(':');
+        statuses.sort_by(|a, b| a.name.cmp(&b.name));
+        push_array(&mut data, &statuses, |out, status| push_status(out, status, now_ms));
+    }
+    data.push('}');
+    Answer::new(data)
+}
+
+fn push_status(out: &mut String, status: &EndpointStatus, now_ms: i64) {
+    out.push_str("{\"name\":");
+    push_string(out, status.name.as_bytes());
+    let at_ms = status.last_check_ms.unwrap_or(now_ms);
+    let at = jiff::Timestamp::from_millisecond(at_ms).unwrap_or_default();
+    out.push_str(&format!(",\"lastCheck\":\"{at}\",\"lastError\":"));
+    match &status.last_error {
+        Some(error) => push_string(out, error.as_bytes()),
+        None => out.push_str("null"),
+    }
+    out.push_str(",\"labelSets\":");
+    push_array(out, &status.label_sets, push_labels);
+    out.push_str(&format!(",\"minTime\":{},\"maxTime\":{}}}", status.min_time_ms, status.max_time_ms));
 }
 
 #[cfg(test)]

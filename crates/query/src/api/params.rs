@@ -2,9 +2,11 @@
 
 use std::str::FromStr;
 
+use serde::Deserialize;
 use thanoxide_model::{Matcher, parse_duration_ms};
 use thanoxide_promql::parser::{ParseOptions, parse_selector};
 use thanoxide_server::http::{BodyExt, Bytes, FromRequest, Limited, Method, Request, form_urlencoded, header};
+use thanoxide_storeapi::ShardInfo;
 
 use crate::api::answer::ApiError;
 
@@ -73,8 +75,15 @@ impl Params {
     pub fn time_ms(&self, name: &str, default_ms: i64) -> Result<i64, ApiError> {
         match self.get(name) {
             "" => Ok(default_ms),
-            text => parse_time_ms(text).map_err(|e| invalid(name, &e)),
+            text => {
+                parse_time_ms(text).map_err(|e| ApiError::bad_data(format!("Invalid time value for '{name}': {e}")))
+            }
         }
+    }
+
+    /// A time that must be there.
+    pub fn required_time_ms(&self, name: &str) -> Result<i64, ApiError> {
+        parse_time_ms(self.get(name)).map_err(ApiError::bad_data)
     }
 
     /// A duration: float seconds or Prometheus's form.
@@ -82,6 +91,14 @@ impl Params {
         match self.get(name) {
             "" => Ok(None),
             text => parse_duration_param_ms(text).map(Some).map_err(|e| invalid(name, &e)),
+        }
+    }
+
+    /// The same, where an error does not name the parameter.
+    pub fn plain_duration_ms(&self, name: &str) -> Result<Option<i64>, ApiError> {
+        match self.get(name) {
+            "" => Ok(None),
+            text => parse_duration_param_ms(text).map(Some).map_err(ApiError::bad_data),
         }
     }
 
@@ -97,10 +114,30 @@ impl Params {
 
     /// `limit`: 0 is none.
     pub fn limit(&self) -> Result<usize, ApiError> {
-        match self.get("limit") {
-            "" => Ok(0),
-            text => usize::from_str(text).map_err(|_| invalid("limit", "limit must be non-negative")),
+        let text = self.get("limit");
+        match i64::from_str(text) {
+            _ if text.is_empty() => Ok(0),
+            Err(_) => Err(ApiError::bad_data(format!("cannot parse {text:?} to a valid limit"))),
+            Ok(limit) => usize::try_from(limit).map_err(|_| ApiError::bad_data("limit must be non-negative")),
         }
+    }
+
+    /// The selectors of `storeMatch[]`, over the pseudo label `__address__`.
+    pub fn endpoint_matchers(&self) -> Result<Vec<Vec<Matcher>>, ApiError> {
+        let parse = |text| parse_selector(text, &ParseOptions::default()).map_err(|e| ApiError::bad_data(e.to_string()));
+        self.all("storeMatch[]").map(parse).collect()
+    }
+
+    /// `shard_info`: a JSON object.
+    pub fn shard_info(&self) -> Result<Option<ShardInfo>, ApiError> {
+        let text = self.get("shard_info");
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let wrong = |e| ApiError::bad_data(format!("could not unmarshal parameter shard_info: {e}"));
+        let shard: ShardParam = serde_json::from_str(text).map_err(wrong)?;
+        let ShardParam { shard_index: index, total_shards: total, by, labels } = shard;
+        Ok(Some(ShardInfo { index, total, by, labels: labels.unwrap_or_default() }))
     }
 
     /// The selectors of `match[]`.
@@ -117,9 +154,19 @@ fn selector(text: &str) -> Result<Vec<Matcher>, ApiError> {
     Ok(matchers)
 }
 
-/// `invalid parameter "x": …`, as Prometheus words it.
+/// What is wrong with a parameter, as Thanos words it.
 pub fn invalid(name: &str, what: &str) -> ApiError {
-    ApiError::bad_data(format!("invalid parameter {name:?}: {what}"))
+    ApiError::bad_data(format!("'{name}' parameter: {what}"))
+}
+
+/// `shard_info` as it is written; what is missing is zero.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ShardParam {
+    shard_index: u64,
+    total_shards: u64,
+    by: bool,
+    labels: Option<Vec<String>>,
 }
 
 /// Float seconds (rounded to milliseconds) or RFC 3339.

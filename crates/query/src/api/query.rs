@@ -9,9 +9,10 @@ use thanoxide_promql::value::QueryValue;
 use thanoxide_server::http::State;
 
 use crate::api::answer::{Answer, ApiError, TRUNCATED};
-use crate::api::params::{Params, invalid};
+use crate::api::params::Params;
 use crate::json::push_result;
 use crate::service::{Evaluation, QueryService};
+use crate::source::ReadOptions;
 
 /// Most points that one series of an answer may have.
 const MAX_POINTS: i64 = 11_000;
@@ -27,18 +28,18 @@ pub async fn instant(State(service): State<Arc<QueryService>>, params: Params) -
 
 /// `/api/v1/query_range`.
 pub async fn range(State(service): State<Arc<QueryService>>, params: Params) -> Result<Answer, ApiError> {
-    let start_ms = required_time(&params, "start")?;
-    let end_ms = required_time(&params, "end")?;
+    let start_ms = params.required_time_ms("start")?;
+    let end_ms = params.required_time_ms("end")?;
     if end_ms < start_ms {
-        return Err(invalid("end", "end timestamp must not be before start time"));
+        return Err(ApiError::bad_data("end timestamp must not be before start time"));
     }
     let step_ms = match params.duration_ms("step")? {
         Some(step_ms) => step_ms,
-        None => ((end_ms - start_ms) / 250).max(service.config().default_step_ms),
+        None => default_step_ms(end_ms - start_ms, service.config().default_step_ms),
     };
     if step_ms <= 0 {
         let text = "zero or negative query resolution step widths are not accepted. Try a positive integer";
-        return Err(invalid("step", text));
+        return Err(ApiError::bad_data(text));
     }
     if (end_ms - start_ms) / step_ms > MAX_POINTS {
         let text = "exceeded maximum resolution of 11,000 points per timeseries. \
@@ -51,11 +52,9 @@ pub async fn range(State(service): State<Arc<QueryService>>, params: Params) -> 
     Ok(answer(result, &params, limit))
 }
 
-fn required_time(params: &Params, name: &str) -> Result<i64, ApiError> {
-    if params.get(name).is_empty() {
-        return Err(invalid(name, "cannot parse \"\" to a valid timestamp"));
-    }
-    params.time_ms(name, 0)
+/// 250 points, in whole seconds, but no finer than configured.
+fn default_step_ms(range_ms: i64, least_ms: i64) -> i64 {
+    (range_ms / 1000 / 250).max(least_ms / 1000) * 1000
 }
 
 fn evaluation(
@@ -64,8 +63,14 @@ fn evaluation(
     (start_ms, end_ms): (i64, i64),
     step_ms: Option<i64>,
 ) -> Result<Evaluation, ApiError> {
-    refuse_unsupported(params)?;
-    let timeout = params.duration_ms("timeout")?;
+    let timeout = params.plain_duration_ms("timeout")?;
+    let read = read_options(service, params, step_ms)?;
+    match params.get("engine") {
+        "" | "prometheus" | "thanos" => {}
+        other => return Err(ApiError::bad_data(format!("'{other}' bad engine"))),
+    }
+    let lookback_ms = params.duration_ms("lookback_delta")?.filter(|ms| *ms > 0);
+    let lookback_ms = lookback_ms.unwrap_or_else(|| lookback_ms_for(service.config().lookback_ms, read.max_resolution_ms));
     let text = params.get("query").to_string();
     let expr = parse(&text, &ParseOptions::default()).map_err(|e| ApiError::bad_data(e.to_string()))?;
     Ok(Evaluation {
@@ -75,26 +80,40 @@ fn evaluation(
         end_ms,
         step_ms,
         timeout: timeout.map(|ms| Duration::from_millis(ms.max(0) as u64)),
-        lookback_ms: params.duration_ms("lookback_delta")?,
-        partial_response: service.partial_response(params)?,
-        replica_labels: service.replica_labels(params)?,
+        lookback_ms: Some(lookback_ms),
+        read,
     })
 }
 
-/// What would change the answer and is not there yet is refused, never ignored.
-fn refuse_unsupported(params: &Params) -> Result<(), ApiError> {
-    if params.has("shard_info") || params.has("storeMatch[]") {
-        return Err(ApiError::bad_data("shard_info and storeMatch[] are not supported yet"));
+fn read_options(service: &QueryService, params: &Params, step_ms: Option<i64>) -> Result<ReadOptions, ApiError> {
+    let replica_labels = service.replica_labels(params)?;
+    let endpoint_matchers = params.endpoint_matchers()?;
+    let max_resolution_ms = match params.get("max_source_resolution") {
+        "auto" => step_ms.map_or(0, |ms| ms / 5),
+        _ => params.duration_ms("max_source_resolution")?.unwrap_or(0),
+    };
+    if max_resolution_ms < 0 {
+        let text = "negative 'max_source_resolution' is not accepted. Try a positive integer";
+        return Err(ApiError::bad_data(text));
     }
-    match params.get("engine") {
-        "" | "prometheus" | "thanos" => Ok(()),
-        other => Err(invalid("engine", &format!("unknown engine {other:?}"))),
-    }
+    let partial_response = service.partial_response(params)?;
+    let shard = params.shard_info()?;
+    Ok(ReadOptions { partial_response, replica_labels, max_resolution_ms, shard, endpoint_matchers })
+}
+
+/// Resolutions of downsampled data, coarsest first, with the next finer one.
+const RESOLUTIONS_MS: [(i64, i64); 2] = [(3_600_000, 300_000), (300_000, 0)];
+
+/// Windows of downsampled data are further apart than samples, so the lookback reaches at least from one to the next.
+fn lookback_ms_for(configured_ms: i64, max_resolution_ms: i64) -> i64 {
+    let reached = RESOLUTIONS_MS.iter().find(|(_, finer_ms)| max_resolution_ms > configured_ms.max(*finer_ms));
+    reached.map_or(configured_ms, |(resolution_ms, _)| configured_ms.max(*resolution_ms))
 }
 
 fn answer(mut result: QueryResult, params: &Params, limit: usize) -> Answer {
     let mut warnings = std::mem::take(&mut result.warnings);
     warnings.append(&mut result.infos);
+    warnings.iter_mut().for_each(forget_position);
     if limit > 0 && truncate(&mut result.value, limit) {
         warnings.push(TRUNCATED.to_string());
     }
@@ -106,6 +125,16 @@ fn answer(mut result: QueryResult, params: &Params, limit: usize) -> Answer {
     }
     data.push_str(",\"analysis\":{}}");
     Answer { data, warnings }
+}
+
+/// Thanos prints notes of the engine without the ` (line:column)` at their end.
+fn forget_position(note: &mut String) {
+    let Some(at) = note.rfind(" (").filter(|_| note.starts_with("PromQL ") && note.ends_with(')')) else { return };
+    let position = &note[at + 2..note.len() - 1];
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if position.split_once(':').is_some_and(|(line, column)| is_number(line) && is_number(column)) {
+        note.truncate(at);
+    }
 }
 
 fn truncate(value: &mut QueryValue, limit: usize) -> bool {

@@ -77,6 +77,7 @@ pub(crate) fn series_from_proto(request: thanos::SeriesRequest) -> Result<Series
         without_replica_labels: request.without_replica_labels,
         limit,
         block_matchers: block_matchers(request.hints)?,
+        endpoint_matchers: Vec::new(),
     })
 }
 
@@ -108,6 +109,7 @@ pub(crate) fn label_names_from_proto(request: thanos::LabelNamesRequest) -> Resu
         without_replica_labels: request.without_replica_labels,
         limit: limit_from_proto(request.limit),
         block_matchers: block_matchers(request.hints)?,
+        endpoint_matchers: Vec::new(),
     })
 }
 
@@ -135,6 +137,7 @@ pub(crate) fn label_values_from_proto(request: thanos::LabelValuesRequest) -> Re
         without_replica_labels: request.without_replica_labels,
         limit: limit_from_proto(request.limit),
         block_matchers: block_matchers(request.hints)?,
+        endpoint_matchers: Vec::new(),
     })
 }
 

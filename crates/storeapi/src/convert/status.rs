@@ -46,3 +46,19 @@ pub(crate) fn write_from_status(status: &Status) -> WriteError {
         code => WriteError::Internal(format!("{code:?}: {text}")),
     }
 }
+
+impl StoreError {
+    /// The error as a gRPC status in the words of Thanos's client, for warnings.
+    pub fn rpc_text(&self) -> String {
+        let code = match self {
+            StoreError::InvalidArgument(_) => "InvalidArgument",
+            StoreError::Limit(_) => "ResourceExhausted",
+            StoreError::Unavailable(_) => "Unavailable",
+            StoreError::Aborted(_) => "Aborted",
+            StoreError::Canceled => "Canceled",
+            StoreError::Deadline(_) => "DeadlineExceeded",
+            StoreError::Internal(_) => "Unknown",
+        };
+        format!("rpc error: code = {code} desc = {self}")
+    }
+}

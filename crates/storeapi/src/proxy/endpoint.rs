@@ -2,25 +2,45 @@
 
 use std::sync::Arc;
 
-use crate::{Store, StoreError, StoreInfo};
+use thanoxide_model::Labels;
+
+use crate::{EndpointStatus, Store, StoreError, StoreInfo};
 
 /// A store and what is known of it.
 #[derive(Clone, Debug)]
 pub struct ProxyEndpoint {
     name: Arc<str>,
     store: Arc<dyn Store>,
-    info: Option<Arc<StoreInfo>>,
+    known: Option<Arc<Known>>,
+}
+
+/// What somebody else found out about a store.
+#[derive(Debug)]
+struct Known {
+    info: StoreInfo,
+    last_check_ms: Option<i64>,
+    last_error: Option<String>,
+    /// Whether it is asked for series.
+    is_asked: bool,
 }
 
 impl ProxyEndpoint {
     /// A store that is asked for its info at each request: for stores in the same process.
     pub fn local(name: &str, store: Arc<dyn Store>) -> Self {
-        ProxyEndpoint { name: Arc::from(name), store, info: None }
+        ProxyEndpoint { name: Arc::from(name), store, known: None }
     }
 
     /// A store whose info somebody else keeps fresh.
     pub fn known(name: &str, store: Arc<dyn Store>, info: StoreInfo) -> Self {
-        ProxyEndpoint { name: Arc::from(name), store, info: Some(Arc::new(info)) }
+        let known = Known { info, last_check_ms: None, last_error: None, is_asked: true };
+        ProxyEndpoint { name: Arc::from(name), store, known: Some(Arc::new(known)) }
+    }
+
+    /// As [`Self::known`], with how and when that became known. Who is not `is_asked` only shows in the list.
+    pub fn checked(store: Arc<dyn Store>, info: StoreInfo, status: &EndpointStatus, is_asked: bool) -> Self {
+        let (last_check_ms, last_error) = (status.last_check_ms, status.last_error.clone());
+        let known = Known { info, last_check_ms, last_error, is_asked };
+        ProxyEndpoint { name: Arc::from(status.name.as_str()), store, known: Some(Arc::new(known)) }
     }
 
     /// What it is called in warnings: its address.
@@ -35,9 +55,29 @@ impl ProxyEndpoint {
 
     /// What it says of itself.
     pub async fn info(&self) -> Result<StoreInfo, StoreError> {
-        match &self.info {
-            Some(info) => Ok(StoreInfo::clone(info)),
+        match &self.known {
+            Some(known) => Ok(known.info.clone()),
             None => self.store.info().await,
+        }
+    }
+
+    /// Whether requests go to it.
+    pub(super) fn is_asked(&self) -> bool {
+        self.known.as_ref().is_none_or(|known| known.is_asked)
+    }
+
+    /// How it is doing; asks it where nobody else does. Without an answer ever, its component is empty.
+    pub(super) async fn status(&self) -> EndpointStatus {
+        match (&self.known, self.info().await) {
+            (Some(known), Ok(info)) => {
+                let status = EndpointStatus::new(&self.name, info);
+                EndpointStatus { last_check_ms: known.last_check_ms, last_error: known.last_error.clone(), ..status }
+            }
+            (None, Ok(info)) => EndpointStatus::new(&self.name, info),
+            (_, Err(e)) => {
+                let status = EndpointStatus::new(&self.name, StoreInfo::unknown());
+                EndpointStatus { last_error: Some(e.to_string()), ..status }
+            }
         }
     }
 }
@@ -47,4 +87,19 @@ impl ProxyEndpoint {
 pub(super) struct Asked {
     pub(super) endpoint: ProxyEndpoint,
     pub(super) info: StoreInfo,
+}
+
+impl Asked {
+    /// Its address and times, as Thanos prints them in warnings.
+    pub(super) fn place(&self) -> String {
+        let (min, max) = (self.info.min_time_ms, self.info.max_time_ms);
+        format!("Addr: {} MinTime: {min} MaxTime: {max}", self.endpoint.name())
+    }
+
+    /// The same after its label sets.
+    pub(super) fn title(&self) -> String {
+        let sets: Vec<String> = self.info.label_sets.iter().filter(|s| !s.is_empty()).map(Labels::to_string).collect();
+        let name = if sets.is_empty() { "Store Gateway".to_string() } else { sets.join(",") };
+        format!("{name} {}", self.place())
+    }
 }

@@ -131,7 +131,10 @@ impl Merge {
                 None => return Ok(()),
                 Some(Ok(SeriesFrame::Series(series))) => self.queues[input].extend(series),
                 Some(Ok(SeriesFrame::Warning(warning))) => self.missing(warning)?,
-                Some(Err(error)) => self.missing(format!("series from {}: {error}", self.inputs[input].name))?,
+                Some(Err(error)) => {
+                    let title = &self.inputs[input].title;
+                    self.missing(format!("fetch series for {title}: {}", error.rpc_text()))?;
+                }
             }
         }
     }
@@ -171,7 +174,8 @@ impl PartialEq for Head {
 
 impl Eq for Head {}
 
-/// Sorts chunks by time and drops those that are there already.
+/// Sorts chunks by time and drops those that are there already. Of equal times the greater bytes come first, as in
+/// Thanos.
 fn join_chunks(chunks: &mut Vec<AggrChunk>) {
     chunks.sort_by(|a, b| {
         let times = |c: &AggrChunk| (c.min_time_ms, c.max_time_ms);
@@ -181,10 +185,10 @@ fn join_chunks(chunks: &mut Vec<AggrChunk>) {
     chunks.dedup();
 }
 
-fn content(chunk: &AggrChunk) -> impl Iterator<Item = Option<(u8, &[u8])>> {
+fn content(chunk: &AggrChunk) -> impl Iterator<Item = Option<(Reverse<&[u8]>, u8)>> {
     [&chunk.raw, &chunk.count, &chunk.sum, &chunk.min, &chunk.max, &chunk.counter]
         .into_iter()
-        .map(|c| c.as_ref().map(|c| (c.encoding as u8, &c.data[..])))
+        .map(|c| c.as_ref().map(|c| (Reverse(&c.data[..]), c.encoding as u8)))
 }
 
 #[cfg(test)]
@@ -206,6 +210,6 @@ mod tests {
         };
         let mut chunks = vec![chunk(1, b"b"), chunk(1, b"a"), chunk(0, b"z"), chunk(1, b"b"), chunk(1, b"a")];
         join_chunks(&mut chunks);
-        assert_eq!(chunks, [chunk(0, b"z"), chunk(1, b"a"), chunk(1, b"b")]);
+        assert_eq!(chunks, [chunk(0, b"z"), chunk(1, b"b"), chunk(1, b"a")]);
     }
 }

@@ -17,8 +17,8 @@ const QUEUE_FRAMES: usize = 20;
 /// The reading end of an endpoint's answer. Dropping it ends the call.
 #[derive(Debug)]
 pub(super) struct Input {
-    /// The endpoint's name, for warnings.
-    pub(super) name: String,
+    /// Whose answer it is, for warnings.
+    pub(super) title: String,
     /// What it answers.
     pub(super) frames: mpsc::Receiver<Result<SeriesFrame, StoreError>>,
     _task: AbortOnDropHandle<()>,
@@ -27,14 +27,14 @@ pub(super) struct Input {
 /// Asks an endpoint. The timeout is for each frame, and for the call to begin.
 pub(super) fn start(asked: Asked, request: Arc<SeriesRequest>, timeout: Option<Duration>) -> Input {
     let (sender, frames) = mpsc::channel(QUEUE_FRAMES);
-    let name = asked.endpoint.name().to_string();
+    let title = asked.title();
     let task = tokio::spawn(async move {
         if let Err(error) = pump(asked, &request, timeout, &sender).await {
             // Nobody listens any more where this fails.
             let _ = sender.send(Err(error)).await;
         }
     });
-    Input { name, frames, _task: AbortOnDropHandle::new(task) }
+    Input { title, frames, _task: AbortOnDropHandle::new(task) }
 }
 
 async fn pump(
