@@ -110,7 +110,9 @@ mod tests {
         ] {
             assert!(wrong_arrow(from, to).is_some(), "{from} -> {to}");
         }
-        for (from, to) in [("query", "thanoxide-promql"), ("cli", "thanoxide-flags"), ("server", "axum"), ("tests", "tokio")] {
+        for (from, to) in
+            [("query", "thanoxide-promql"), ("cli", "thanoxide-flags"), ("server", "axum"), ("tests", "tokio")]
+        {
             assert!(wrong_arrow(from, to).is_none(), "{from} -> {to}");
         }
     }
