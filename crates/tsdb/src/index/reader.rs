@@ -147,11 +147,12 @@ impl IndexReader {
             pairs.push((name, value));
         }
         let sorted = pairs.is_sorted_by(|a, b| a.0 < b.0);
-        let storable = pairs.iter().all(|(n, v)| n.len().max(v.len()) <= MAX_LABEL_BYTES && !v.is_empty());
+        let storable = pairs.iter().all(|(n, v)| n.len().max(v.len()) <= MAX_LABEL_BYTES);
         if !sorted || !storable {
-            return Err(IndexError::corrupt("series", "labels are out of order, empty or too long"));
+            return Err(IndexError::corrupt("series", "labels are out of order or too long"));
         }
-        Ok(Labels::from_sorted(pairs))
+        // Some writers store empty values; everywhere else a label without a value is no label.
+        Ok(Labels::from_sorted(pairs.into_iter().filter(|(_, value)| !value.is_empty())))
     }
 }
 
