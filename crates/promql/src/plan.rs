@@ -56,6 +56,8 @@ struct QueryTimes {
 #[derive(Clone, Debug)]
 struct Scope {
     grid: Grid,
+    /// Where the evaluation ends, which need not be a step.
+    end_ms: i64,
     /// The innermost function or aggregation around it.
     function: &'static str,
     /// The clause of the aggregation right around it.
@@ -94,8 +96,9 @@ impl Scope {
         Scope { function, grouping: None, histograms: self.histograms.inside(function), ..self.clone() }
     }
 
-    fn on(&self, grid: Grid) -> Scope {
-        Scope { grid, ..self.clone() }
+    /// At the first step alone.
+    fn once(&self) -> Scope {
+        Scope { grid: self.grid.first(), end_ms: self.grid.start_ms, ..self.clone() }
     }
 }
 
@@ -130,13 +133,19 @@ impl Lowering {
 
     /// A whole query.
     pub(crate) fn root(&mut self, expr: &Expr, grid: Grid) -> Result<Root, QueryError> {
-        let scope =
-            Scope { grid, function: "", grouping: None, hint_step_ms: self.times.step_ms, histograms: Needed::All };
+        let scope = Scope {
+            grid,
+            end_ms: self.times.end_ms,
+            function: "",
+            grouping: None,
+            hint_step_ms: self.times.step_ms,
+            histograms: Needed::All,
+        };
         let expr = expr.unparen();
         Ok(match expr.value_type() {
             ValueType::Vector => Root::Vector(self.vector(expr, &scope)?),
             ValueType::Scalar => Root::Scalar(self.scalar(expr, &scope)?),
-            ValueType::Matrix => Root::Range(self.range_of(expr, &scope)?),
+            ValueType::Matrix => Root::Range(self.bare_range(expr, &scope)?),
             ValueType::String => match expr {
                 Expr::String(literal) => Root::Text(literal.value.clone()),
                 _ => return Err(unexpected(expr)),
@@ -166,7 +175,7 @@ impl Lowering {
             0 => Ok(Box::new(Nothing)),
             MAX_STEPS.. => Err(QueryError::TooManySamples),
             steps @ 2.. if is_invariant(expr) => {
-                let inner = self.varying(expr, &scope.on(scope.grid.first()))?;
+                let inner = self.varying(expr, &scope.once())?;
                 Ok(Box::new(Repeat { inner, steps }))
             }
             _ => self.varying(expr, scope),
@@ -207,7 +216,7 @@ impl Lowering {
             return Err(QueryError::TooManySamples);
         }
         if scope.grid.steps > 1 && is_invariant(expr) {
-            let inner = self.varying_scalar(expr, &scope.on(scope.grid.first()))?;
+            let inner = self.varying_scalar(expr, &scope.once())?;
             return Ok(ScalarNode::Invariant(Box::new(inner)));
         }
         self.varying_scalar(expr, scope)

@@ -3,6 +3,8 @@
 //! Both sides are read; then each series of the "many" side (the left one unless `group_right`) meets the series of the
 //! other side in its match group. Errors are those of the earliest step, as if steps were evaluated one after another.
 
+use std::collections::BTreeMap;
+
 use hashbrown::HashMap;
 use thanoxide_model::Labels;
 
@@ -38,7 +40,7 @@ impl Stream for VectorVector {
         let mut joined = Join::new(self, many, one, cx);
         joined.run(cx)?;
         let Join { output, notes, failure, .. } = joined;
-        cx.notes(notes);
+        notes.into_values().for_each(|note| cx.notes(note));
         match failure {
             Some(failure) => Err(failure.error),
             None => Batch::new(output.merged, cx).map(Some),
@@ -67,7 +69,8 @@ struct Join<'a> {
     /// Many-to-one: at which steps a group has given a result of these labels.
     inserted: Vec<HashMap<Labels, Bits>>,
     output: Merger,
-    notes: Annotations,
+    /// The last note of each step.
+    notes: BTreeMap<usize, Annotations>,
     failure: Option<Failure>,
 }
 
@@ -91,7 +94,7 @@ impl<'a> Join<'a> {
             matched: vec![Bits::none(node.steps); count],
             inserted: vec![HashMap::default(); count],
             output: Merger::default(),
-            notes: Annotations::default(),
+            notes: BTreeMap::new(),
             failure: None,
         }
     }
@@ -254,10 +257,15 @@ impl<'a> Join<'a> {
         }
         let mut column = Column::empty(self.node.steps);
         let mut computed = Bits::none(self.node.steps);
-        let mut complaints = Complaints { op, position: self.node.position, notes: &mut self.notes };
         for step in steps.ones() {
             let (Some(a), Some(b)) = (a.cell(step), b.cell(step)) else { continue };
-            let Some(outcome) = arithmetic::apply(a, b, &mut complaints) else { continue };
+            let mut notes = Annotations::default();
+            let mut complaints = Complaints { op, position: self.node.position, notes: &mut notes };
+            let outcome = arithmetic::apply(a, b, &mut complaints);
+            if !notes.is_empty() {
+                self.notes.insert(step, notes);
+            }
+            let Some(outcome) = outcome else { continue };
             computed.set(step);
             if self.node.return_bool {
                 column.set(step, Cell::Float(f64::from(u8::from(outcome.keep))));

@@ -23,7 +23,8 @@ pub(crate) struct Sort {
     pub(crate) inner: Option<Box<dyn Stream>>,
     pub(crate) by: SortBy,
     pub(crate) descending: bool,
-    pub(crate) steps: usize,
+    /// Whether the evaluation starts and ends at the same time.
+    pub(crate) one_time: bool,
     pub(crate) position: usize,
 }
 
@@ -35,7 +36,7 @@ impl Stream for Sort {
             all.series.iter_mut().for_each(|s| s.column.keep_floats());
             all.series.retain(|s| !s.column.is_empty());
         }
-        if self.steps != 1 {
+        if !self.one_time {
             cx.note(Note::sort_in_range_query(self.position));
             return Ok(Some(all));
         }

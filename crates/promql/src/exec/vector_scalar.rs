@@ -22,9 +22,10 @@ pub(crate) struct VectorScalar {
 
 impl Stream for VectorScalar {
     fn next(&mut self, cx: &Context<'_>) -> Result<Option<Batch>, QueryError> {
+        // Even if there is no series: the scalar may have something to tell.
+        let scalar = self.scalar.column(cx)?;
         let Some(mut batch) = self.vector.next(cx)? else { return Ok(None) };
         let shape = Shape { op: self.op, scalar_first: self.scalar_first, return_bool: self.return_bool };
-        let scalar = self.scalar.column(cx)?;
         let mut notes = Annotations::default();
         for series in &mut batch.series {
             let complaints = Complaints { op: self.op, position: self.position, notes: &mut notes };

@@ -171,11 +171,61 @@ const REDUCIBLE: f64 = (1u64 << 29) as f64;
 
 /// The octant (even, modulo 8) and the distance from its origin, for `0 <= x < REDUCIBLE`.
 fn reduce(x: f64) -> (u64, f64) {
+    if x >= REDUCIBLE {
+        return reduce_large(x);
+    }
     const PARTS: [f64; 3] = [0.7853981256484985, 3.774894707930798e-08, 2.6951514290790595e-15];
     let mut octant = (x * (4.0 / PI)) as u64;
     octant += octant & 1;
     let y = octant as f64;
     (octant & 7, ((x - y * PARTS[0]) - y * PARTS[1]) - y * PARTS[2])
+}
+
+/// 4/pi: the whole part, then the binary digits behind the point.
+const FOUR_OVER_PI: [u64; 20] = [
+    0x0000_0000_0000_0001,
+    0x45f3_06dc_9c88_2a53,
+    0xf84e_afa3_ea69_bb81,
+    0xb6c5_2b32_7887_2083,
+    0xfca2_c757_bd77_8ac3,
+    0x6e48_dc74_849b_a5c0,
+    0x0c92_5dd4_13a3_2439,
+    0xfc3b_d639_6253_4e7d,
+    0xd104_6bea_5d76_8909,
+    0xd338_e04d_68be_fc82,
+    0x7323_ac73_06a6_73e9,
+    0x3908_bf17_7bf2_5076,
+    0x3ff1_2fff_bc0b_301f,
+    0xde5e_2316_b414_da3e,
+    0xda6c_fd9e_4f96_136e,
+    0x9e8c_7ecd_3cbf_d45a,
+    0xea4f_758f_d7cb_e2f6,
+    0x7a0e_73ef_14a5_25d4,
+    0xd7f6_bf62_3f1a_ba10,
+    0xac06_608d_f8f6_d757,
+];
+
+/// As [`reduce`], by Payne and Hanek's method: only those digits of 4/pi count that matter at the size of `x`.
+fn reduce_large(x: f64) -> (u64, f64) {
+    let bits = x.to_bits();
+    let mantissa = (bits & ((1 << 52) - 1)) | (1 << 52);
+    let position = ((bits >> 52) & 0x7ff) as usize + 61 - 1023 - 52;
+    let digits = |at: usize| {
+        let pair = (u128::from(FOUR_OVER_PI[at]) << 64) | u128::from(FOUR_OVER_PI[at + 1]);
+        (pair << (position % 64) >> 64) as u64
+    };
+    let [z0, z1, z2] = [0, 1, 2].map(|i| digits(position / 64 + i));
+    let product = u128::from(z0.wrapping_mul(mantissa)) << 64;
+    let product = product.wrapping_add(u128::from(z1) * u128::from(mantissa));
+    let product = product.wrapping_add((u128::from(z2) * u128::from(mantissa)) >> 64);
+    let octant = (product >> 125) as u64;
+    let (fraction, low) = ((product << 3 >> 64) as u64, product as u64);
+    let shift = fraction.leading_zeros() + 1;
+    // The low digits are not moved by the octant's three bits: Go does so, and the last bits of the result show it.
+    let fraction = fraction.checked_shl(shift).unwrap_or(0) | low.checked_shr(64 - shift.min(64)).unwrap_or(0);
+    let z = f64::from_bits((fraction >> 12) | (u64::from(1023 - shift) << 52));
+    let (octant, z) = if octant & 1 == 1 { ((octant + 1) & 7, z - 1.0) } else { (octant, z) };
+    (octant, z * FRAC_PI_4)
 }
 
 fn sine_near_zero(z: f64) -> f64 {
@@ -205,7 +255,7 @@ fn cosine_near_zero(z: f64) -> f64 {
 }
 
 pub(crate) fn sin(x: f64) -> f64 {
-    if x == 0.0 || x.is_nan() || x.abs() >= REDUCIBLE {
+    if x == 0.0 || !x.is_finite() {
         return x.sin();
     }
     let (octant, z) = reduce(x.abs());
@@ -214,7 +264,7 @@ pub(crate) fn sin(x: f64) -> f64 {
 }
 
 pub(crate) fn cos(x: f64) -> f64 {
-    if x.is_nan() || x.abs() >= REDUCIBLE {
+    if !x.is_finite() {
         return x.cos();
     }
     let (octant, z) = reduce(x.abs());
@@ -225,7 +275,7 @@ pub(crate) fn cos(x: f64) -> f64 {
 pub(crate) fn tan(x: f64) -> f64 {
     const P: [f64; 3] = [-13093.693918138379, 1153516.6483858742, -17956525.197648488];
     const Q: [f64; 5] = [1.0, 13681.296347069296, -1320892.3444021097, 25008380.18233579, -53869575.592945464];
-    if x == 0.0 || x.is_nan() || x.abs() >= REDUCIBLE {
+    if x == 0.0 || !x.is_finite() {
         return x.tan();
     }
     let (octant, z) = reduce(x.abs());

@@ -178,7 +178,8 @@ impl Lowering {
         };
         let inner = Some(self.vector(arg(call, 0)?.unparen(), scope)?);
         let (descending, position) = (name.ends_with("_desc"), call.span.start);
-        Ok(Box::new(Sort { inner, by, descending, steps: scope.grid.steps, position }))
+        let one_time = scope.end_ms == scope.grid.start_ms;
+        Ok(Box::new(Sort { inner, by, descending, one_time, position }))
     }
 
     fn timestamp(&mut self, call: &Call, scope: &Scope) -> Result<Vector, QueryError> {

@@ -87,8 +87,17 @@ impl Lowering {
         selection.announce()
     }
 
-    /// `x[5m]` or `expr[1h:1m]`.
+    /// `x[5m]` or `expr[1h:1m]`, to be computed with.
     pub(super) fn range_of(&mut self, expr: &Expr, scope: &Scope) -> Result<Range, QueryError> {
+        let mut range = self.bare_range(expr, scope)?;
+        if let RangeInput::Subquery(inner) = range.input {
+            range.input = RangeInput::Subquery(Box::new(ForgetResets { inner }));
+        }
+        Ok(range)
+    }
+
+    /// `x[5m]` or `expr[1h:1m]` on its own: reset hints stay as they are.
+    pub(super) fn bare_range(&mut self, expr: &Expr, scope: &Scope) -> Result<Range, QueryError> {
         match expr.unparen() {
             Expr::Matrix(matrix) => self.matrix(matrix, scope),
             Expr::Subquery(subquery) => self.subquery(subquery, scope),
@@ -121,8 +130,9 @@ impl Lowering {
         let offset_ms = self.duration(&subquery.offset, true)?;
         let modifiers = Modifiers { at_ms: self.at_ms(subquery.at), offset_ms };
         let grid: Grid = inner_grid(scope.grid, modifiers, range_ms, step_ms);
-        let inner_scope = Scope { grid, hint_step_ms: step_ms, histograms: Needed::Buckets, ..scope.clone() };
-        let inner = Box::new(ForgetResets { inner: self.vector(&subquery.expr, &inner_scope)? });
+        let end_ms = modifiers.at_ms.unwrap_or(scope.end_ms).saturating_sub(offset_ms);
+        let inner_scope = Scope { grid, end_ms, hint_step_ms: step_ms, histograms: Needed::Buckets, ..scope.clone() };
+        let inner = self.vector(&subquery.expr, &inner_scope)?;
         let name_pinned = is_name_pinned(&subquery.expr);
         let samples = RangeSamples::Computed(grid);
         let shape = RangeShape { samples, range_ms, modifiers, edges: Edges::Plain };

@@ -10,10 +10,32 @@ const MATH: [&str; 24] = [
     "log10", "log2", "rad", "sgn", "sin", "sinh", "sqrt", "tan", "tanh", "round",
 ];
 const OVER_TIME: [&str; 26] = [
-    "avg_over_time", "changes", "count_over_time", "delta", "deriv", "first_over_time", "idelta", "increase", "irate",
-    "last_over_time", "mad_over_time", "max_over_time", "min_over_time", "present_over_time", "rate", "rate", "resets",
-    "stddev_over_time", "stdvar_over_time", "sum_over_time", "ts_of_first_over_time", "ts_of_last_over_time",
-    "ts_of_max_over_time", "ts_of_min_over_time", "increase", "absent_over_time",
+    "avg_over_time",
+    "changes",
+    "count_over_time",
+    "delta",
+    "deriv",
+    "first_over_time",
+    "idelta",
+    "increase",
+    "irate",
+    "last_over_time",
+    "mad_over_time",
+    "max_over_time",
+    "min_over_time",
+    "present_over_time",
+    "rate",
+    "rate",
+    "resets",
+    "stddev_over_time",
+    "stdvar_over_time",
+    "sum_over_time",
+    "ts_of_first_over_time",
+    "ts_of_last_over_time",
+    "ts_of_max_over_time",
+    "ts_of_min_over_time",
+    "increase",
+    "absent_over_time",
 ];
 const ANCHORED: [&str; 5] = ["changes", "delta", "increase", "rate", "resets"];
 const SMOOTHED: [&str; 3] = ["delta", "increase", "rate"];
@@ -100,8 +122,20 @@ impl Grammar<'_> {
 
     fn matchers(&mut self) -> String {
         let all = [
-            "a=\"x\"", "a!=\"x\"", "a=~\"x|y\"", "a!~\"z\"", "b=\"1\"", "b!=\"\"", "b=~\"1.*\"", "job=\"j\"", "instance=~\"i[12]\"",
-            "b!=\"10\"", "missing=\"\"", "instance!=\"i3\"", "a=\"nothing\"", "job=~\".+\"",
+            "a=\"x\"",
+            "a!=\"x\"",
+            "a=~\"x|y\"",
+            "a!~\"z\"",
+            "b=\"1\"",
+            "b!=\"\"",
+            "b=~\"1.*\"",
+            "job=\"j\"",
+            "instance=~\"i[12]\"",
+            "b!=\"10\"",
+            "missing=\"\"",
+            "instance!=\"i3\"",
+            "a=\"nothing\"",
+            "job=~\".+\"",
         ];
         match self.dice.weighted(&[60, 30, 10]) {
             0 => String::new(),
@@ -134,7 +168,8 @@ impl Grammar<'_> {
 
     /// `offset` and `@`, or nothing.
     fn modifiers(&mut self) -> String {
-        let offset = if self.dice.percent(14) { format!(" offset {}", self.dice.pick(&OFFSETS)) } else { String::new() };
+        let offset =
+            if self.dice.percent(14) { format!(" offset {}", self.dice.pick(&OFFSETS)) } else { String::new() };
         let at = if self.dice.percent(8) { format!(" @ {}", self.time()) } else { String::new() };
         if self.dice.percent(50) { format!("{offset}{at}") } else { format!("{at}{offset}") }
     }
@@ -181,7 +216,8 @@ impl Grammar<'_> {
             0 => format!("quantile_over_time({}, {})", self.scalar(0), self.matrix(depth, Kind::Float, "")),
             1 => format!("predict_linear({}, {})", self.matrix(depth, Kind::Float, ""), self.scalar(0)),
             2 if self.dice.percent(50) => {
-                let (smoothing, trend) = (self.dice.pick(&["0.1", "0.5", "0.9"]), self.dice.pick(&["0.1", "0.5", "0.9"]));
+                let (smoothing, trend) =
+                    (self.dice.pick(&["0.1", "0.5", "0.9"]), self.dice.pick(&["0.1", "0.5", "0.9"]));
                 format!("double_exponential_smoothing({}, {smoothing}, {trend})", self.matrix(depth, Kind::Float, ""))
             }
             _ => {
@@ -269,7 +305,9 @@ impl Grammar<'_> {
             _ => String::new(),
         };
         match self.dice.below(10) {
-            0..=3 => format!("({lhs}) {op} ignoring ({}){fill} ({rhs})", self.dice.pick(&["missing", "le", "b", "version"])),
+            0..=3 => {
+                format!("({lhs}) {op} ignoring ({}){fill} ({rhs})", self.dice.pick(&["missing", "le", "b", "version"]))
+            }
             4 | 5 => {
                 let (l, by) = (self.dice.pick(&AGGREGATIONS), self.dice.pick(&["a", "a, b", "instance", "job"]));
                 let r = self.dice.pick(&AGGREGATIONS);
@@ -313,7 +351,8 @@ impl Grammar<'_> {
             4 => format!("histogram_quantiles({vector}, \"q\", {quantile}, 0.25)"),
             5 | 6 => format!("histogram_fraction({}, {}, {vector})", self.scalar(0), self.scalar(0)),
             _ => {
-                let names = ["histogram_avg", "histogram_count", "histogram_sum", "histogram_stddev", "histogram_stdvar"];
+                let names =
+                    ["histogram_avg", "histogram_count", "histogram_sum", "histogram_stddev", "histogram_stdvar"];
                 format!("{}({vector})", self.dice.pick(&names))
             }
         }
@@ -323,8 +362,14 @@ impl Grammar<'_> {
         let vector = self.vector(depth, kind);
         let target = self.dice.pick(&["new", "a", "b", "__name__", "missing"]);
         if self.dice.percent(50) {
-            let (replacement, regex) =
-                self.dice.pick(&[("$1", "(.*)"), ("r-$1", "i(.)"), ("", ".*"), ("${n}!", "(?P<n>.).*"), ("k", "nothing"), ("$0$0", "x|y")]);
+            let (replacement, regex) = self.dice.pick(&[
+                ("$1", "(.*)"),
+                ("r-$1", "i(.)"),
+                ("", ".*"),
+                ("${n}!", "(?P<n>.).*"),
+                ("k", "nothing"),
+                ("$0$0", "x|y"),
+            ]);
             let source = self.dice.pick(&LABELS);
             return format!("label_replace({vector}, \"{target}\", \"{replacement}\", \"{source}\", \"{regex}\")");
         }
@@ -370,8 +415,13 @@ impl Grammar<'_> {
     fn info(&mut self, depth: usize, kind: Kind) -> String {
         let vector = self.vector(depth, kind);
         let selectors = [
-            "", ", {version=\"v1\"}", ", {version=~\".+\"}", ", {__name__=\"build_info\"}", ", {data=~\"i.\"}",
-            ", {__name__=~\".+_info\", build=~\".*\"}", ", {missing=\"\"}",
+            "",
+            ", {version=\"v1\"}",
+            ", {version=~\".+\"}",
+            ", {__name__=\"build_info\"}",
+            ", {data=~\"i.\"}",
+            ", {__name__=~\".+_info\", build=~\".*\"}",
+            ", {missing=\"\"}",
         ];
         format!("info({vector}{})", self.dice.pick(&selectors))
     }

@@ -28,7 +28,8 @@ impl Question {
         if self.step_ms == 0 {
             json["time"] = json!(self.start_ms);
         } else {
-            (json["start"], json["end"], json["step"]) = (json!(self.start_ms), json!(self.end_ms), json!(self.step_ms));
+            (json["start"], json["end"], json["step"]) =
+                (json!(self.start_ms), json!(self.end_ms), json!(self.step_ms));
         }
         json
     }
@@ -52,7 +53,8 @@ impl Answer {
     fn read(json: &Json) -> Self {
         let text = |json: &Json| json.as_str().unwrap().to_string();
         let list = |json: &Json| json.as_array().unwrap().iter().map(text).collect();
-        let points = |json: &Json| json.as_array().unwrap().iter().map(|p| (p[0].as_i64().unwrap(), text(&p[1]))).collect();
+        let points =
+            |json: &Json| json.as_array().unwrap().iter().map(|p| (p[0].as_i64().unwrap(), text(&p[1]))).collect();
         Answer {
             kind: text(&json["kind"]),
             error: text(&json["error"]),
@@ -126,7 +128,12 @@ fn name(labels: &Labels) -> String {
 fn describe(h: &FloatHistogram) -> String {
     let mut text = format!(
         "schema {} hint {} threshold {} zero {} count {} sum {}",
-        h.schema, h.counter_reset_hint as u8, float(h.zero_threshold), float(h.zero_count), float(h.count), float(h.sum)
+        h.schema,
+        h.counter_reset_hint as u8,
+        float(h.zero_threshold),
+        float(h.zero_count),
+        float(h.count),
+        float(h.sum)
     );
     for (sign, spans, counts) in
         [("+", &h.positive_spans, &h.positive_buckets), ("-", &h.negative_spans, &h.negative_buckets)]
@@ -158,7 +165,8 @@ impl Oracle {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/interop/bin/oracle-batch");
         let mut command = Command::new(&path);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap_or_else(|e| panic!("{e}: `cargo xtask setup` builds {}", path.display()));
+        let mut child =
+            command.spawn().unwrap_or_else(|e| panic!("{e}: `cargo xtask setup` builds {}", path.display()));
         let (input, output) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
         Oracle { child, input, output }
     }

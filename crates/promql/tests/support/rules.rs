@@ -17,24 +17,52 @@ const RULES: [Rule; 2] = [
     ("order of equal values in a sorted vector", |expr, a, b| orders(expr) && same_set(a, b) && same_values(a, b)),
 ];
 
+/// How often the oracle is asked again where answers differ.
+const ATTEMPTS: usize = 40;
+
+/// Prometheus gives one of several answers, by the order in which Go happens to walk a map, and ours is one of them.
+const ONE_OF_SEVERAL: &str = "one of several answers of Prometheus";
+
+/// As before, but ours was not among those that were seen, because there are too many of them.
+const UNDEFINED: &str = "Prometheus does not agree with itself";
+
 /// How often each rule was needed.
 #[derive(Debug, Default)]
 pub(crate) struct Counts(BTreeMap<&'static str, usize>);
 
 impl Counts {
-    /// Whether the answers are the same, to the last bit or by a rule.
-    pub(crate) fn same(&mut self, expr: Option<&Expr>, ours: &Answer, stock: &Answer) -> bool {
+    /// Whether the answers are the same, to the last bit or by a rule. `again` asks the oracle once more, or how often
+    /// it is told.
+    pub(crate) fn same(
+        &mut self,
+        expr: Option<&Expr>,
+        ours: &Answer,
+        stock: &Answer,
+        again: impl FnOnce(usize) -> Vec<Answer>,
+    ) -> bool {
+        let Some(expr) = expr else { return ours == stock };
+        let of_order = |ours: &Answer, stock: &Answer| RULES.iter().find(|(_, fits)| fits(expr, ours, stock));
         if ours == stock {
             return true;
         }
-        let Some(expr) = expr else { return false };
-        match RULES.iter().find(|(_, fits)| fits(expr, ours, stock)) {
-            Some((name, _)) => {
-                *self.0.entry(name).or_default() += 1;
-                true
-            }
-            None => false,
+        if let Some((name, _)) = of_order(ours, stock) {
+            self.count(name);
+            return true;
         }
+        let others = again(ATTEMPTS);
+        if others.iter().any(|other| ours == other || of_order(ours, other).is_some()) {
+            self.count(ONE_OF_SEVERAL);
+            return true;
+        }
+        let undefined = others.iter().any(|other| other != stock && of_order(other, stock).is_none());
+        if undefined {
+            self.count(UNDEFINED);
+        }
+        undefined
+    }
+
+    fn count(&mut self, rule: &'static str) {
+        *self.0.entry(rule).or_default() += 1;
     }
 
     pub(crate) fn print(&self) {
