@@ -348,7 +348,13 @@ impl Evaluation<'_> {
 
     fn points(&self, series: SeriesColumn) -> MatrixSeries {
         let column = &series.column;
-        let floats = column.floats.ones().map(|step| (self.grid.time_ms(step), column.values[step])).collect();
+        let floats = if column.floats.is_full() {
+            self.grid.times_ms().zip(column.values.iter().copied()).collect()
+        } else {
+            let mut floats = Vec::with_capacity(column.floats.count());
+            floats.extend(column.floats.ones().map(|step| (self.grid.time_ms(step), column.values[step])));
+            floats
+        };
         let histograms = column.histograms.iter().enumerate();
         let histograms =
             histograms.filter_map(|(step, h)| h.as_ref().map(|h| (self.grid.time_ms(step), Arc::clone(h)))).collect();

@@ -116,7 +116,7 @@ impl Stream for HistogramStream {
         let mut output = Merger::default();
         let mut fixes = Fixes::default();
         for part in &parts {
-            for series in &input.series {
+            for series in input.series.iter().filter(|s| !s.column.histograms.is_empty()) {
                 let column = self.answer_native(series, part, cx, &mut notes);
                 put(&series.labels, column, part, cx, &mut output)?;
             }
@@ -183,11 +183,11 @@ impl HistogramStream {
         cx: &Context<'_>,
         notes: &mut Annotations,
     ) {
+        let natives = input.iter().enumerate().filter(|(_, s)| !s.column.histograms.is_empty());
+        let natives: HashMap<Labels, usize, foldhash::fast::RandomState> =
+            natives.map(|(index, s)| (s.labels.clone(), index)).collect();
         for group in groups {
-            let Some(native) = input.iter().position(|s| !s.column.histograms.is_empty() && s.labels == group.labels)
-            else {
-                continue;
-            };
+            let Some(native) = natives.get(&group.labels).copied() else { continue };
             for step in 0..self.grid.steps {
                 let classic = group.buckets.iter().any(|(_, i)| input[*i].column.floats.get(step));
                 if classic && input[native].column.histogram(step).is_some() {

@@ -76,8 +76,12 @@ impl Lookup {
         let columns = &mut scratch.columns;
         self.span.decode(selected, columns)?;
         let _charge = cx.budget.charge(columns.len() * 16)?;
-        let mut finder = Finder::new(columns, cx.settings.lookback_ms);
         let mut column = Column::empty(self.grid.steps);
+        if self.take == Take::Value && columns.histogram_timestamps_ms.is_empty() {
+            self.look_up_floats(columns, cx.settings.lookback_ms, &mut column);
+            return Ok(self.name(selected, column, cx));
+        }
+        let mut finder = Finder::new(columns, cx.settings.lookback_ms);
         for step in 0..self.grid.steps {
             if let Some(found) = finder.find(self.modifiers.reference_ms(self.grid, step)) {
                 if (self.take, matches!(found, Found::Histogram(_))) == (Take::Milliseconds, true) {
@@ -88,9 +92,27 @@ impl Lookup {
                 self.take(columns, found, step, &mut column);
             }
         }
+        Ok(self.name(selected, column, cx))
+    }
+
+    /// The values of a series that has nothing but floats.
+    fn look_up_floats(self, columns: &Columns, lookback_ms: i64, column: &mut Column) {
+        let (times_ms, values) = (columns.timestamps_ms.as_slice(), columns.values.as_slice());
+        let mut seen = 0;
+        for step in 0..self.grid.steps {
+            let time_ms = self.modifiers.reference_ms(self.grid, step);
+            advance(times_ms, &mut seen, time_ms);
+            let Some(newest) = seen.checked_sub(1) else { continue };
+            if times_ms[newest] > time_ms.saturating_sub(lookback_ms) && !is_stale_nan(values[newest]) {
+                column.set_float(step, values[newest]);
+            }
+        }
+    }
+
+    fn name(self, selected: &Selected, column: Column, cx: &Context<'_>) -> Option<SeriesColumn> {
         cx.count_samples(looked_at(&column));
         let labels = selected.series().labels.clone();
-        Ok((!column.is_empty()).then_some(SeriesColumn { labels, drop_name: false, column }))
+        (!column.is_empty()).then_some(SeriesColumn { labels, drop_name: false, column })
     }
 
     fn take(self, columns: &Columns, found: Found, step: usize, column: &mut Column) {

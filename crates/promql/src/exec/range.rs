@@ -14,7 +14,7 @@ use super::{Batch, Context, SeriesColumn, Stream, batch_len, for_each_series};
 use crate::annotations::{Annotations, Note};
 use crate::engine::QueryError;
 use crate::functions::range::{Edges, Evaluator, RangeCall, RangeFunction, SeriesNotes, store};
-use crate::functions::{over_time, rate};
+use crate::functions::sweep;
 
 /// Where the samples come from.
 pub(crate) enum RangeInput {
@@ -200,12 +200,10 @@ impl RangeWork {
         if columns.is_empty() {
             return Ok(column);
         }
-        if let Some(sweep) = short_way(call, columns) {
-            let ends_ms = (0..self.grid.steps).map(|step| self.shape.modifiers.reference_ms(self.grid, step));
-            cx.count_samples(match sweep {
-                ShortWay::Rate => rate::sweep_floats(call, columns, ends_ms, &mut column),
-                ShortWay::Sums => over_time::sweep_floats(call, columns, ends_ms, &mut column),
-            });
+        if sweep::is_open(call, columns) {
+            let (grid, modifiers) = (self.grid, self.shape.modifiers);
+            let ends_ms = (0..grid.steps).map(move |step| modifiers.reference_ms(grid, step));
+            cx.count_samples(sweep::sweep(call, columns, ends_ms, &mut column, notes));
             return Ok(column);
         }
         let mut evaluator = Evaluator::new(call, columns);
@@ -234,25 +232,6 @@ impl RangeWork {
         let delayed = cx.settings.delayed_name_removal;
         let labels = if drop_name && !delayed { without_name(series.labels()) } else { series.labels().clone() };
         SeriesColumn { labels, drop_name: drop_name && delayed, column }
-    }
-}
-
-/// Ways to go over all windows of a series at once.
-enum ShortWay {
-    Rate,
-    Sums,
-}
-
-/// Open where nothing but floats can be met.
-fn short_way(call: &RangeCall<'_>, columns: &Columns) -> Option<ShortWay> {
-    use RangeFunction::{AvgOverTime, Delta, Increase, Rate, SumOverTime};
-    if call.edges != Edges::Plain || !columns.histograms.is_empty() {
-        return None;
-    }
-    match call.function {
-        Rate | Increase | Delta if columns.start_timestamps_ms.is_empty() => Some(ShortWay::Rate),
-        SumOverTime | AvgOverTime => Some(ShortWay::Sums),
-        _ => None,
     }
 }
 

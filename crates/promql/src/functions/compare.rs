@@ -2,6 +2,8 @@
 
 use super::over_time::floats_only;
 use super::range::{Output, RangeFunction, SeriesNotes};
+use super::sweep::Windows;
+use crate::exec::column::Column;
 use crate::exec::samples::Window;
 
 /// The extreme value of a window, or its time; NaN only where all are NaN.
@@ -28,4 +30,27 @@ fn last_better(values: &[f64], better: impl Fn(f64, f64) -> bool) -> (usize, f64
         }
     }
     best
+}
+
+/// The extremes of all windows. The extreme of each stretch of 2, 4, 8... samples is found from those of half the length;
+/// two stretches that may overlap make a window.
+pub(crate) fn sweep(values: &[f64], windows: &Windows, column: &mut Column, better: impl Fn(f64, f64) -> bool) {
+    // The first of equal ones; NaN gives way to anything, even to another NaN.
+    let pick = |old: f64, new: f64| if better(new, old) || old.is_nan() { new } else { old };
+    if windows.samples <= 2 * values.len() {
+        return windows.fill(column, |low, high| values[low + 1..high].iter().copied().fold(values[low], pick));
+    }
+    let (mut stretches, mut next) = (values.to_vec(), Vec::with_capacity(values.len()));
+    let mut length = 1;
+    while length <= windows.longest {
+        for (step, (low, high)) in windows.filled() {
+            if (length..2 * length).contains(&(high - low)) {
+                column.set_float(step, pick(stretches[low], stretches[high - length]));
+            }
+        }
+        next.clear();
+        next.extend(stretches.iter().zip(stretches.get(length..).unwrap_or_default()).map(|(a, b)| pick(*a, *b)));
+        std::mem::swap(&mut stretches, &mut next);
+        length *= 2;
+    }
 }

@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use thanoxide_model::FloatHistogram;
 use thanoxide_model::histogram::CounterResetHint;
+use thanoxide_model::series::Columns;
 
 use super::histogram_rate;
 use super::range::{Output, SeriesNote, SeriesNotes};
 use super::start_time::{Started, is_reset};
+use super::sweep::Windows;
+use crate::exec::column::Column;
 use crate::exec::samples::Window;
 
 #[derive(Clone, Copy)]
@@ -36,6 +39,21 @@ fn last_two<'a>(window: &Window<'a>) -> Option<(Sample<'a>, Sample<'a>)> {
     let mut newest: Vec<Sample<'a>> = floats.chain(histograms).collect();
     newest.sort_by_key(|s| std::cmp::Reverse(s.at.time_ms));
     (newest.len() >= 2).then(|| (newest[1], newest[0]))
+}
+
+/// All windows of a series that has nothing but floats without start times.
+pub(crate) fn sweep(is_rate: bool, columns: &Columns, windows: &Windows, column: &mut Column) {
+    for (step, (low, high)) in windows.filled() {
+        if high - low < 2 {
+            continue;
+        }
+        let (old, new) = (columns.values[high - 2], columns.values[high - 1]);
+        let interval_ms = columns.timestamps_ms[high - 1] - columns.timestamps_ms[high - 2];
+        if interval_ms != 0 {
+            let change = if is_rate && new < old { new } else { new - old };
+            column.set_float(step, if is_rate { change / (interval_ms as f64 / 1000.0) } else { change });
+        }
+    }
 }
 
 /// The change, per second if it is a rate.

@@ -3,58 +3,71 @@
 use std::sync::Arc;
 
 use thanoxide_model::kahan;
-use thanoxide_model::series::Columns;
 
+use super::fixed_point::FixedPoint;
 use super::histogram_over_time;
 use super::lanes::{self, LANES};
-use super::range::{Output, RangeCall, RangeFunction, SeriesNote, SeriesNotes};
+use super::range::{Output, SeriesNote, SeriesNotes};
+use super::sweep::Windows;
 use crate::exec::column::Column;
 use crate::exec::samples::Window;
 
-/// `sum_over_time` or `avg_over_time` of a series that has nothing but floats, eight windows at a time.
-pub(crate) fn sweep_floats(
-    call: &RangeCall<'_>,
-    columns: &Columns,
-    ends_ms: impl Iterator<Item = i64>,
-    column: &mut Column,
-) -> u64 {
-    let is_avg = call.function == RangeFunction::AvgOverTime;
-    let (times_ms, values) = (columns.timestamps_ms.as_slice(), columns.values.as_slice());
-    let (mut low, mut high, mut looked_at) = (0, 0, 0);
-    let mut waiting = Vec::with_capacity(LANES);
-    for (step, end_ms) in ends_ms.enumerate() {
-        let start_ms = end_ms.saturating_sub(call.range_ms);
-        while low < times_ms.len() && times_ms[low] <= start_ms {
-            low += 1;
+/// Values in all windows for each sample from which on it pays to work out running sums.
+const WORTH_RUNNING_SUMS: usize = 8;
+
+/// `sum_over_time` or `avg_over_time` of a series that has nothing but floats.
+pub(crate) fn sweep_sums(is_avg: bool, values: &[f64], windows: &Windows, column: &mut Column) {
+    let worth = windows.samples > WORTH_RUNNING_SUMS * values.len();
+    let fixed = if worth { FixedPoint::new(values) } else { None };
+    let count = |low: usize, high: usize| (high - low) as f64;
+    match fixed {
+        Some(fixed) if !is_avg => windows.fill(column, |low, high| fixed.sum(low, high)),
+        Some(fixed) if fixed.is_exact() => {
+            windows.fill(column, |low, high| fixed.sum(low, high) / count(low, high) + 0.0);
         }
-        high = high.max(low);
-        while high < times_ms.len() && times_ms[high] <= end_ms {
-            high += 1;
-        }
-        looked_at += (high - low) as u64;
-        if high > low {
-            waiting.push((step, (low, high)));
-        }
-        if waiting.len() == LANES {
-            settle(&waiting, is_avg, values, column);
-            waiting.clear();
-        }
+        Some(fixed) => by_lanes(windows, column, |bounds| {
+            let plain = lanes::plain(values, bounds);
+            std::array::from_fn(|lane| {
+                let (low, high) = bounds[lane];
+                plain[lane] / count(low, high) + fixed.lost(low, high, plain[lane]) / count(low, high)
+            })
+        }),
+        None if is_avg => by_lanes(windows, column, |bounds| {
+            or_else(lanes::avg(values, bounds), |lane| float_avg(&values[bounds[lane].0..bounds[lane].1]))
+        }),
+        None => by_lanes(windows, column, |bounds| {
+            or_else(lanes::sum(values, bounds), |lane| float_sum(&values[bounds[lane].0..bounds[lane].1]))
+        }),
     }
-    settle(&waiting, is_avg, values, column);
-    looked_at
 }
 
-/// Computes the windows that wait, at most [`LANES`].
-fn settle(waiting: &[(usize, (usize, usize))], is_avg: bool, values: &[f64], column: &mut Column) {
-    let Some((_, first)) = waiting.first() else { return };
-    // Lanes without a window of their own repeat the first one.
-    let windows = std::array::from_fn(|lane| waiting.get(lane).map_or(*first, |w| w.1));
-    let results = if is_avg { lanes::avg(values, &windows) } else { lanes::sum(values, &windows) };
-    for ((step, (start, end)), result) in waiting.iter().zip(results) {
-        let window = &values[*start..*end];
-        let value = result.unwrap_or_else(|| if is_avg { float_avg(window) } else { float_sum(window) });
-        column.set_float(*step, value);
+/// `stdvar_over_time`, or the root of it, of a series that has nothing but floats.
+pub(crate) fn sweep_variances(root: bool, values: &[f64], windows: &Windows, column: &mut Column) {
+    by_lanes(windows, column, |bounds| {
+        let float_variance = |lane: usize| float_variance(&values[bounds[lane].0..bounds[lane].1]);
+        or_else(lanes::variance(values, bounds), float_variance).map(|v| if root { v.sqrt() } else { v })
+    });
+}
+
+/// Fills in what of some windows at a time there is.
+fn by_lanes(windows: &Windows, column: &mut Column, compute: impl Fn(&lanes::Bounds) -> [f64; LANES]) {
+    let mut filled = windows.filled().peekable();
+    while let Some((_, first)) = filled.peek().copied() {
+        // Lanes without a window of their own repeat the first one.
+        let (mut bounds, mut steps) = ([first; LANES], [None; LANES]);
+        for ((bounds, at), (step, window)) in bounds.iter_mut().zip(&mut steps).zip(&mut filled) {
+            (*bounds, *at) = (window, Some(step));
+        }
+        for (step, value) in steps.into_iter().zip(compute(&bounds)) {
+            if let Some(step) = step {
+                column.set_float(step, value);
+            }
+        }
     }
+}
+
+fn or_else(results: [Option<f64>; LANES], one: impl Fn(usize) -> f64) -> [f64; LANES] {
+    std::array::from_fn(|lane| results[lane].unwrap_or_else(|| one(lane)))
 }
 
 fn float_sum(values: &[f64]) -> f64 {
@@ -135,14 +148,17 @@ impl Mean {
 
 /// `stdvar_over_time`, by Welford's method.
 pub(crate) fn variance(window: &Window<'_>, notes: &mut SeriesNotes<'_>) -> Option<f64> {
-    let values = floats_only(window, notes)?;
+    floats_only(window, notes).map(float_variance)
+}
+
+pub(super) fn float_variance(values: &[f64]) -> f64 {
     let (mut mean, mut mean_rest, mut squares, mut squares_rest) = (0.0, 0.0, 0.0, 0.0);
     for (i, value) in values.iter().enumerate() {
         let delta = value - (mean + mean_rest);
         (mean, mean_rest) = kahan::add(delta / (i + 1) as f64, mean, mean_rest);
         (squares, squares_rest) = kahan::add(delta * (value - (mean + mean_rest)), squares, squares_rest);
     }
-    Some((squares + squares_rest) / values.len() as f64)
+    (squares + squares_rest) / values.len() as f64
 }
 
 /// The floats of a window; says so where histograms are passed over.

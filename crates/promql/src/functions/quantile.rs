@@ -3,11 +3,13 @@
 use std::cmp::Ordering;
 
 use super::over_time::floats_only;
-use super::range::{Output, SeriesNotes};
+use super::range::{Output, RangeCall, SeriesNotes};
+use super::sweep::Windows;
 use crate::annotations::Note;
+use crate::exec::column::Column;
 use crate::exec::samples::Window;
 
-/// Interpolates at rank `q * (n - 1)`. Sorts the values; NaN comes first.
+/// Interpolates at rank `q * (n - 1)`. Reorders the values; NaN comes first.
 pub(crate) fn quantile(q: f64, values: &mut [f64]) -> f64 {
     if values.is_empty() || q.is_nan() {
         return f64::NAN;
@@ -18,7 +20,23 @@ pub(crate) fn quantile(q: f64, values: &mut [f64]) -> f64 {
     if q > 1.0 {
         return f64::INFINITY;
     }
-    values.sort_unstable_by(nan_first);
+    if values.len() > FEW {
+        let lower = (q * (values.len() - 1) as f64).floor() as usize;
+        let (_, _, rest) = values.select_nth_unstable_by(lower, nan_first);
+        if let Some(next) = (0..rest.len()).min_by(|a, b| nan_first(&rest[*a], &rest[*b])) {
+            rest.swap(0, next);
+        }
+    } else {
+        values.sort_unstable_by(nan_first);
+    }
+    of_sorted(q, values)
+}
+
+/// More values than these are not sorted for the sake of one or two of them.
+const FEW: usize = 32;
+
+/// Interpolates in values of which at least those around the rank are in their sorted places.
+fn of_sorted(q: f64, values: &[f64]) -> f64 {
     let last = (values.len() - 1) as f64;
     let rank = q * last;
     let lower = rank.floor().max(0.0);
@@ -51,6 +69,59 @@ pub(crate) fn over_time(
     buffer.clear();
     buffer.extend_from_slice(values);
     Some(Output::Float(quantile(q, buffer)))
+}
+
+/// Whether all values have one place when sorted.
+pub(crate) fn is_ordered(values: &[f64]) -> bool {
+    values.iter().all(|v| !v.is_nan() && v.to_bits() != (-0.0_f64).to_bits())
+}
+
+/// `quantile_over_time` of a series of ordered values: what is in the window is kept sorted.
+pub(crate) fn sweep(
+    call: &RangeCall<'_>,
+    values: &[f64],
+    windows: &Windows,
+    column: &mut Column,
+    notes: &mut SeriesNotes<'_>,
+) {
+    let mut sorted = Vec::with_capacity(windows.longest + 1);
+    let (mut from, mut to) = (0, 0);
+    for (step, (low, high)) in windows.filled() {
+        if low >= to {
+            sorted.clear();
+            sorted.extend_from_slice(&values[low..high]);
+            sorted.sort_unstable_by(f64::total_cmp);
+        } else {
+            slide(&mut sorted, &values[from..low], &values[to..high]);
+        }
+        (from, to) = (low, high);
+        let q = call.scalar(0, step);
+        if !is_valid(q) {
+            notes.add(|position| Note::invalid_quantile(q, position));
+        }
+        column.set_float(step, if is_valid(q) { of_sorted(q, &sorted) } else { quantile(q, &mut [0.0]) });
+    }
+}
+
+/// Takes out and puts in, so that values stay sorted.
+fn slide(sorted: &mut Vec<f64>, out: &[f64], new: &[f64]) {
+    let shared = out.len().min(new.len());
+    for (out, new) in out.iter().zip(new) {
+        let (hole, place) = (sorted.partition_point(|v| v < out), sorted.partition_point(|v| v < new));
+        if place > hole {
+            sorted.copy_within(hole + 1..place, hole);
+            sorted[place - 1] = *new;
+        } else {
+            sorted.copy_within(place..hole, place + 1);
+            sorted[place] = *new;
+        }
+    }
+    for out in &out[shared..] {
+        sorted.remove(sorted.partition_point(|v| v < out));
+    }
+    for new in &new[shared..] {
+        sorted.insert(sorted.partition_point(|v| v < new), *new);
+    }
 }
 
 /// The warning for a quantile outside of 0..=1.

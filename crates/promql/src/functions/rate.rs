@@ -4,8 +4,10 @@ use thanoxide_model::FloatHistogram;
 use thanoxide_model::series::Columns;
 
 use super::histogram_rate;
+use super::lanes::LANES;
 use super::range::{Output, RangeCall, RangeFunction, SeriesNote, SeriesNotes};
 use super::start_time;
+use super::sweep::Windows;
 use crate::exec::column::Column;
 use crate::exec::samples::Window;
 
@@ -184,42 +186,83 @@ fn float_to_zero(first: f64, change: f64) -> Option<f64> {
 
 /// `rate`, `increase` and `delta` of a series that has nothing but floats: the same as [`extrapolated`] for each window,
 /// without the looks at what is not there.
-pub(crate) fn sweep_floats(
+pub(crate) fn sweep(
     call: &RangeCall<'_>,
     columns: &Columns,
     ends_ms: impl Iterator<Item = i64>,
+    windows: &Windows,
     column: &mut Column,
-) -> u64 {
-    let (is_counter, is_rate) = (call.function != RangeFunction::Delta, call.function == RangeFunction::Rate);
+) {
+    let is_counter = call.function != RangeFunction::Delta;
     let (times_ms, values) = (columns.timestamps_ms.as_slice(), columns.values.as_slice());
     let mut resets = if is_counter { Resets::find(columns) } else { Resets::default() };
-    let range_seconds = call.range_seconds();
-    let (mut low, mut high, mut looked_at) = (0, 0, 0);
-    for (step, end_ms) in ends_ms.enumerate() {
-        let start_ms = end_ms.saturating_sub(call.range_ms);
-        while low < times_ms.len() && times_ms[low] <= start_ms {
-            low += 1;
-        }
-        high = high.max(low);
-        while high < times_ms.len() && times_ms[high] <= end_ms {
-            high += 1;
-        }
-        looked_at += (high - low) as u64;
-        if high - low < 2 {
+    let per_seconds = if call.function == RangeFunction::Rate { call.range_seconds() } else { 1.0 };
+    let mut waiting = Waiting::default();
+    for (step, (end_ms, (low, high))) in ends_ms.zip(windows.bounds.iter().copied()).enumerate() {
+        if high < low + 2 {
             continue;
         }
         let mut change = values[high - 1] - values[low];
         for reset in resets.between(low, high) {
             change += values[reset - 1];
         }
-        let sampled = Sampled { first_ms: times_ms[low], last_ms: times_ms[high - 1], gaps: high - low - 1 };
-        let to_zero = if is_counter { float_to_zero(values[low], change) } else { None };
-        let reach = Reach { range_start_ms: start_ms, range_end_ms: end_ms, to_zero };
-        let mut factor = factor(&reach, &sampled, None);
-        if is_rate {
-            factor /= range_seconds;
+        let lane = waiting.count;
+        let (first_ms, last_ms) = (times_ms[low], times_ms[high - 1]);
+        waiting.steps[lane] = step;
+        waiting.change[lane] = change;
+        waiting.first[lane] = values[low];
+        waiting.interval_ms[lane] = (last_ms - first_ms) as f64;
+        waiting.gaps[lane] = (high - low - 1) as f64;
+        waiting.to_start_ms[lane] = (first_ms - end_ms.saturating_sub(call.range_ms)) as f64;
+        waiting.to_end_ms[lane] = (end_ms - last_ms) as f64;
+        waiting.count += 1;
+        if waiting.count == LANES {
+            waiting.settle(is_counter, per_seconds, column);
         }
-        column.set_float(step, change * factor);
     }
-    looked_at
+    waiting.settle(is_counter, per_seconds, column);
+}
+
+/// Windows whose changes are yet to be extrapolated: some at a time, because division is slow.
+#[derive(Default)]
+struct Waiting {
+    count: usize,
+    steps: [usize; LANES],
+    change: [f64; LANES],
+    first: [f64; LANES],
+    interval_ms: [f64; LANES],
+    gaps: [f64; LANES],
+    to_start_ms: [f64; LANES],
+    to_end_ms: [f64; LANES],
+}
+
+impl Waiting {
+    fn settle(&mut self, is_counter: bool, per_seconds: f64, column: &mut Column) {
+        let rates =
+            if is_counter { self.extrapolate::<true>(per_seconds) } else { self.extrapolate::<false>(per_seconds) };
+        for (step, rate) in self.steps.iter().zip(rates).take(self.count) {
+            column.set_float(*step, rate);
+        }
+        self.count = 0;
+    }
+
+    /// The change times its [`factor`].
+    #[inline]
+    fn extrapolate<const COUNTER: bool>(&self, per_seconds: f64) -> [f64; LANES] {
+        std::array::from_fn(|lane| {
+            let (change, first) = (self.change[lane], self.first[lane]);
+            let interval = self.interval_ms[lane] / 1000.0;
+            let average_gap = interval / self.gaps[lane];
+            let (threshold, half) = (average_gap * 1.1, average_gap / 2.0);
+            let (to_start, to_end) = (self.to_start_ms[lane] / 1000.0, self.to_end_ms[lane] / 1000.0);
+            let to_start = if to_start >= threshold { half } else { to_start };
+            let to_end = if to_end >= threshold { half } else { to_end };
+            let to_zero = interval * (first / change);
+            let is_capped = COUNTER & (change > 0.0) & (first >= 0.0) & (to_zero < to_start);
+            let to_start = if is_capped { to_zero } else { to_start };
+            let reached = (interval + to_start + to_end) / interval;
+            let factor = if interval == 0.0 { 1.0 } else { reached };
+            change * (factor / per_seconds)
+        })
+    }
 }
