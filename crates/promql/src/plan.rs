@@ -178,6 +178,7 @@ impl Lowering {
                 let inner = self.varying(expr, &scope.once())?;
                 Ok(Box::new(Repeat { inner, steps }))
             }
+            _ if is_invariant(expr) => self.varying(expr, &scope.once()),
             _ => self.varying(expr, scope),
         }
     }

@@ -213,8 +213,8 @@ impl<'a> Join<'a> {
         let Computed { column, computed } = self.compute(a, b, steps);
         let drop_name = self.node.return_bool && !self.delayed;
         let labels = result_labels(self.node.op, &self.node.matching, many_labels, one_labels, drop_name);
-        self.check_matches(index, group, &labels, &computed);
-        if column.is_empty() {
+        let twice = self.check_matches(index, group, &labels, &computed);
+        if column.is_empty() || twice {
             return;
         }
         let first = column.present().ones().next().unwrap_or(0);
@@ -223,9 +223,11 @@ impl<'a> Join<'a> {
         }
     }
 
-    fn check_matches(&mut self, index: usize, group: usize, labels: &Labels, computed: &Bits) {
+    /// Whether a group has more than the one match that it may have, which is a failure.
+    fn check_matches(&mut self, index: usize, group: usize, labels: &Labels, computed: &Bits) -> bool {
         if self.node.matching.card == Cardinality::OneToOne {
-            if let Some(step) = self.matched[group].first_common(computed) {
+            let twice = self.matched[group].first_common(computed);
+            if let Some(step) = twice {
                 self.fail(step, 1, index, || {
                     let text = "multiple matches for labels: many-to-one matching must be explicit \
                                 (group_left/group_right)";
@@ -233,7 +235,7 @@ impl<'a> Join<'a> {
                 });
             }
             self.matched[group].union(computed);
-            return;
+            return twice.is_some();
         }
         let steps = self.node.steps;
         let inserted = self.inserted[group].entry(labels.clone()).or_insert_with(|| Bits::none(steps));
@@ -245,6 +247,7 @@ impl<'a> Join<'a> {
                 QueryError::Execution(text.into())
             });
         }
+        twice.is_some()
     }
 
     /// `a op b` at the given steps, at which both have a value.

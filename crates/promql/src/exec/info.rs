@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashSet;
 use thanoxide_model::series::SelectHints;
 use thanoxide_model::{Labels, LabelsBuilder, MatchKind, Matcher};
 
@@ -100,7 +100,12 @@ impl Info {
         };
         let reader = Selection::new(matchers, hints, false).announce();
         let mut selector = InstantSelector::new(reader, self.grid, modifiers, Take::Milliseconds);
-        Ok(collect(&mut selector, cx)?.series)
+        let mut infos = collect(&mut selector, cx)?.series;
+        // An identifying label that a series lacks is one that its info metrics lack.
+        let kinds: HashSet<[bool; 2]> =
+            base.iter().filter(|s| !ignored.contains(&s.labels)).map(|s| identified_by(&s.labels)).collect();
+        infos.retain(|info| kinds.contains(&identified_by(&info.labels)));
+        Ok(infos)
     }
 }
 
@@ -120,6 +125,11 @@ fn quote(text: &[u8]) -> Vec<u8> {
     quoted
 }
 
+/// Which of the identifying labels there are.
+fn identified_by(labels: &Labels) -> [bool; 2] {
+    IDENTIFYING.map(|label| !labels.value(label).is_empty())
+}
+
 /// The labels that identify a target.
 fn identity(labels: &Labels) -> Labels {
     labels.filter(|name| IDENTIFYING.iter().any(|l| l.as_bytes() == name))
@@ -129,7 +139,7 @@ fn identity(labels: &Labels) -> Labels {
 struct Enrichment<'a> {
     node: &'a Info,
     /// By target, then by name.
-    by_target: HashMap<Labels, BTreeMap<Vec<u8>, Vec<&'a SeriesColumn>>>,
+    by_target: BTreeMap<Labels, BTreeMap<Vec<u8>, Vec<&'a SeriesColumn>>>,
     /// A series that finds no info metric is dropped.
     required: bool,
     wanted: HashSet<Vec<u8>>,
@@ -137,7 +147,7 @@ struct Enrichment<'a> {
 
 impl<'a> Enrichment<'a> {
     fn new(node: &'a Info, infos: &'a [SeriesColumn]) -> Self {
-        let mut by_target: HashMap<Labels, BTreeMap<Vec<u8>, Vec<&SeriesColumn>>> = HashMap::default();
+        let mut by_target: BTreeMap<Labels, BTreeMap<Vec<u8>, Vec<&SeriesColumn>>> = BTreeMap::new();
         for info in infos {
             let names = by_target.entry(identity(&info.labels)).or_default();
             names.entry(info.labels.metric_name().to_vec()).or_default().push(info);

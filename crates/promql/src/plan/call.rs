@@ -87,7 +87,9 @@ impl Lowering {
         let range_arg = range_arg.ok_or_else(|| QueryError::Internal(format!("{function:?} without a range")))?;
         let scalars = call.args.iter().filter(|a| a.value_type() == ValueType::Scalar);
         let scalars = scalars.map(|a| self.argument(a, scope)).collect::<Result<Vec<_>, _>>()?;
-        let range = self.range_of(range_arg, scope)?;
+        let mut range = self.range_of(range_arg, scope)?;
+        // The labels of what is there do not matter to what is absent.
+        range.name_pinned |= function == RangeFunction::AbsentOverTime;
         check_edges(range.shape.edges, call.function.name)?;
         // Prometheus forgets where a subquery was.
         let position = match call.args.first().map(Expr::unparen) {

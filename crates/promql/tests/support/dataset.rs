@@ -103,7 +103,7 @@ fn at(time_ms: i64, mut value: Json) -> Json {
     }
 }
 
-const SPECIAL: [f64; 12] = [
+const SPECIAL: [f64; 11] = [
     f64::NAN,
     f64::INFINITY,
     f64::NEG_INFINITY,

@@ -10,7 +10,9 @@ use crate::oracle::Answer;
 type Rule = (&'static str, fn(&Expr, &Answer, &Answer) -> bool);
 
 /// All rules; the first that fits counts.
-const RULES: [Rule; 2] = [
+const RULES: [Rule; 3] = [
+    // Notes of one text are one note: its place is that of the part of the query that was merged last.
+    ("place of a note that several parts of a query give", |_, a, b| same_but_places(a, b)),
     // The order of an instant vector is not defined unless the query sorts.
     ("order of an instant vector that is not sorted", |expr, a, b| !orders(expr) && same_set(a, b)),
     // Sorting by value says nothing of equal values; groups of topk and bottomk have no order.
@@ -86,6 +88,15 @@ fn same_set(a: &Answer, b: &Answer) -> bool {
         answer
     };
     a.kind == "vector" && sorted(a) == sorted(b)
+}
+
+fn same_but_places(a: &Answer, b: &Answer) -> bool {
+    let placeless =
+        |notes: &[String]| notes.iter().map(|n| n.rsplit_once(" (").map(|n| n.0.to_string())).collect::<Vec<_>>();
+    let stripped = |answer: &Answer| Answer { warnings: Vec::new(), infos: Vec::new(), ..answer.clone() };
+    stripped(a) == stripped(b)
+        && placeless(&a.warnings) == placeless(&b.warnings)
+        && placeless(&a.infos) == placeless(&b.infos)
 }
 
 fn same_values(a: &Answer, b: &Answer) -> bool {
