@@ -40,6 +40,14 @@ impl Bits {
         }
     }
 
+    /// Clears the bits for which it does not hold; it is asked for all, set or not.
+    pub(crate) fn retain(&mut self, holds: impl Fn(usize) -> bool) {
+        for (i, word) in self.words.iter_mut().enumerate() {
+            let bits = 0..64.min(self.len - i * 64);
+            *word &= bits.fold(0, |mask, bit| mask | u64::from(holds(i * 64 + bit)) << bit);
+        }
+    }
+
     pub(crate) fn any(&self) -> bool {
         self.words.iter().any(|w| *w != 0)
     }
@@ -228,6 +236,8 @@ mod tests {
             let mut rest = Bits::all(len);
             rest.subtract(&bits);
             assert_eq!(rest.count(), len - bits.count());
+            bits.retain(|i| i != 0);
+            assert_eq!(bits.ones().collect::<Vec<_>>(), if len == 1 { vec![] } else { vec![len - 1] });
         }
     }
 

@@ -52,6 +52,9 @@ impl Shape {
         if column.histograms.is_empty() && changes_metric(self.op) {
             return self.arithmetic(column, scalar);
         }
+        if column.histograms.is_empty() && self.op.is_comparison() {
+            return self.comparison(column, scalar);
+        }
         for step in 0..column.steps() {
             let Some(cell) = column.cell(step) else { continue };
             let number = Cell::Float(scalar.get(step));
@@ -70,6 +73,21 @@ impl Shape {
                 column.remove(step);
                 column.set(step, outcome.value.cell());
             }
+        }
+    }
+
+    /// Floats only, all of one kind: those stay for which it holds, or all get 0 or 1.
+    fn comparison(self, column: &mut Column, scalar: &ScalarColumn) {
+        let holds = |step: usize, value: f64| {
+            let number = scalar.get(step);
+            let (a, b) = if self.scalar_first { (number, value) } else { (value, number) };
+            arithmetic::compare(self.op, a, b)
+        };
+        if self.return_bool {
+            let values = column.values.iter_mut().enumerate();
+            values.for_each(|(step, value)| *value = f64::from(u8::from(holds(step, *value))));
+        } else {
+            column.floats.retain(|step| holds(step, column.values[step]));
         }
     }
 
