@@ -267,6 +267,7 @@ pub struct LabelsIter<'a> {
 impl<'a> Iterator for LabelsIter<'a> {
     type Item = (&'a [u8], &'a [u8]);
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if self.rest.is_empty() {
             return None;
@@ -302,6 +303,7 @@ pub fn push_packed(packed: &mut Vec<u8>, text: &[u8]) {
     packed.extend_from_slice(text);
 }
 
+#[inline]
 fn split_packed(packed: &[u8]) -> (&[u8], &[u8]) {
     let (len, head) = match packed[0] {
         255 => (u32::from_le_bytes([packed[1], packed[2], packed[3], 0]) as usize, 4),

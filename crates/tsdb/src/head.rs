@@ -34,7 +34,7 @@ use crate::wal::record::SeriesRef;
 use postings::Postings;
 use series::Series;
 use slab::Slab;
-use symbols::Symbols;
+use symbols::{Symbol, Symbols};
 
 /// A series' place in the head; used again once the series is gone.
 pub(crate) type Slot = u32;
@@ -59,6 +59,8 @@ pub struct Head {
     hash_key: u64,
     symbols: Symbols,
     slab: Slab<Series>,
+    /// The series made last.
+    newest: Slot,
     table: HashTable<Slot>,
     live: RoaringBitmap,
     postings: Postings,
@@ -81,6 +83,7 @@ impl Head {
             hash_key,
             symbols: Symbols::new(hash_key),
             slab: Slab::default(),
+            newest: 0,
             table: HashTable::new(),
             live: RoaringBitmap::new(),
             postings: Postings::default(),
@@ -136,8 +139,9 @@ impl Head {
         series_ref: SeriesRef,
         labels: impl Iterator<Item = (&'a [u8], &'a [u8])>,
     ) -> Slot {
-        let labels = labels.map(|(name, value)| (self.symbols.intern(name), self.symbols.intern(value))).collect();
+        let labels = self.intern(labels);
         let slot = self.slab.insert(Series::new(hash, series_ref, labels));
+        self.newest = slot;
         let Head { slab, table, postings, live, .. } = self;
         let hash_of = |slot: &Slot| slab.get(*slot).map_or(0, |series| series.hash as u64);
         table.insert_unique(hash as u64, slot, hash_of);
@@ -146,6 +150,18 @@ impl Head {
             series.labels.iter().for_each(|(name, value)| postings.insert(*name, *value, slot));
         }
         slot
+    }
+
+    /// Numbers of a new series' labels. They are mostly those of the series before it, at the same places.
+    fn intern<'a>(&mut self, labels: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Box<[(Symbol, Symbol)]> {
+        let Head { slab, symbols, newest, .. } = self;
+        let before = slab.get(*newest).map_or(&[] as &[_], |series| &series.labels);
+        let hints = before.iter().map(Some).chain(std::iter::repeat(None));
+        let mut numbered = Vec::with_capacity(before.len());
+        numbered.extend(labels.zip(hints).map(|((name, value), hint)| {
+            (symbols.intern(name, hint.map(|h| h.0)), symbols.intern(value, hint.map(|h| h.1)))
+        }));
+        numbered.into_boxed_slice()
     }
 
     fn hash(&self, packed: &[u8]) -> u128 {

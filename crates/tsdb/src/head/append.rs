@@ -212,9 +212,11 @@ impl Head {
     fn create(&mut self, hash: u128, scratch: &mut Scratch) -> (Slot, SeriesRef) {
         let series_ref = self.next_ref;
         self.next_ref += 1;
-        let labels: Vec<_> = Labels::iter_packed(&scratch.packed).collect();
-        push_series(&mut scratch.series, series_ref, labels.iter().copied());
-        (self.insert(hash, series_ref, labels.into_iter()), series_ref)
+        let slot = self.insert(hash, series_ref, Labels::iter_packed(&scratch.packed));
+        if let Some(series) = self.slab.get(slot) {
+            push_series(&mut scratch.series, series_ref, self.labels_of(series));
+        }
+        (slot, series_ref)
     }
 
     pub(super) fn push_float(&mut self, slot: Slot, timestamp_ms: i64, value: f64) {

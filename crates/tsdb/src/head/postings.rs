@@ -1,6 +1,7 @@
 //! Which series have a label value.
 
 use foldhash::fast::FixedState;
+use hashbrown::hash_map::Entry;
 use hashbrown::{HashMap, HashSet};
 use roaring::RoaringBitmap;
 
@@ -11,7 +12,35 @@ use super::symbols::Symbol;
 #[derive(Debug)]
 enum Slots {
     One(Slot),
-    Many(Box<RoaringBitmap>),
+    Many(Box<Many>),
+}
+
+/// The most values that a container of a bitmap keeps as a list.
+const LIST_SLOTS: u32 = 4096;
+
+/// A bitmap that mostly grows at its end.
+#[derive(Debug)]
+struct Many {
+    slots: RoaringBitmap,
+    /// The container that the newest slots went to, and how many: its list is appended to without a search.
+    container: u32,
+    pushed: u32,
+}
+
+impl Many {
+    fn pair(first: Slot, second: Slot) -> Self {
+        Many { slots: RoaringBitmap::from_iter([first, second]), container: second >> 16, pushed: 2 }
+    }
+
+    fn insert(&mut self, slot: Slot) {
+        if slot >> 16 != self.container {
+            (self.container, self.pushed) = (slot >> 16, 0);
+        }
+        self.pushed += 1;
+        if self.pushed > LIST_SLOTS || self.slots.try_push(slot).is_err() {
+            self.slots.insert(slot);
+        }
+    }
 }
 
 /// Slots by (name, value), and values by name.
@@ -23,16 +52,18 @@ pub(crate) struct Postings {
 
 impl Postings {
     pub(crate) fn insert(&mut self, name: Symbol, value: Symbol, slot: Slot) {
-        let Some(slots) = self.slots.get_mut(&(name, value)) else {
-            self.slots.insert((name, value), Slots::One(slot));
-            self.values.entry(name).or_default().insert(value);
-            return;
-        };
-        match slots {
-            Slots::One(one) => *slots = Slots::Many(Box::new(RoaringBitmap::from_iter([*one, slot]))),
-            Slots::Many(many) => {
-                many.insert(slot);
+        match self.slots.entry((name, value)) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(Slots::One(slot));
+                self.values.entry(name).or_default().insert(value);
             }
+            Entry::Occupied(mut occupied) => match occupied.get_mut() {
+                Slots::Many(many) => many.insert(slot),
+                Slots::One(one) => {
+                    let both = Many::pair(*one, slot);
+                    occupied.insert(Slots::Many(Box::new(both)));
+                }
+            },
         }
     }
 
@@ -53,7 +84,7 @@ impl Postings {
             Some(Slots::One(slot)) => {
                 into.insert(*slot);
             }
-            Some(Slots::Many(many)) => *into |= many.as_ref(),
+            Some(Slots::Many(many)) => *into |= &many.slots,
         }
     }
 
@@ -62,7 +93,7 @@ impl Postings {
         match self.slots.get(&(name, value)) {
             None => false,
             Some(Slots::One(slot)) => among.contains(*slot),
-            Some(Slots::Many(many)) => !many.is_disjoint(among),
+            Some(Slots::Many(many)) => !many.slots.is_disjoint(among),
         }
     }
 
@@ -73,8 +104,8 @@ impl Postings {
             let emptied = match slots {
                 Slots::One(slot) => dead.contains(*slot),
                 Slots::Many(many) => {
-                    **many -= dead;
-                    many.is_empty()
+                    many.slots -= dead;
+                    many.slots.is_empty()
                 }
             };
             if emptied {

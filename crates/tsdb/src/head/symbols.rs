@@ -10,6 +10,8 @@ pub(crate) type Symbol = u32;
 struct Text {
     bytes: Box<[u8]>,
     uses: u32,
+    /// Kept so that the table grows without reading the texts again.
+    hash: u32,
 }
 
 /// Texts by number, and numbers by text.
@@ -31,16 +33,37 @@ impl Symbols {
     }
 
     pub(crate) fn find(&self, text: &[u8]) -> Option<Symbol> {
-        self.table.find(xxh3_64_with_seed(text, self.key), |s| self.text(*s) == text).copied()
+        self.find_hashed(text, self.hash(text))
     }
 
-    /// Counts one more use of a text.
-    pub(crate) fn intern(&mut self, text: &[u8]) -> Symbol {
-        if let Some(symbol) = self.find(text) {
+    fn find_hashed(&self, text: &[u8], hash: u32) -> Option<Symbol> {
+        let same = |s: &Symbol| {
+            let known = &self.texts[*s as usize];
+            known.hash == hash && *known.bytes == *text
+        };
+        self.table.find(spread(hash), same).copied()
+    }
+
+    fn hash(&self, text: &[u8]) -> u32 {
+        xxh3_64_with_seed(text, self.key) as u32
+    }
+
+    /// Counts one more use of a text. `hint` is the number that it likely has, such as that of its neighbor.
+    pub(crate) fn intern(&mut self, text: &[u8], hint: Option<Symbol>) -> Symbol {
+        if let Some(hint) = hint
+            && let Some(known) = self.texts.get_mut(hint as usize)
+            && *known.bytes == *text
+            && known.uses > 0
+        {
+            known.uses += 1;
+            return hint;
+        }
+        let hash = self.hash(text);
+        if let Some(symbol) = self.find_hashed(text, hash) {
             self.texts[symbol as usize].uses += 1;
             return symbol;
         }
-        let entry = Text { bytes: Box::from(text), uses: 1 };
+        let entry = Text { bytes: Box::from(text), uses: 1, hash };
         let symbol = match self.free.pop() {
             Some(symbol) => {
                 self.texts[symbol as usize] = entry;
@@ -51,9 +74,8 @@ impl Symbols {
                 (self.texts.len() - 1) as Symbol
             }
         };
-        let Symbols { key, texts, table, .. } = self;
-        let hash_of = |s: &Symbol| xxh3_64_with_seed(&texts[*s as usize].bytes, *key);
-        table.insert_unique(xxh3_64_with_seed(text, *key), symbol, hash_of);
+        let Symbols { texts, table, .. } = self;
+        table.insert_unique(spread(hash), symbol, |s| spread(texts[*s as usize].hash));
         symbol
     }
 
@@ -64,13 +86,17 @@ impl Symbols {
         if text.uses > 0 {
             return;
         }
-        let hash = xxh3_64_with_seed(&text.bytes, self.key);
-        if let Ok(entry) = self.table.find_entry(hash, |s| *s == symbol) {
+        if let Ok(entry) = self.table.find_entry(spread(text.hash), |s| *s == symbol) {
             entry.remove();
             text.bytes = Box::default();
             self.free.push(symbol);
         }
     }
+}
+
+/// The table looks at the lowest and at the highest bits of a hash.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash) | u64::from(hash) << 32
 }
 
 #[cfg(test)]
@@ -80,14 +106,15 @@ mod tests {
     #[test]
     fn a_text_lives_as_long_as_its_uses() {
         let mut symbols = Symbols::new(7);
-        let a = symbols.intern(b"a");
-        assert_eq!(symbols.intern(b"a"), a);
-        let b = symbols.intern(b"b");
+        let a = symbols.intern(b"a", None);
+        assert_eq!(symbols.intern(b"a", None), a);
+        let b = symbols.intern(b"b", Some(a));
         symbols.release(a);
         assert_eq!(symbols.find(b"a"), Some(a));
         symbols.release(a);
         assert_eq!(symbols.find(b"a"), None);
-        assert_eq!(symbols.intern(b"c"), a);
+        assert_eq!(symbols.intern(b"c", Some(a)), a);
+        assert_eq!(symbols.intern(b"b", Some(b)), b);
         assert_eq!((symbols.text(a), symbols.text(b)), (b"c".as_slice(), b"b".as_slice()));
     }
 }
