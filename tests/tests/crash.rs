@@ -1,5 +1,7 @@
 //! kill -9 under load: nothing acknowledged is lost, nothing is invented.
 
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
@@ -17,6 +19,8 @@ const SERIES: usize = 1_250;
 const STEP_MS: i64 = 5_000;
 /// Each shard sends so often that all together send 50,000 samples a second.
 const PACE: Duration = Duration::from_millis(100);
+/// So long after a start the server is busy with requests, not with its start.
+const SETTLED: Duration = Duration::from_millis(500);
 const ARGS: [&str; 3] = ["--tsdb.min-block-duration=1m", "--tsdb.max-block-duration=1m", "--no-self-scrape"];
 
 fn now_ms() -> i64 {
@@ -36,15 +40,56 @@ async fn send_until_killed(mut shard: Shard, url: String) -> Shard {
     }
 }
 
-async fn run_and_kill(program: &mut Program, shards: Vec<Shard>, life: Duration) -> Result<Vec<Shard>> {
+/// When a life ends.
+#[derive(Clone, Copy)]
+enum End {
+    /// After some time, wherever the server is then.
+    After(Duration),
+    /// While a block is being cut or uploaded.
+    InCut,
+}
+
+/// What a cut and an upload leave while they are under way, and what they make.
+fn traces(data_dir: &Path) -> BTreeSet<String> {
+    let dirs = [data_dir.join("tsdb/default-tenant"), data_dir.join("bucket")];
+    let entries = dirs.iter().filter_map(|dir| std::fs::read_dir(dir).ok()).flatten().flatten();
+    entries.map(|entry| entry.path().to_string_lossy().into_owned()).collect()
+}
+
+/// Returns at the end of a life; whether it is the one that was wished for.
+async fn live(data_dir: &Path, end: End) -> bool {
+    let (began, mut ticks) = (Instant::now(), tokio::time::interval(Duration::from_millis(1)));
+    let (life, mut before) = match end {
+        End::After(life) => (life, None),
+        End::InCut => (Duration::from_secs(6), Some(traces(data_dir))),
+    };
+    while began.elapsed() < life {
+        ticks.tick().await;
+        if before.is_some() && began.elapsed() < SETTLED {
+            // What the last life left undone is done first; requests are to be under way when the kill comes.
+            before = Some(traces(data_dir));
+        }
+        if before.as_ref().is_some_and(|before| traces(data_dir).difference(before).next().is_some()) {
+            return true;
+        }
+    }
+    before.is_none()
+}
+
+async fn run_and_kill(
+    program: &mut Program,
+    shards: Vec<Shard>,
+    data_dir: &Path,
+    end: End,
+) -> Result<(Vec<Shard>, bool)> {
     let url = format!("{}/api/v1/receive", program.url("remote-write"));
     let mut senders = JoinSet::new();
     for shard in shards {
         senders.spawn(send_until_killed(shard, url.clone()));
     }
-    tokio::time::timeout(life, std::future::pending::<()>()).await.expect_err("pending never ends");
+    let as_wished = live(data_dir, end).await;
     program.kill()?;
-    Ok(senders.join_all().await)
+    Ok((senders.join_all().await, as_wished))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,13 +97,18 @@ async fn killed_twenty_times_nothing_acknowledged_is_lost() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let start_ms = (now_ms() - 6 * 3_600_000) / STEP_MS * STEP_MS;
     let mut shards: Vec<Shard> = (0..SHARDS).map(|i| Shard::new(&i.to_string(), SERIES, start_ms, STEP_MS)).collect();
-    let began = Instant::now();
+    let (began, mut in_cut) = (Instant::now(), 0);
     let kills = std::env::var("THANOXIDE_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(KILLS);
     for kill in 0..kills {
         let mut program = Program::standalone(dir.path(), &ARGS)?;
         let acked_before: usize = shards.iter().map(Shard::acked_samples).sum();
-        let life = Duration::from_millis(1_200 + 137 * (kill as u64 % 7));
-        shards = run_and_kill(&mut program, shards, life).await?;
+        let end = match kill % 2 {
+            0 => End::After(Duration::from_millis(1_200 + 137 * (kill as u64 % 7))),
+            _ => End::InCut,
+        };
+        let (after, as_wished) = run_and_kill(&mut program, shards, dir.path(), end).await?;
+        shards = after;
+        in_cut += usize::from(as_wished && matches!(end, End::InCut));
         let acked: usize = shards.iter().map(Shard::acked_samples).sum();
         ensure!(acked > acked_before, "life {kill} acknowledged nothing; log:\n{}", program.log());
     }
@@ -71,7 +121,11 @@ async fn killed_twenty_times_nothing_acknowledged_is_lost() -> Result<()> {
     let acked: usize = shards.iter().map(Shard::acked_samples).sum();
     let blocks = std::fs::read_dir(dir.path().join("bucket"))?.count();
     ensure!(blocks > 0, "no block was uploaded while being killed; log:\n{}", program.log());
-    println!("{kills} kills in {:?}: {acked} samples acknowledged, {found} found, {blocks} blocks", began.elapsed());
+    ensure!(in_cut >= kills / 4, "only {in_cut} of {kills} kills fell into a cut or an upload");
+    println!(
+        "{kills} kills in {:?}, {in_cut} in a cut or an upload: {acked} samples acknowledged, {found} found, {blocks} blocks",
+        began.elapsed()
+    );
     ensure!(program.terminate(Duration::from_secs(10))?.success(), "no clean stop; log:\n{}", program.log());
     Ok(())
 }
