@@ -22,10 +22,11 @@ use thanoxide_promql::parser::{ParseOptions, parse};
 use thanoxide_promql::{Engine, EngineOptions, Query, QueryOptions, QueryResult, QueryValue, Value};
 
 /// How many evaluations of each script are right; only rises.
-const FLOORS: [(&str, usize); 21] = [
+const FLOORS: [(&str, usize); 22] = [
     ("aggregators", 160),
     ("at_modifier", 78),
     ("collision", 2),
+    ("differential", 4),
     ("duration_expression", 59),
     ("extended_vectors", 169),
     ("fill-modifier", 46),
@@ -51,6 +52,8 @@ fn scripts() -> Vec<PathBuf> {
         .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared").to_string());
     let entries = std::fs::read_dir(Path::new(&root).join("corpora/promqltest")).unwrap();
     let mut paths: Vec<PathBuf> = entries.map(|e| e.unwrap().path()).collect();
+    let own = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases")).unwrap();
+    paths.extend(own.map(|e| e.unwrap().path()));
     paths.retain(|p| p.extension().is_some_and(|e| e == "test"));
     paths.sort();
     paths
@@ -298,4 +301,53 @@ fn scripts_pass() {
         }
     }
     assert!(fallen.is_empty(), "{fallen:?}");
+}
+
+/// An expectation with something wrong in it; `None` if it expects nothing that could be made wrong this way.
+fn corrupted(eval: &Eval, way: usize) -> Option<Eval> {
+    let mut wrong = eval.clone();
+    let expect = &mut wrong.expect;
+    match way {
+        0 => {
+            let floats = expect.series.iter_mut().flat_map(|s| &mut s.1);
+            let value = floats.filter_map(|i| if let Item::Float(v) = i { Some(v) } else { None }).next()?;
+            *value = if value.is_finite() { *value * 2.0 + 1.0 } else { 7.0 };
+        }
+        1 => {
+            let labels = &mut expect.series.first_mut()?.0;
+            *labels = Labels::from_pairs([("not", "there")]);
+        }
+        2 => drop(expect.series.pop()?),
+        3 if expect.fail.is_none() => expect.warn.push(Pattern::Message("no such warning".into())),
+        4 if expect.fail.is_none() => expect.fail = Some(Pattern::Any),
+        _ => return None,
+    }
+    Some(wrong)
+}
+
+#[test]
+fn corrupted_expectations_fail() {
+    let mut tried = [0; 5];
+    for path in scripts() {
+        let (mut storage, mut source) = (Storage::default(), Memory::default());
+        for command in script::read(&std::fs::read_to_string(&path).unwrap()) {
+            match command {
+                Command::Clear => (storage, source) = (Storage::default(), Memory::default()),
+                Command::Load(load) => {
+                    storage.load(&load);
+                    source = storage.source();
+                }
+                Command::Eval(eval) if eval.line % 7 == 0 => {
+                    for (way, tried) in tried.iter_mut().enumerate() {
+                        let Some(wrong) = corrupted(&eval, way) else { continue };
+                        assert!(check(&wrong, &source).is_err(), "{}:{} way {way}", path.display(), eval.line);
+                        *tried += 1;
+                    }
+                }
+                Command::Eval(_) => {}
+            }
+        }
+    }
+    println!("corrupted expectations that failed: {tried:?}");
+    assert!(tried.iter().all(|n| *n >= 10) && tried.iter().sum::<usize>() >= 50);
 }

@@ -33,8 +33,7 @@ const UNDEFINED: &str = "Prometheus does not agree with itself";
 pub(crate) struct Counts(BTreeMap<&'static str, usize>);
 
 impl Counts {
-    /// Whether the answers are the same, to the last bit or by a rule. `again` asks the oracle once more, or how often
-    /// it is told.
+    /// Whether the answers are the same, to the last bit or by a rule. `again` asks the oracle again, this many times.
     pub(crate) fn same(
         &mut self,
         expr: Option<&Expr>,

@@ -35,7 +35,7 @@ pub(crate) enum Pattern {
     Regex(String),
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Expectation {
     pub(crate) ordered: bool,
     pub(crate) fail: Option<Pattern>,
@@ -50,6 +50,7 @@ pub(crate) struct Expectation {
     pub(crate) matrix_times: Option<Times>,
 }
 
+#[derive(Clone)]
 pub(crate) struct Eval {
     pub(crate) line: usize,
     pub(crate) query: String,
