@@ -8,7 +8,7 @@ pub mod query;
 
 use std::sync::Arc;
 
-use thanoxide_server::http::{Router, cors_layer, get, gzip_layer};
+use thanoxide_server::http::{IntoResponse, Method, Response, Router, StatusCode, cors_layer, get, gzip_layer};
 
 use crate::service::QueryService;
 
@@ -27,6 +27,15 @@ pub fn routes(service: Arc<QueryService>) -> Router {
         .route("/api/v1/stores", get(metadata::stores))
         .route("/api/v1/status/buildinfo", get(fixed::build_info))
         .with_state(service)
+        .method_not_allowed_fallback(not_allowed)
         .layer(gzip_layer())
         .layer(cors_layer())
+}
+
+/// OPTIONS is answered everywhere, with nothing but headers.
+async fn not_allowed(method: Method) -> Response {
+    match method {
+        Method::OPTIONS => StatusCode::NO_CONTENT.into_response(),
+        _ => (StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed").into_response(),
+    }
 }

@@ -32,7 +32,7 @@ pub use grpc::{ClientConfig, RemoteStore, RemoteWriter, add_store, add_write_sto
 pub use memory::MemoryStore;
 pub use proxy::{ProxyConfig, ProxyEndpoint, ProxyStore};
 pub use store::{
-    AggrChunk, Aggregate, EndpointStatus, LabelNamesRequest, LabelValuesRequest, LabelsAnswer, PartialResponse, SeriesFrame,
-    SeriesRequest, SeriesStream, ShardInfo, Store, StoreError, StoreInfo, StoreSeries, TsdbInfo,
+    AggrChunk, Aggregate, EndpointStatus, LabelNamesRequest, LabelValuesRequest, LabelsAnswer, PartialResponse,
+    SeriesFrame, SeriesRequest, SeriesStream, ShardInfo, Store, StoreError, StoreInfo, StoreSeries, TsdbInfo,
 };
 pub use write::{Rejected, WriteError, WriteOutcome, WriteStore};

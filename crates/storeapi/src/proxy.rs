@@ -22,8 +22,8 @@ pub use endpoint::ProxyEndpoint;
 
 use crate::memory::answer;
 use crate::{
-    EndpointStatus, LabelNamesRequest, LabelValuesRequest, LabelsAnswer, PartialResponse, SeriesRequest, SeriesStream, Store,
-    StoreError, StoreInfo,
+    EndpointStatus, LabelNamesRequest, LabelValuesRequest, LabelsAnswer, PartialResponse, SeriesRequest, SeriesStream,
+    Store, StoreError, StoreInfo,
 };
 
 /// What a proxy may choose.

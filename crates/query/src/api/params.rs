@@ -124,7 +124,8 @@ impl Params {
 
     /// The selectors of `storeMatch[]`, over the pseudo label `__address__`.
     pub fn endpoint_matchers(&self) -> Result<Vec<Vec<Matcher>>, ApiError> {
-        let parse = |text| parse_selector(text, &ParseOptions::default()).map_err(|e| ApiError::bad_data(e.to_string()));
+        let parse =
+            |text| parse_selector(text, &ParseOptions::default()).map_err(|e| ApiError::bad_data(e.to_string()));
         self.all("storeMatch[]").map(parse).collect()
     }
 

@@ -70,7 +70,8 @@ fn evaluation(
         other => return Err(ApiError::bad_data(format!("'{other}' bad engine"))),
     }
     let lookback_ms = params.duration_ms("lookback_delta")?.filter(|ms| *ms > 0);
-    let lookback_ms = lookback_ms.unwrap_or_else(|| lookback_ms_for(service.config().lookback_ms, read.max_resolution_ms));
+    let lookback_ms =
+        lookback_ms.unwrap_or_else(|| lookback_ms_for(service.config().lookback_ms, read.max_resolution_ms));
     let text = params.get("query").to_string();
     let expr = parse(&text, &ParseOptions::default()).map_err(|e| ApiError::bad_data(e.to_string()))?;
     Ok(Evaluation {
