@@ -121,7 +121,6 @@ impl QueryService {
             timeout: evaluation.timeout.map(|t| t.min(self.config.timeout)),
             lookback_ms: evaluation.lookback_ms,
             interrupt,
-            ..QueryOptions::default()
         };
         let run = move || run(&engine, &source, &evaluation, &options);
         let result = tokio::task::spawn_blocking(run).await;

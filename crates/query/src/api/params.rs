@@ -189,7 +189,7 @@ pub fn parse_time_ms(text: &str) -> Result<i64, String> {
 pub fn parse_duration_param_ms(text: &str) -> Result<i64, String> {
     if let Ok(seconds) = f64::from_str(text) {
         let ms = seconds * 1000.0;
-        if !(ms.abs() < (i64::MAX / 1_000_000) as f64) {
+        if ms.is_nan() || ms.abs() >= (i64::MAX / 1_000_000) as f64 {
             return Err(format!("cannot parse {text:?} to a valid duration. It overflows int64"));
         }
         return Ok(ms as i64);
