@@ -17,11 +17,11 @@ fn router() -> Router {
 async fn ask(method: Method, path: &str) -> (u16, String) {
     let mut request = Request::new(Body::empty());
     *request.method_mut() = method;
-    *request.uri_mut() = format!("/api/v1/{path}").parse().unwrap();
-    let response = router().oneshot(request).await.unwrap();
+    *request.uri_mut() = format!("/api/v1/{path}").parse().expect("a path");
+    let response = router().oneshot(request).await.expect("routers do not fail");
     let status = response.status().as_u16();
-    let body = response.into_body().collect().await.unwrap().to_bytes();
-    (status, String::from_utf8(body.to_vec()).unwrap())
+    let body = response.into_body().collect().await.expect("a body in memory").to_bytes();
+    (status, String::from_utf8(body.to_vec()).expect("JSON is UTF-8"))
 }
 
 #[tokio::test]
