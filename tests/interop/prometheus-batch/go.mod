@@ -1,4 +1,4 @@
-module thanoxide/tests/interop/prometheus/batch
+module thanoxide/tests/interop/prometheus-batch
 
 go 1.26.0
 
