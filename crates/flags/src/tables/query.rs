@@ -5,8 +5,11 @@ use crate::flag::{FlagDef, Kind};
 use crate::tables::listeners;
 
 /// The command.
-pub const COMMAND: CommandDef =
-    CommandDef { name: "query", about: "Evaluates PromQL over the data of other components.", flags: &[listeners::FLAGS, FLAGS] };
+pub const COMMAND: CommandDef = CommandDef {
+    name: "query",
+    about: "Evaluates PromQL over the data of other components.",
+    flags: &[listeners::FLAGS, FLAGS],
+};
 
 const FLAGS: &[FlagDef] = &[
     FlagDef::not_yet("grpc-client-tls-secure", Kind::Bool, &[]),
@@ -104,9 +107,13 @@ const FLAGS: &[FlagDef] = &[
         .repeatable()
         .placeholder("<endpoint>"),
     FlagDef::not_yet("endpoint-group", Kind::Text, &[]).repeatable().placeholder("<endpoint-group>"),
-    FlagDef::new("endpoint-strict", Kind::Text, "Address of a Thanos gRPC API server that takes part even while it fails.")
-        .repeatable()
-        .placeholder("<endpoint-strict>"),
+    FlagDef::new(
+        "endpoint-strict",
+        Kind::Text,
+        "Address of a Thanos gRPC API server that takes part even while it fails.",
+    )
+    .repeatable()
+    .placeholder("<endpoint-strict>"),
     FlagDef::not_yet("endpoint-group-strict", Kind::Text, &[]).repeatable().placeholder("<endpoint-group-strict>"),
     FlagDef::not_yet("store.limits.request-series", Kind::Uint, &["0"]),
     FlagDef::not_yet("store.limits.request-samples", Kind::Uint, &["0"]),

@@ -74,7 +74,12 @@ const FLAGS: &[FlagDef] = &[
     FlagDef::not_yet("receive.grpc-service-config", Kind::Text, &[]).placeholder("<content>"),
     FlagDef::not_yet("receive.relabel-config-file", Kind::Text, &[]).placeholder("<file-path>"),
     FlagDef::not_yet("receive.relabel-config", Kind::Text, &[]).placeholder("<content>"),
-    FlagDef::new("tsdb.too-far-in-future.time-window", Kind::Duration, "How far ahead of the clock a sample may be. 0s takes all.").default(&["0s"]),
+    FlagDef::new(
+        "tsdb.too-far-in-future.time-window",
+        Kind::Duration,
+        "How far ahead of the clock a sample may be. 0s takes all.",
+    )
+    .default(&["0s"]),
     FlagDef::not_yet("tsdb.out-of-order.time-window", Kind::Duration, &["0s"]),
     FlagDef::not_yet("tsdb.out-of-order.cap-max", Kind::Int, &["0"]),
     FlagDef::no_op("tsdb.allow-overlapping-blocks", Kind::Bool, &[]),
