@@ -69,6 +69,7 @@ impl QueryService {
             // Thanos sets no limit on samples; memory is what is limited here.
             max_samples: 0,
             clock: Arc::clone(&clock),
+            pool: decoding_pool(),
             ..EngineOptions::default()
         }));
         let gate = Gate::new(config.max_concurrent, metrics, Arc::clone(&clock));
@@ -139,4 +140,11 @@ fn run(
         None => engine.instant(source, query, e.start_ms, options),
         Some(step_ms) => engine.range(source, query, e.start_ms, e.end_ms, step_ms, options),
     }
+}
+
+/// Threads that share the decoding of many series. Without them a query does all by itself, more slowly.
+fn decoding_pool() -> Option<Arc<rayon::ThreadPool>> {
+    let name = |index| format!("promql-{index}");
+    let built = rayon::ThreadPoolBuilder::new().thread_name(name).build();
+    built.map(Arc::new).inspect_err(|error| tracing::warn!(%error, "no threads to decode with")).ok()
 }
