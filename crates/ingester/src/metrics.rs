@@ -22,6 +22,8 @@ pub struct IngesterMetrics {
     pub out_of_order: Family<TenantLabel, Counter>,
     /// Samples refused as out of bounds.
     pub out_of_bounds: Family<TenantLabel, Counter>,
+    /// Exemplars that came and were not stored.
+    pub exemplars_dropped: Family<TenantLabel, Counter>,
     /// Blocks cut.
     pub compactions: Family<TenantLabel, Counter>,
     /// Passes of maintenance that failed.
@@ -39,6 +41,7 @@ impl IngesterMetrics {
             appended: Family::default(),
             out_of_order: Family::default(),
             out_of_bounds: Family::default(),
+            exemplars_dropped: Family::default(),
             compactions: Family::default(),
             compactions_failed: Family::default(),
             shipper: ShipperMetrics::new(registry),
@@ -70,6 +73,8 @@ impl IngesterMetrics {
         );
         counter("compactions", "Total number of compactions that were executed", &m.compactions);
         counter("compactions_failed", "Total number of compactions that failed", &m.compactions_failed);
+        let help = "Total number of exemplars that were received and not stored";
+        registry.register("thanoxide_ingester_exemplars_dropped", help, m.exemplars_dropped.clone());
         metrics
     }
 }

@@ -13,19 +13,20 @@ use crate::ingester::{Ingester, blocking};
 impl WriteStore for Ingester {
     async fn write(&self, tenant: &TenantId, batch: Arc<WriteBatch>) -> Result<WriteOutcome, WriteError> {
         let (engine, id) = (Arc::clone(&self.engine), tenant.clone());
-        let outcome = blocking(move || append_durably(&engine, &id, &batch)).await.map_err(write_error)?;
-        self.count(tenant, &outcome);
+        let (outcome, exemplars) = blocking(move || append_durably(&engine, &id, &batch)).await.map_err(write_error)?;
+        self.count(tenant, &outcome, exemplars);
         Ok(outcome)
     }
 }
 
-/// Appends and waits for the disk: on one thread, so that a request changes threads once.
-fn append_durably(engine: &Engine, tenant: &TenantId, batch: &WriteBatch) -> Result<WriteOutcome, EngineError> {
+/// Appends and waits for the disk: on one thread, so that a request changes threads once. Also gives the number of
+/// exemplars, none of which is stored.
+fn append_durably(engine: &Engine, tenant: &TenantId, batch: &WriteBatch) -> Result<(WriteOutcome, u64), EngineError> {
     let appended = engine.append(tenant, batch, AppendOptions::default())?;
     appended.ticket.wait()?;
     let rejected = appended.rejected.iter();
     let rejected = rejected.map(|r| Rejected { series: r.series, verdict: r.verdict, samples: r.samples }).collect();
-    Ok(WriteOutcome { accepted: appended.accepted, rejected })
+    Ok((WriteOutcome { accepted: appended.accepted, rejected }, appended.dropped_exemplars))
 }
 
 fn write_error(error: EngineError) -> WriteError {
@@ -37,8 +38,11 @@ fn write_error(error: EngineError) -> WriteError {
 }
 
 impl Ingester {
-    fn count(&self, tenant: &TenantId, outcome: &WriteOutcome) {
+    fn count(&self, tenant: &TenantId, outcome: &WriteOutcome, exemplars: u64) {
         let label = [("tenant", tenant.to_string())];
+        if exemplars > 0 {
+            self.metrics.exemplars_dropped.get_or_create(&label).inc_by(exemplars);
+        }
         self.metrics.appended.get_or_create(&label).inc_by(outcome.accepted);
         for rejected in &outcome.rejected {
             let family = match rejected.verdict {

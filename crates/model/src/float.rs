@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn of_two_nearest_the_even_one() {
-        assert_eq!(format_f(667_082_108_456_853.25), "667082108456853.2");
+        assert_eq!(format_f(667_082_108_456_853.0 + 0.25), "667082108456853.2");
     }
 
     #[test]
