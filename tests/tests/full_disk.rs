@@ -81,6 +81,7 @@ async fn await_write(shard: &mut Shard, sender: &Sender) -> Result<Duration> {
 async fn writing_stops_and_goes_on_and_nothing_is_lost() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let Some(disk) = SmallDisk::mount(dir.path()) else {
+        ensure!(std::env::var_os("CI").is_none(), "mounting a tmpfs is not permitted here, and CI skips nothing");
         println!("not tested: mounting a tmpfs is not permitted here");
         return Ok(());
     };
