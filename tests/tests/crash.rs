@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
@@ -19,8 +21,8 @@ const SERIES: usize = 1_250;
 const STEP_MS: i64 = 5_000;
 /// Each shard sends so often that all together send 50,000 samples a second.
 const PACE: Duration = Duration::from_millis(100);
-/// So long after a start the server is busy with requests, not with its start.
-const SETTLED: Duration = Duration::from_millis(500);
+/// So long a life may last without an acknowledgement, on a disk that is busy with others.
+const PATIENCE: Duration = Duration::from_secs(60);
 const ARGS: [&str; 3] = ["--tsdb.min-block-duration=1m", "--tsdb.max-block-duration=1m", "--no-self-scrape"];
 
 fn now_ms() -> i64 {
@@ -28,16 +30,24 @@ fn now_ms() -> i64 {
     since.expect("the clock is past 1970").as_millis() as i64
 }
 
-/// Sends rounds at the pace until the server is gone; the round that was under way is then unacknowledged.
-async fn send_until_killed(mut shard: Shard, url: String) -> Shard {
+/// What the senders of one life and the one who ends it tell each other.
+#[derive(Debug, Default)]
+struct Life {
+    acked_rounds: AtomicUsize,
+    over: AtomicBool,
+}
+
+/// Sends rounds at the pace until the life is over; the round that was under way is then unacknowledged.
+async fn send_until_killed(mut shard: Shard, url: String, life: Arc<Life>) -> Shard {
     let sender = Sender::new(url);
     let mut ticks = tokio::time::interval(PACE);
-    loop {
+    while !life.over.load(Ordering::SeqCst) {
         ticks.tick().await;
-        if shard.send(&sender).await.is_err() {
-            return shard;
+        if shard.send(&sender).await.is_ok() {
+            life.acked_rounds.fetch_add(1, Ordering::SeqCst);
         }
     }
+    shard
 }
 
 /// When a life ends.
@@ -56,24 +66,25 @@ fn traces(data_dir: &Path) -> BTreeSet<String> {
     entries.map(|entry| entry.path().to_string_lossy().into_owned()).collect()
 }
 
-/// Returns at the end of a life; whether it is the one that was wished for.
-async fn live(data_dir: &Path, end: End) -> bool {
+/// Returns at the end of a life, which comes after each shard may have had a round acknowledged; whether it is the end
+/// that was wished for.
+async fn live(data_dir: &Path, end: End, life: &Life) -> bool {
     let (began, mut ticks) = (Instant::now(), tokio::time::interval(Duration::from_millis(1)));
-    let (life, mut before) = match end {
-        End::After(life) => (life, None),
-        End::InCut => (Duration::from_secs(6), Some(traces(data_dir))),
-    };
-    while began.elapsed() < life {
+    while life.acked_rounds.load(Ordering::SeqCst) < SHARDS && began.elapsed() < PATIENCE {
         ticks.tick().await;
-        if before.is_some() && began.elapsed() < SETTLED {
-            // What the last life left undone is done first; requests are to be under way when the kill comes.
-            before = Some(traces(data_dir));
-        }
-        if before.as_ref().is_some_and(|before| traces(data_dir).difference(before).next().is_some()) {
+    }
+    if let End::After(at_least) = end {
+        tokio::time::sleep(at_least.saturating_sub(began.elapsed())).await;
+        return true;
+    }
+    let (settled, before) = (Instant::now(), traces(data_dir));
+    while settled.elapsed() < Duration::from_secs(6) {
+        ticks.tick().await;
+        if traces(data_dir).difference(&before).next().is_some() {
             return true;
         }
     }
-    before.is_none()
+    false
 }
 
 async fn run_and_kill(
@@ -83,12 +94,13 @@ async fn run_and_kill(
     end: End,
 ) -> Result<(Vec<Shard>, bool)> {
     let url = format!("{}/api/v1/receive", program.url("remote-write"));
-    let mut senders = JoinSet::new();
+    let (mut senders, life) = (JoinSet::new(), Arc::new(Life::default()));
     for shard in shards {
-        senders.spawn(send_until_killed(shard, url.clone()));
+        senders.spawn(send_until_killed(shard, url.clone(), Arc::clone(&life)));
     }
-    let as_wished = live(data_dir, end).await;
+    let as_wished = live(data_dir, end, &life).await;
     program.kill()?;
+    life.over.store(true, Ordering::SeqCst);
     Ok((senders.join_all().await, as_wished))
 }
 
