@@ -337,7 +337,7 @@ async fn we_answer_and_store_what_thanos_does() -> Result<()> {
     let stock_held = held(&stock, &cases)?;
     faults.extend(differences(&held(&ours, &cases)?, &stock_held));
     // What it took does not hurt the next start.
-    ensure!(ours.terminate(Duration::from_secs(10))?.success(), "no clean stop; log:\n{}", ours.log());
+    ensure!(ours.terminate(Duration::from_secs(30))?.success(), "no clean stop; log:\n{}", ours.log());
     let again = start_ours(dir.path())?;
     faults.extend(differences(&held(&again, &cases)?, &stock_held).into_iter().map(|f| format!("started again: {f}")));
     ensure!(faults.is_empty(), "{} differences:\n{}", faults.len(), faults.join("\n"));

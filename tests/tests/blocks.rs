@@ -176,6 +176,6 @@ async fn a_day_of_blocks_passes_the_stock_tools() -> Result<()> {
             bail!("{query}: {difference}");
         }
     }
-    ensure!(program.terminate(Duration::from_secs(10))?.success(), "no clean stop; log:\n{}", program.log());
+    ensure!(program.terminate(Duration::from_secs(30))?.success(), "no clean stop; log:\n{}", program.log());
     Ok(())
 }

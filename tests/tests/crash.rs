@@ -138,6 +138,6 @@ async fn killed_twenty_times_nothing_acknowledged_is_lost() -> Result<()> {
         "{kills} kills in {:?}, {in_cut} in a cut or an upload: {acked} samples acknowledged, {found} found, {blocks} blocks",
         began.elapsed()
     );
-    ensure!(program.terminate(Duration::from_secs(10))?.success(), "no clean stop; log:\n{}", program.log());
+    ensure!(program.terminate(Duration::from_secs(30))?.success(), "no clean stop; log:\n{}", program.log());
     Ok(())
 }

@@ -80,6 +80,6 @@ async fn answers_stay_the_same_while_blocks_come_and_heads_go() -> Result<()> {
     }
     shard.check(&api).await.context("reading all back")?;
     println!("{rounds} rounds of {} queries, {} blocks", QUERIES.len(), blocks(&dir.path().join("bucket")));
-    ensure!(program.terminate(Duration::from_secs(10))?.success(), "no clean stop; log:\n{}", program.log());
+    ensure!(program.terminate(Duration::from_secs(30))?.success(), "no clean stop; log:\n{}", program.log());
     Ok(())
 }

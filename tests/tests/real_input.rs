@@ -189,6 +189,6 @@ async fn scraped_data_answers_as_in_prometheus() -> Result<()> {
     let with_data = compare_dashboard(&ours, &oracle, &node, end_ms).await?;
     println!("{compared} queries equal; dashboard equal, {with_data} of its expressions with data");
     ensure!(with_data > 100, "only {with_data} expressions of the dashboard have data");
-    ensure!(program.terminate(Duration::from_secs(10))?.success(), "no clean stop; log:\n{}", program.log());
+    ensure!(program.terminate(Duration::from_secs(30))?.success(), "no clean stop; log:\n{}", program.log());
     Ok(())
 }

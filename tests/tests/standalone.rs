@@ -50,7 +50,7 @@ async fn the_first_minute_has_data_and_the_stop_is_clean() -> Result<()> {
     ensure!(answer["data"]["result"][0]["value"][1] == "4.25", "{answer}");
     ensure!(answer["data"]["result"][0]["metric"]["tenant_id"] == "default-tenant", "{answer}");
     let began = Instant::now();
-    ensure!(program.terminate(Duration::from_secs(10))?.success(), "no clean stop; log:\n{}", program.log());
+    ensure!(program.terminate(Duration::from_secs(30))?.success(), "no clean stop; log:\n{}", program.log());
     println!("stopped in {:?}", began.elapsed());
 
     let program = Program::standalone(dir.path(), &["--no-self-scrape"])?;
@@ -125,7 +125,7 @@ async fn a_bucket_that_is_down_costs_nothing() -> Result<()> {
     program.await_line("level=error", "block was not uploaded")?;
     let answer = api.instant("count_over_time(written[30m])", start_ms + 1_799_000).await?;
     ensure!(answer["data"]["result"][0]["value"][1] == "120", "{answer}");
-    ensure!(program.terminate(Duration::from_secs(10))?.success(), "no clean stop; log:\n{}", program.log());
+    ensure!(program.terminate(Duration::from_secs(30))?.success(), "no clean stop; log:\n{}", program.log());
 
     let server = S3Server::start("blocks").await?;
     let args = [args[0], args[1], args[2], &format!("--objstore.config={}", server.config())];
@@ -138,7 +138,7 @@ async fn a_bucket_that_is_down_costs_nothing() -> Result<()> {
     }
     let answer = Api::new(program.url("http")).instant("count_over_time(written[30m])", start_ms + 1_799_000).await?;
     ensure!(answer["data"]["result"][0]["value"][1] == "120", "{answer}");
-    ensure!(program.terminate(Duration::from_secs(10))?.success(), "no clean stop; log:\n{}", program.log());
+    ensure!(program.terminate(Duration::from_secs(30))?.success(), "no clean stop; log:\n{}", program.log());
     Ok(())
 }
 

@@ -117,7 +117,7 @@ async fn thanos_reads_our_store_gateway() -> Result<()> {
             && labels.is_sorted_by_key(|l| l.as_str().unwrap_or_default().to_string()),
         "{labels:?}"
     );
-    ensure!(program.terminate(Duration::from_secs(10))?.success(), "no clean stop; log:\n{}", program.log());
+    ensure!(program.terminate(Duration::from_secs(30))?.success(), "no clean stop; log:\n{}", program.log());
     Ok(())
 }
 
@@ -175,7 +175,7 @@ async fn thanos_reads_our_ingester_and_our_querier_reads_both() -> Result<()> {
     let through = read_series(&[querier.address("grpc")], &["__name__=ledger_total"])?;
     ensure!(through == found, "the querier's StoreAPI gives something else");
     for program in [&mut querier, &mut program] {
-        ensure!(program.terminate(Duration::from_secs(10))?.success(), "no clean stop; log:\n{}", program.log());
+        ensure!(program.terminate(Duration::from_secs(30))?.success(), "no clean stop; log:\n{}", program.log());
     }
     Ok(())
 }
@@ -210,9 +210,9 @@ async fn a_router_hands_writes_to_an_ingester() -> Result<()> {
     let late = Shard::new("r", 20, 1_790_000_000_000, 15_000);
     let refused = sender.send(&thanoxide_testkit::sender::batch(&late.round())).await?;
     ensure!(refused.status == 409, "{refused:?}");
-    ensure!(ingester.terminate(Duration::from_secs(10))?.success(), "no clean stop; log:\n{}", ingester.log());
+    ensure!(ingester.terminate(Duration::from_secs(30))?.success(), "no clean stop; log:\n{}", ingester.log());
     let unavailable = sender.send(&thanoxide_testkit::sender::batch(&shard.round())).await?;
     ensure!(unavailable.status == 503, "{unavailable:?}");
-    ensure!(router.terminate(Duration::from_secs(10))?.success(), "no clean stop; log:\n{}", router.log());
+    ensure!(router.terminate(Duration::from_secs(30))?.success(), "no clean stop; log:\n{}", router.log());
     Ok(())
 }
