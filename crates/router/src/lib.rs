@@ -18,6 +18,7 @@ pub mod answer;
 pub mod body;
 pub mod budget;
 pub mod config;
+pub mod hashring;
 pub mod label_check;
 pub mod metrics;
 pub mod protocol;
