@@ -20,17 +20,13 @@ use anyhow::{Context, Result};
 mod answer;
 mod bench;
 mod cores;
-mod http;
 mod peer;
 mod process;
-mod replay;
 mod report;
 mod running;
 mod setting;
-mod shape;
 mod stats;
 mod usage;
-mod workload;
 
 use bench::BENCHMARKS;
 use setting::{Setting, usage};

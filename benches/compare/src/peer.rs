@@ -246,14 +246,6 @@ impl Peer {
     }
 }
 
-/// Where requests of one sort go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Endpoint {
-    /// `host:port`.
-    pub(crate) address: String,
-    pub(crate) path: String,
-}
-
 /// Peers run in directories of their own: a path is made whole, a bare name is looked up as usual.
 fn located(program: PathBuf) -> Result<PathBuf> {
     match program.components().count() {

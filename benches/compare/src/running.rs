@@ -11,13 +11,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
+use thanoxide_loadgen::replay::Endpoint;
 
 use crate::answer::Answer;
 use crate::cores::Cores;
-use crate::http::Connection;
-use crate::peer::{Endpoint, Peer, Server};
+use crate::peer::{Peer, Server};
 use crate::process::Process;
 use crate::usage::{self, Usage};
+use thanoxide_loadgen::http::Connection;
 
 /// How long a peer may take to be ready.
 const READY_DEADLINE: Duration = Duration::from_secs(120);

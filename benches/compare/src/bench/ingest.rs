@@ -9,14 +9,14 @@ use anyhow::{Result, ensure};
 
 use super::{AGE_MS, Benchmark, INTERVAL_MS, agree, note_commands, progress, seconds, start_all, start_ms, stop_all};
 use crate::answer::Answer;
-use crate::replay::replay;
 use crate::report::{Better, Report};
 use crate::running::Running;
 use crate::setting::Setting;
-use crate::shape::Shape;
 use crate::stats;
 use crate::usage::Usage;
-use crate::workload::{Body, Workload};
+use thanoxide_loadgen::replay::replay;
+use thanoxide_loadgen::shape::Shape;
+use thanoxide_loadgen::workload::{Body, Workload};
 
 const ROUNDS: usize = 5;
 /// With five rounds and the first sweep: 21 samples per series.
@@ -82,7 +82,7 @@ pub(crate) fn run_size(setting: &Setting, series: u64, sweeps_per_round: usize) 
         let sweeps = if round == 0 { 1 } else { sweeps_per_round };
         let bodies: Vec<Vec<Body>> = (0..sweeps).map(|_| workload.sweep()).collect::<Result<_>>()?;
         for run in &mut runs {
-            run.round(&bodies, workload.sweep_samples() * sweeps as u64, round == 0)?;
+            run.round(workload.headers(), &bodies, workload.sweep_samples() * sweeps as u64, round == 0)?;
             progress(&format!("ingest {series}, round {round}/{rounds}: {}", run.last_round()));
         }
     }
@@ -134,9 +134,9 @@ impl Run {
         })
     }
 
-    fn round(&mut self, bodies: &[Vec<Body>], samples: u64, is_first: bool) -> Result<()> {
+    fn round(&mut self, headers: &str, bodies: &[Vec<Body>], samples: u64, is_first: bool) -> Result<()> {
         let (before, start) = (self.running.usage()?, Instant::now());
-        let acks = replay(&self.running.write_endpoint()?, bodies)?;
+        let acks = replay(&self.running.write_endpoint()?, headers, bodies)?;
         let (wall_s, after) = (start.elapsed().as_secs_f64(), self.running.usage()?);
         let cpu_s = (after - before).cpu_s;
         let round = Round { samples: samples as f64, cpu_s, wall_s, longest_ack_s: stats::max(&acks) };

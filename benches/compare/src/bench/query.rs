@@ -4,13 +4,13 @@ use anyhow::{Result, ensure};
 
 use super::{Benchmark, INTERVAL_MS, agree, note_commands, progress, seconds, start_all, start_ms, stop_all};
 use crate::answer::Answer;
-use crate::replay::replay;
 use crate::report::{Better, Report};
 use crate::running::Running;
 use crate::setting::Setting;
-use crate::shape::Shape;
 use crate::stats;
-use crate::workload::Workload;
+use thanoxide_loadgen::replay::replay;
+use thanoxide_loadgen::shape::Shape;
+use thanoxide_loadgen::workload::Workload;
 
 const NAME: &str = "x_total";
 const QUERY: &str = "sum by (job) (rate(x_total[5m]))";
@@ -71,7 +71,7 @@ fn load(running: &[Running], workload: &mut Workload, span_ms: i64) -> Result<()
     while workload.next_ms() < end_ms {
         let bodies = [workload.sweep()?];
         for peer in running {
-            replay(&peer.write_endpoint()?, &bodies)?;
+            replay(&peer.write_endpoint()?, workload.headers(), &bodies)?;
         }
         progress(&format!("query: {} s of samples to load", (end_ms - workload.next_ms()).max(0) / 1000));
     }

@@ -13,14 +13,16 @@ const LINE_LIMIT: u64 = 64 << 10;
 
 /// An answer.
 #[derive(Debug)]
-pub(crate) struct Response {
-    pub(crate) status: u16,
-    pub(crate) body: Vec<u8>,
+pub struct Response {
+    /// The status code.
+    pub status: u16,
+    /// The body, whole.
+    pub body: Vec<u8>,
 }
 
 impl Response {
     /// The body of a 2xx answer; else an error with what it says.
-    pub(crate) fn success(self) -> Result<Vec<u8>> {
+    pub fn success(self) -> Result<Vec<u8>> {
         if (200..300).contains(&self.status) {
             return Ok(self.body);
         }
@@ -31,14 +33,14 @@ impl Response {
 
 /// A connection to one server.
 #[derive(Debug)]
-pub(crate) struct Connection {
+pub struct Connection {
     stream: BufReader<TcpStream>,
     address: String,
 }
 
 impl Connection {
     /// Connects to `host:port`.
-    pub(crate) fn open(address: &str) -> Result<Self> {
+    pub fn open(address: &str) -> Result<Self> {
         let stream = TcpStream::connect(address).with_context(|| format!("cannot connect to {address}"))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(TIMEOUT))?;
@@ -47,20 +49,20 @@ impl Connection {
     }
 
     /// GET.
-    pub(crate) fn get(&mut self, path: &str) -> Result<Response> {
+    pub fn get(&mut self, path: &str) -> Result<Response> {
         let head = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.address);
         self.exchange(&head, b"")
     }
 
     /// POST of a body; `headers` are whole lines, each with its line end.
-    pub(crate) fn post(&mut self, path: &str, headers: &str, body: &[u8]) -> Result<Response> {
+    pub fn post(&mut self, path: &str, headers: &str, body: &[u8]) -> Result<Response> {
         let (address, length) = (&self.address, body.len());
         let head = format!("POST {path} HTTP/1.1\r\nHost: {address}\r\n{headers}Content-Length: {length}\r\n\r\n");
         self.exchange(&head, body)
     }
 
     /// POST of a form.
-    pub(crate) fn post_form(&mut self, path: &str, fields: &[(&str, &str)]) -> Result<Response> {
+    pub fn post_form(&mut self, path: &str, fields: &[(&str, &str)]) -> Result<Response> {
         let pairs: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
         self.post(path, "Content-Type: application/x-www-form-urlencoded\r\n", pairs.join("&").as_bytes())
     }

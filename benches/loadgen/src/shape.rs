@@ -6,6 +6,8 @@
 
 use thanoxide_model::{Labels, LabelsBuilder};
 
+use crate::plan::mix;
+
 const INSTANCES: u64 = 43_000;
 const BOUNDS: [&str; 12] = ["0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10", "+Inf"];
 const METHODS: [&str; 3] = ["GET", "POST", "PUT"];
@@ -15,7 +17,7 @@ const JITTER_MS: i64 = 5;
 
 /// What the values of a series do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// Whole numbers that grow.
     Counter,
     /// A walk with 3 decimals.
@@ -28,7 +30,7 @@ pub(crate) enum Kind {
 
 /// Which series there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shape {
+pub enum Shape {
     /// The mix.
     L10,
     /// The labels of the mix, but every series is a counter of this name.
@@ -37,7 +39,7 @@ pub(crate) enum Shape {
 
 impl Shape {
     /// What a series does.
-    pub(crate) fn kind(self, series: u64) -> Kind {
+    pub fn kind(self, series: u64) -> Kind {
         match (self, series % 37) {
             (Shape::Counters(_), _) | (_, 0..22) => Kind::Counter,
             (_, 22..31) => Kind::Gauge,
@@ -47,7 +49,7 @@ impl Shape {
     }
 
     /// The labels of a series.
-    pub(crate) fn labels(self, series: u64) -> Labels {
+    pub fn labels(self, series: u64) -> Labels {
         let (family, group) = (series % 37, series / 37);
         let is_bucket = self == Shape::L10 && family.is_multiple_of(3) && family < 12;
         let instance = series % INSTANCES;
@@ -83,7 +85,7 @@ impl Shape {
 
 /// A series on its way through time.
 #[derive(Clone, Debug)]
-pub(crate) struct Walk {
+pub struct Walk {
     series: u64,
     kind: Kind,
     samples: u64,
@@ -92,12 +94,12 @@ pub(crate) struct Walk {
 
 impl Walk {
     /// A series before its first sample.
-    pub(crate) fn new(shape: Shape, series: u64) -> Self {
+    pub fn new(shape: Shape, series: u64) -> Self {
         Walk { series, kind: shape.kind(series), samples: 0, value: 0.0 }
     }
 
     /// The next sample of a scrape at `scrape_ms`: time and value.
-    pub(crate) fn next(&mut self, scrape_ms: i64) -> (i64, f64) {
+    pub fn next(&mut self, scrape_ms: i64) -> (i64, f64) {
         let random = mix(mix(self.series) ^ self.samples);
         let unit = (random >> 11) as f64 / (1u64 << 53) as f64;
         self.samples += 1;
@@ -115,14 +117,6 @@ impl Walk {
 fn pod(series: u64) -> String {
     let hash = mix(series);
     format!("app-{}-{:010x}-{:05x}", series % 61, hash >> 24, series & 0xf_ffff)
-}
-
-/// The finalizer of splitmix64: the only source of randomness.
-fn mix(number: u64) -> u64 {
-    let mut x = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
 }
 
 #[cfg(test)]
