@@ -8,6 +8,7 @@ pub mod clock;
 pub mod disk;
 pub mod fault_disk;
 pub mod random;
+pub mod sim_disk;
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use disk::{Disk, DiskFile, SystemDisk};
 pub use fault_disk::FaultDisk;
 pub use random::{Random, SeededRandom, SystemRandom};
+pub use sim_disk::SimDisk;
 
 /// The three together, cheap to clone.
 #[derive(Clone, Debug)]
