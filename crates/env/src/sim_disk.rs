@@ -32,6 +32,8 @@ struct State {
     ordering_calls: u64,
     /// The one of these that is not done though it says so; 0 is none.
     skipped: u64,
+    /// What that was.
+    skipped_call: Option<String>,
     /// Syncs of files so far.
     data_syncs: u64,
     /// The one of these that fails and forgets what it should have written; 0 is none.
@@ -71,9 +73,13 @@ impl State {
     }
 
     /// Whether this sync or rename is to be done.
-    fn is_done(&mut self) -> bool {
+    fn is_done(&mut self, call: &str, inode: Inode) -> bool {
         self.ordering_calls += 1;
-        self.ordering_calls != self.skipped
+        if self.ordering_calls == self.skipped {
+            self.skipped_call = Some(format!("{call} {}", self.tree.path_of(inode).display()));
+            return false;
+        }
+        true
     }
 }
 
@@ -112,6 +118,11 @@ impl SimDisk {
     /// The n-th sync or rename, counted from 1, says that it was done, and is not.
     pub fn skip(&self, call: u64) {
         self.state.lock().skipped = call;
+    }
+
+    /// The call that [`SimDisk::skip`] left out, once it came.
+    pub fn skipped_call(&self) -> Option<String> {
+        self.state.lock().skipped_call.clone()
     }
 
     /// How many syncs and renames there were.
@@ -199,7 +210,7 @@ impl DiskFile for SimFile {
             state.note(Step::DropPages { inode: self.inode });
             return Err(io::Error::other("input/output error (simulated)"));
         }
-        if state.is_done() {
+        if state.is_done("sync", self.inode) {
             state.note(Step::SyncData { inode: self.inode });
         }
         Ok(())
@@ -250,7 +261,8 @@ impl Disk for SimDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.state.lock();
-        if !state.is_done() {
+        let inode = state.tree.resolve(from)?;
+        if !state.is_done("rename", inode) {
             return Ok(());
         }
         let (from, to) = (state.tree.place(from)?, state.tree.place(to)?);
@@ -320,7 +332,7 @@ impl Disk for SimDisk {
         let mut state = self.state.lock();
         let dir = state.tree.resolve(path)?;
         state.tree.names(dir)?;
-        if state.is_done() {
+        if state.is_done("sync of names", dir) {
             state.note(Step::SyncDir { dir });
         }
         Ok(())

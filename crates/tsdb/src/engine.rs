@@ -69,7 +69,7 @@ impl Engine {
     pub fn open(root: &Path, options: EngineOptions, env: Env) -> Result<Self, EngineError> {
         options.check()?;
         let io = |e| EngineError::io(root, &e);
-        env.disk.create_dir_all(root).map_err(io)?;
+        create_durably(root, &env).map_err(io)?;
         let lock = env.disk.lock(&root.join(LOCK_FILE)).map_err(|e| match e.kind() {
             std::io::ErrorKind::WouldBlock => EngineError::AlreadyLocked { dir: root.to_path_buf() },
             _ => EngineError::io(root, &e),
@@ -194,4 +194,17 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// Makes a directory and its parents, so that they are there after a crash.
+fn create_durably(dir: &Path, env: &Env) -> std::io::Result<()> {
+    if env.disk.is_dir(dir)? {
+        return Ok(());
+    }
+    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if let Some(parent) = parent {
+        create_durably(parent, env)?;
+    }
+    env.disk.create_dir_all(dir)?;
+    env.disk.sync_dir(parent.unwrap_or(Path::new(".")))
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use super::journal::Inode;
@@ -163,6 +163,19 @@ impl Tree {
         self.unlink(from.0, from.1)?;
         self.link(to.0, to.1, inode)?;
         Ok(inode)
+    }
+
+    /// A path of a file or directory; empty where it has none.
+    pub(super) fn path_of(&self, inode: Inode) -> PathBuf {
+        self.search(ROOT, PathBuf::from("/"), inode).unwrap_or_default()
+    }
+
+    fn search(&self, dir: Inode, path: PathBuf, wanted: Inode) -> Option<PathBuf> {
+        if dir == wanted {
+            return Some(path);
+        }
+        let names = self.dir(dir).ok()?;
+        names.iter().find_map(|(name, inode)| self.search(*inode, path.join(name), wanted))
     }
 
     /// A number that two trees share only if all that can be reached in them is the same.

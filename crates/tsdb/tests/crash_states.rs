@@ -1,0 +1,112 @@
+//! Whatever a crash leaves: the engine starts, has all that was acknowledged and nothing else.
+//!
+//! A slice of all states is looked at here; `tests/long crash-states` looks at more, by `THANOXIDE_CRASH_STATES`, the
+//! number of random states at each moment.
+#![allow(clippy::unwrap_used, reason = "a test may panic anywhere")]
+
+#[path = "support/crash.rs"]
+mod crash;
+#[path = "support/engine.rs"]
+mod engine_support;
+
+use crash::{Batch, HOUR_MS, Life};
+use engine_support::{Samples, labels};
+use thanoxide_env::SimDisk;
+
+fn random_choices() -> usize {
+    std::env::var("THANOXIDE_CRASH_STATES").ok().and_then(|n| n.parse().ok()).unwrap_or(8)
+}
+
+const START_MS: i64 = 100 * 2 * HOUR_MS;
+
+/// Samples of `series` from `from_min` on, one each minute.
+fn minutes(series: std::ops::Range<usize>, from_min: i64, count: i64) -> Batch {
+    let samples = |s: usize| (0..count).map(move |i| (START_MS + (from_min + i) * 60_000, (s as i64 + i * i) as f64));
+    series.map(|s| (labels(s), samples(s).collect())).collect()
+}
+
+/// Appends, with a new series now and then, over restarts.
+fn appends(disk: SimDisk) -> Result<Life, String> {
+    let mut life = Life::begin(disk, "append", Samples::new())?;
+    for i in 0..24 {
+        life.write(&minutes(0..3 + i as usize / 4, i * 4, 4))?;
+        if i % 8 == 7 {
+            life.open()?;
+        }
+    }
+    Ok(life)
+}
+
+/// Appends until blocks are cut, again and again, and the log is shortened.
+fn cuts(disk: SimDisk) -> Result<Life, String> {
+    let mut life = Life::begin(disk, "append", Samples::new())?;
+    for i in 0..12 {
+        life.phase("append");
+        // Each time some series end and others begin.
+        life.write(&minutes(i as usize..i as usize + 4, i * 60, 30))?;
+        life.write(&minutes(i as usize..i as usize + 4, i * 60 + 30, 30))?;
+        life.phase("cut");
+        let done = life.engine().maintain(&|_, _| true);
+        if let Some((_, error)) = done.failed.first() {
+            return Err(format!("cut: {error}"));
+        }
+    }
+    life.phase("append");
+    life.write(&minutes(20..22, 12 * 60, 30))?;
+    Ok(life)
+}
+
+fn report(name: &str, life: Life) {
+    let counts = life.check(random_choices(), 16).unwrap_or_else(|e| panic!("{name}: {e}"));
+    println!("{name}: {counts:?}");
+}
+
+#[test]
+fn of_appends() {
+    report("appends", appends(SimDisk::default()).unwrap());
+}
+
+#[test]
+fn of_cuts() {
+    report("cuts", cuts(SimDisk::default()).unwrap());
+}
+
+/// A failed sync drops what it should have written; the engine must not believe a later one.
+#[test]
+fn of_failed_syncs() {
+    let calls = {
+        let disk = SimDisk::default();
+        drop(appends(disk.clone()).unwrap());
+        disk.data_syncs()
+    };
+    let mut states = 0;
+    for call in 1..=calls {
+        let disk = SimDisk::default();
+        disk.fail_sync(call);
+        let life = appends(disk).unwrap();
+        let counts = life.check(0, 0).unwrap_or_else(|e| panic!("sync {call} of {calls} failed: {e}"));
+        states += counts.values().sum::<usize>();
+    }
+    println!("{calls} failed syncs: {states} states");
+}
+
+/// The test of the test: without any one of its syncs and renames the engine loses something.
+#[test]
+fn every_sync_and_rename_is_needed() {
+    for (name, run) in [("appends", appends as fn(SimDisk) -> Result<Life, String>), ("cuts", cuts)] {
+        let calls = {
+            let disk = SimDisk::default();
+            drop(run(disk.clone()).unwrap());
+            disk.ordering_calls()
+        };
+        let spared: Vec<String> = (1..=calls)
+            .filter_map(|call| {
+                let disk = SimDisk::default();
+                disk.skip(call);
+                run(disk.clone()).and_then(|life| life.check(0, 0)).ok()?;
+                disk.skipped_call()
+            })
+            .collect();
+        println!("{name}: {calls} syncs and renames, not needed: {spared:#?}");
+    }
+}

@@ -1,0 +1,167 @@
+//! A life of an engine on a recorded disk, and the check of every state that a crash could leave of it.
+#![allow(dead_code, reason = "each test uses a part")]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use thanoxide_env::sim_disk::crash::Crash;
+use thanoxide_env::{Disk, Env, ManualClock, SeededRandom, SimDisk};
+use thanoxide_model::Labels;
+use thanoxide_model::series::Columns;
+use thanoxide_tsdb::chunk::decode;
+use thanoxide_tsdb::engine::{Engine, EngineOptions};
+
+use crate::engine_support::{Samples, append, batch, contains, options, tenant};
+
+pub(crate) const ROOT: &str = "/data";
+
+pub(crate) const HOUR_MS: i64 = 3_600_000;
+
+/// What a step adds.
+pub(crate) type Batch = Vec<(Labels, Vec<(i64, f64)>)>;
+
+/// An engine at work, and what it acknowledged when.
+pub(crate) struct Life {
+    pub(crate) disk: SimDisk,
+    pub(crate) engine: Option<Engine>,
+    /// `models[n]` is all that was ever tried before the n-th acknowledgement.
+    models: Vec<Samples>,
+    phase: &'static str,
+    options: EngineOptions,
+}
+
+pub(crate) fn sim_env(disk: &SimDisk, seed: u64) -> Env {
+    let disk: Arc<dyn Disk> = Arc::new(disk.clone());
+    Env { clock: Arc::new(ManualClock::default()), disk, random: Arc::new(SeededRandom::new(seed)) }
+}
+
+impl Life {
+    /// Begins on a disk, of which `known` is readable; recording begins before the engine opens it.
+    pub(crate) fn begin(disk: SimDisk, phase: &'static str, known: Samples) -> Result<Self, String> {
+        Life::begin_with(disk, phase, known, options())
+    }
+
+    pub(crate) fn begin_with(
+        disk: SimDisk,
+        phase: &'static str,
+        known: Samples,
+        options: EngineOptions,
+    ) -> Result<Self, String> {
+        disk.record();
+        disk.mark(phase, 0);
+        let mut life = Life { disk, engine: None, models: vec![known], phase, options };
+        life.open()?;
+        Ok(life)
+    }
+
+    pub(crate) fn open(&mut self) -> Result<(), String> {
+        self.engine = None;
+        let env = sim_env(&self.disk, 7 + self.models.len() as u64);
+        let opened = Engine::open(Path::new(ROOT), self.options.clone(), env);
+        self.engine = Some(opened.map_err(|e| format!("open: {e}"))?);
+        Ok(())
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        self.engine.as_ref().unwrap()
+    }
+
+    /// What comes next belongs to another kind of step.
+    pub(crate) fn phase(&mut self, phase: &'static str) {
+        self.phase = phase;
+        self.disk.mark(phase, self.models.len() as u64 - 1);
+    }
+
+    /// Appends and waits, trying again where the disk fails; then it is acknowledged.
+    pub(crate) fn write(&mut self, series: &Batch) -> Result<(), String> {
+        let mut model = self.models[self.models.len() - 1].clone();
+        for (labels, samples) in series {
+            model.entry(labels.clone()).or_default().extend(samples.iter().map(|(t, v)| (*t, v.to_bits())));
+        }
+        self.models.push(model);
+        // What is tried may be there from now on; `models` has one entry more than was acknowledged.
+        let batch = batch(series);
+        // An error takes nothing: the same is tried again.
+        let appended = (0..5).find_map(|_| match append(self.engine(), &batch) {
+            Err(e) if e.is_retryable() => None,
+            other => Some(other),
+        });
+        let appended = appended.ok_or("the disk is well and nothing is taken")?.map_err(|e| format!("append: {e}"))?;
+        if !appended.rejected.is_empty() {
+            return Err(format!("rejected: {:?}", appended.rejected));
+        }
+        if (0..5).any(|_| appended.ticket.wait().is_ok()) {
+            self.disk.mark(self.phase, self.models.len() as u64 - 1);
+            return Ok(());
+        }
+        Err("the disk is well and nothing is acknowledged".to_string())
+    }
+
+    /// Ends, and checks all that a crash could have left. Gives the number of states by phase, or the first bad one.
+    pub(crate) fn check(
+        mut self,
+        random_choices: usize,
+        again: usize,
+    ) -> Result<BTreeMap<&'static str, usize>, String> {
+        self.engine = None;
+        let mut counts = BTreeMap::new();
+        let states = self.disk.take_journal().crash_states(random_choices, 3);
+        for (n, crash) in states.enumerate() {
+            let again = again > 0 && n % again == 0;
+            self.check_state(&crash, again).map_err(|e| {
+                let at = format!("{} after step {}, {} acknowledged", crash.phase, crash.step, crash.acknowledged);
+                format!("crash in {at}: {e}")
+            })?;
+            *counts.entry(crash.phase).or_default() += 1;
+        }
+        Ok(counts)
+    }
+
+    fn check_state(&self, crash: &Crash, again: bool) -> Result<(), String> {
+        let acknowledged = &self.models[crash.acknowledged as usize];
+        let tried = self.models.get(crash.acknowledged as usize + 1).unwrap_or(acknowledged);
+        let opened = || Engine::open(Path::new(ROOT), self.options.clone(), sim_env(&crash.disk, 1000));
+        let engine = opened().map_err(|e| format!("does not start: {e}"))?;
+        let have = read(&engine).map_err(|e| format!("cannot be read: {e}"))?;
+        if !contains(&have, acknowledged) {
+            return Err(format!("lost {}", difference(acknowledged, &have)));
+        }
+        if !contains(tried, &have) {
+            return Err(format!("invented {}", difference(&have, tried)));
+        }
+        if !again {
+            return Ok(());
+        }
+        // Whoever starts once must start a second time, with all that it showed the first time.
+        drop(engine);
+        let engine = opened().map_err(|e| format!("does not start again: {e}"))?;
+        if read(&engine)? != have { Err("another answer after a second start".to_string()) } else { Ok(()) }
+    }
+}
+
+/// All samples of the tenant. Each one must come once.
+fn read(engine: &Engine) -> Result<Samples, String> {
+    let mut all = Samples::new();
+    let Some(reader) = engine.reader(&tenant()) else { return Ok(all) };
+    for series in reader.select(&[], i64::MIN, i64::MAX).map_err(|e| e.to_string())? {
+        let samples = all.entry(series.labels.clone()).or_default();
+        for chunk in &series.chunks {
+            let mut columns = Columns::default();
+            decode(chunk, i64::MIN, i64::MAX, &mut columns).map_err(|e| e.to_string())?;
+            for (t, v) in columns.timestamps_ms.iter().zip(&columns.values) {
+                if samples.insert(*t, v.to_bits()).is_some() {
+                    return Err(format!("{} has {t} twice", series.labels));
+                }
+            }
+        }
+    }
+    Ok(all)
+}
+
+fn difference(of: &Samples, from: &Samples) -> String {
+    let missing = |labels: &Labels, t: &i64| !from.get(labels).is_some_and(|samples| samples.contains_key(t));
+    let all = of.iter().flat_map(|(labels, samples)| samples.keys().map(move |t| (labels, t)));
+    let missing: Vec<_> = all.filter(|(labels, t)| missing(labels, t)).collect();
+    format!("{} samples, first {:?}", missing.len(), missing.first().map(|(labels, t)| format!("{labels} {t}")))
+}
