@@ -17,6 +17,9 @@ fn random_choices() -> usize {
     std::env::var("THANOXIDE_CRASH_STATES").ok().and_then(|n| n.parse().ok()).unwrap_or(8)
 }
 
+/// Done again at each start, although an earlier one did it.
+const NOT_NEEDED: [&str; 1] = ["sync of names /data/tenant-a"];
+
 const START_MS: i64 = 100 * 2 * HOUR_MS;
 
 /// Samples of `series` from `from_min` on, one each minute.
@@ -29,6 +32,9 @@ fn minutes(series: std::ops::Range<usize>, from_min: i64, count: i64) -> Batch {
 fn appends(disk: SimDisk) -> Result<Life, String> {
     let mut life = Life::begin(disk, "append", Samples::new())?;
     for i in 0..24 {
+        if i == 23 {
+            life.settle();
+        }
         life.write(&minutes(0..3 + i as usize / 4, i * 4, 4))?;
         if i % 8 == 7 {
             life.open()?;
@@ -41,6 +47,9 @@ fn appends(disk: SimDisk) -> Result<Life, String> {
 fn cuts(disk: SimDisk) -> Result<Life, String> {
     let mut life = Life::begin(disk, "append", Samples::new())?;
     for i in 0..12 {
+        if i == 8 {
+            life.settle();
+        }
         life.phase("append");
         // Each time some series end and others begin.
         life.write(&minutes(i as usize..i as usize + 4, i * 60, 30))?;
@@ -90,23 +99,20 @@ fn of_failed_syncs() {
     println!("{calls} failed syncs: {states} states");
 }
 
-/// The test of the test: without any one of its syncs and renames the engine loses something.
+/// The test of the test: without any one of its syncs and renames the engine loses something, or is not there at all.
+/// What comes last in a life, nothing relies on yet.
 #[test]
 fn every_sync_and_rename_is_needed() {
     for (name, run) in [("appends", appends as fn(SimDisk) -> Result<Life, String>), ("cuts", cuts)] {
-        let calls = {
+        let calls = run(SimDisk::default()).unwrap().settled_calls;
+        let spared = |call: u64| {
             let disk = SimDisk::default();
-            drop(run(disk.clone()).unwrap());
-            disk.ordering_calls()
+            disk.skip(call);
+            run(disk.clone()).and_then(|life| life.check(0, 0)).ok()?;
+            disk.skipped_call()
         };
-        let spared: Vec<String> = (1..=calls)
-            .filter_map(|call| {
-                let disk = SimDisk::default();
-                disk.skip(call);
-                run(disk.clone()).and_then(|life| life.check(0, 0)).ok()?;
-                disk.skipped_call()
-            })
-            .collect();
+        let spared: Vec<String> = (1..=calls).filter_map(spared).collect();
         println!("{name}: {calls} syncs and renames, not needed: {spared:#?}");
+        assert!(spared.iter().all(|call| NOT_NEEDED.contains(&call.as_str())), "{name}: {spared:#?}");
     }
 }

@@ -82,10 +82,9 @@ impl<'d> BlockWriter<'d> {
         }
         segments.finish()?;
         index.finish()?;
-        disk.write_atomically(&dir.join(META_FILE), &meta.to_json())?;
-        let tombstones = disk.create(&dir.join(TOMBSTONES_FILE))?;
-        tombstones.append(&Tombstones::default().to_bytes())?;
-        tombstones.sync_data()?;
+        // The directory has no name yet that anyone trusts, so nothing in it need be atomic.
+        write_synced(disk, &dir.join(META_FILE), &meta.to_json())?;
+        write_synced(disk, &dir.join(TOMBSTONES_FILE), &Tombstones::default().to_bytes())?;
         disk.sync_dir(&dir)?;
         disk.rename(&dir, &parent.join(meta.ulid.to_string()))?;
         disk.sync_dir(&parent)?;
@@ -96,4 +95,10 @@ impl<'d> BlockWriter<'d> {
     pub fn abort(self) -> Result<(), BlockError> {
         Ok(self.disk.remove_dir_all(&self.dir)?)
     }
+}
+
+fn write_synced(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let file = disk.create(path)?;
+    file.append(bytes)?;
+    file.sync_data()
 }

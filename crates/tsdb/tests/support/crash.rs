@@ -29,6 +29,8 @@ pub(crate) struct Life {
     models: Vec<Samples>,
     phase: &'static str,
     options: EngineOptions,
+    /// The syncs and renames up to here are needed by what came after them.
+    pub(crate) settled_calls: u64,
 }
 
 pub(crate) fn sim_env(disk: &SimDisk, seed: u64) -> Env {
@@ -50,7 +52,7 @@ impl Life {
     ) -> Result<Self, String> {
         disk.record();
         disk.mark(phase, 0);
-        let mut life = Life { disk, engine: None, models: vec![known], phase, options };
+        let mut life = Life { disk, engine: None, models: vec![known], phase, options, settled_calls: 0 };
         life.open()?;
         Ok(life)
     }
@@ -96,6 +98,11 @@ impl Life {
             return Ok(());
         }
         Err("the disk is well and nothing is acknowledged".to_string())
+    }
+
+    /// Says that what follows relies on all that was done so far.
+    pub(crate) fn settle(&mut self) {
+        self.settled_calls = self.disk.ordering_calls();
     }
 
     /// Ends, and checks all that a crash could have left. Gives the number of states by phase, or the first bad one.
