@@ -8,6 +8,7 @@ use thanoxide_model::{Labels, Sample};
 
 use super::*;
 use crate::prometheus;
+use crate::wire::{put_bytes, put_uint};
 
 fn label(name: &str, value: &str) -> prometheus::Label {
     prometheus::Label { name: Bytes::copy_from_slice(name.as_bytes()), value: Bytes::copy_from_slice(value.as_bytes()) }
@@ -87,6 +88,37 @@ fn bad_symbols_are_errors() {
     assert_eq!(request(&["x", "a"], &[1, 1]), Err(DecodeError::FirstSymbol));
     assert_eq!(request(&[""], &[0, 9]), Err(DecodeError::SymbolOutOfRange { series: 0, symbol: 9, symbols: 1 }));
     assert_eq!(request(&[], &[0, 0]), Err(DecodeError::SymbolOutOfRange { series: 0, symbol: 0, symbols: 0 }));
+    let of_unit = |unit_ref| {
+        let metadata = crate::write_v2::Metadata { r#type: 1, help_ref: 1, unit_ref };
+        let series = crate::write_v2::TimeSeries { metadata: Some(metadata), ..Default::default() };
+        let symbols = vec![Bytes::new(), Bytes::from_static(b"help")];
+        let body = crate::write_v2::Request { symbols, timeseries: vec![series] }.encode_to_vec();
+        decode_write_request_v2(&body.into(), &DecodeLimits::default()).map(|b| b.series.len())
+    };
+    assert_eq!(of_unit(0), Ok(1));
+    assert_eq!(of_unit(2), Err(DecodeError::SymbolOutOfRange { series: 0, symbol: 2, symbols: 2 }));
+}
+
+#[test]
+fn references_of_any_length_and_packing_make_the_same_labels() {
+    let symbols: Vec<Bytes> = (0..70_000).map(|n| if n == 0 { Bytes::new() } else { n.to_string().into() }).collect();
+    let refs = vec![1, 127, 128, 16_383, 16_384, 3, 69_999, 69_998];
+    let samples = vec![crate::write_v2::Sample { value: 1.5, timestamp: 7, start_timestamp: 3 }];
+    let series = crate::write_v2::TimeSeries { labels_refs: refs.clone(), samples, ..Default::default() };
+    let mut body = crate::write_v2::Request { symbols, timeseries: vec![series] }.encode_to_vec();
+    // The same once more, a reference at a time.
+    let mut single = vec![];
+    for symbol in &refs {
+        put_uint(&mut single, 1, u64::from(*symbol));
+    }
+    put_bytes(&mut body, 5, &single);
+    let batch = decode_write_request_v2(&body.into(), &DecodeLimits::default()).unwrap();
+    let texts: Vec<String> = refs.iter().map(u32::to_string).collect();
+    let expected: Vec<_> = texts.chunks(2).map(|pair| (pair[0].as_bytes(), pair[1].as_bytes())).collect();
+    for series in &batch.series {
+        assert_eq!(batch.labels_of(series).collect::<Vec<_>>(), expected);
+    }
+    assert_eq!(batch.samples, [Sample { timestamp_ms: 7, value: 1.5 }]);
 }
 
 proptest! {

@@ -2,12 +2,15 @@
 //!
 //! Layout: `symbols` 4 (every text once, the first one empty), `timeseries` 5 {`labels_refs` 1 (packed; name and value in
 //! turn), `samples` 2 {`value` 1, `timestamp` 2, `start_timestamp` 3}, `histograms` 3, `exemplars` 4 {`labels_refs` 1,
-//! `value` 2, `timestamp` 3}, `metadata` 5}. Metadata and start timestamps are read past: the storage keeps neither.
+//! `value` 2, `timestamp` 3}, `metadata` 5 {`type` 1, `help_ref` 3, `unit_ref` 4}}. Metadata and start timestamps are checked
+//! and read past: the storage keeps neither.
 
 use bytes::Bytes;
 use thanoxide_model::write_batch::{ExemplarSpan, LabelSpan, SeriesSpan, TextSpan, WriteBatch};
 
-use super::{Budget, DecodeError, DecodeLimits, Lengths, count_fields, decode_sample, histogram, text_span};
+use super::{
+    Budget, DecodeError, DecodeLimits, Lengths, count_fields, decode_sample, histogram, plain_sample, text_span,
+};
 use crate::wire::{FIXED64, Reader, VARINT};
 
 const SYMBOLS: u32 = 4;
@@ -21,7 +24,7 @@ pub fn decode_write_request_v2(body: &Bytes, limits: &DecodeLimits) -> Result<Wr
     budget.charge_series(series_count)?;
     let symbols = symbols(message, &mut budget)?;
     let batch = WriteBatch { series: Vec::with_capacity(series_count), ..WriteBatch::default() };
-    let mut decoder = Decoder { body: message, symbols, batch, exemplars: Vec::new() };
+    let mut decoder = Decoder { body: message, symbols, batch, series_count, exemplars: Vec::new() };
     let mut rest = message;
     while !rest.is_empty() {
         match rest.tag()? {
@@ -57,6 +60,7 @@ struct Decoder<'a> {
     body: Reader<'a>,
     symbols: Vec<TextSpan>,
     batch: WriteBatch,
+    series_count: usize,
     /// Exemplars wait until all labels of their series are there: their own labels go behind those.
     exemplars: Vec<(usize, usize)>,
 }
@@ -65,7 +69,15 @@ impl<'a> Decoder<'a> {
     fn series(&mut self, mut message: Reader<'a>, budget: &mut Budget) -> Result<(), DecodeError> {
         let start = Lengths::of(&self.batch);
         let mut pending_name = None;
-        while !message.is_empty() {
+        loop {
+            // Nearly all there is besides references.
+            while let Some((sample, end)) = plain_sample(message) {
+                self.batch.samples.push(sample);
+                message.advance_to(end);
+            }
+            if message.is_empty() {
+                break;
+            }
             match message.tag()? {
                 (1, wire_type) => self.label_refs(&mut message, wire_type, &mut pending_name)?,
                 (2, wire_type) => {
@@ -79,6 +91,10 @@ impl<'a> Decoder<'a> {
                 (4, wire_type) => {
                     budget.charge(size_of::<ExemplarSpan>() + size_of::<(usize, usize)>())?;
                     self.exemplars.push(message.message(4, wire_type)?);
+                }
+                (5, wire_type) => {
+                    let span = message.message(5, wire_type)?;
+                    self.metadata(message.sub(span, "Metadata"))?;
                 }
                 (field, wire_type) => message.skip(field, wire_type)?,
             }
@@ -96,7 +112,17 @@ impl<'a> Decoder<'a> {
             histograms: start.histograms..end.histograms,
             exemplars: start.exemplars..self.batch.exemplars.len() as u32,
         });
+        self.reserve_like_first();
         Ok(())
+    }
+
+    /// Takes the memory of all series at once, guessing that they look like the first one, within what the body can hold.
+    fn reserve_like_first(&mut self) {
+        if self.batch.series.len() == 1 {
+            let (others, body_bytes) = (self.series_count - 1, self.body.rest().len());
+            self.batch.labels.reserve_exact((self.batch.labels.len() * others).min(body_bytes / 4));
+            self.batch.samples.reserve_exact((self.batch.samples.len() * others).min(body_bytes / 16));
+        }
     }
 
     fn exemplar(&mut self, mut message: Reader<'a>) -> Result<ExemplarSpan, DecodeError> {
@@ -128,6 +154,13 @@ impl<'a> Decoder<'a> {
         }
         let span = message.message(1, wire_type)?;
         let mut packed = message.sub(span, "labels_refs");
+        if pending_name.is_none() {
+            while let Some((refs, end)) = pair_of_refs(packed.rest()) {
+                let [name, value] = [self.symbol(refs[0])?, self.symbol(refs[1])?];
+                self.batch.labels.push(LabelSpan { name, value });
+                packed.advance_to(packed.pos() + end);
+            }
+        }
         while !packed.is_empty() {
             self.label_ref(packed.varint()?, pending_name)?;
         }
@@ -135,13 +168,34 @@ impl<'a> Decoder<'a> {
     }
 
     fn label_ref(&mut self, symbol: u64, pending_name: &mut Option<TextSpan>) -> Result<(), DecodeError> {
-        let out_of_range =
-            || DecodeError::SymbolOutOfRange { series: self.batch.series.len(), symbol, symbols: self.symbols.len() };
-        let index = usize::try_from(symbol).map_err(|_| out_of_range())?;
-        let text = *self.symbols.get(index).ok_or_else(out_of_range)?;
+        let text = self.symbol(symbol)?;
         match pending_name.take() {
             None => *pending_name = Some(text),
             Some(name) => self.batch.labels.push(LabelSpan { name, value: text }),
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn symbol(&self, symbol: u64) -> Result<TextSpan, DecodeError> {
+        match self.symbols.get(symbol as usize) {
+            Some(text) if symbol <= u64::from(u32::MAX) => Ok(*text),
+            _ => Err(self.out_of_range(symbol)),
+        }
+    }
+
+    #[cold]
+    fn out_of_range(&self, symbol: u64) -> DecodeError {
+        DecodeError::SymbolOutOfRange { series: self.batch.series.len(), symbol, symbols: self.symbols.len() }
+    }
+
+    fn metadata(&self, mut message: Reader<'a>) -> Result<(), DecodeError> {
+        while !message.is_empty() {
+            match message.tag()? {
+                (3 | 4, VARINT) => drop(self.symbol(message.varint()?)?),
+                (field @ 3..=4, wire_type) => message.expect(field, wire_type, VARINT)?,
+                (field, wire_type) => message.skip(field, wire_type)?,
+            }
         }
         Ok(())
     }
@@ -151,5 +205,22 @@ impl<'a> Decoder<'a> {
             Some(_) => Err(DecodeError::OddLabelRefs { series: self.batch.series.len() }),
             None => Ok(()),
         }
+    }
+}
+
+/// Two references of one or two bytes each, and how many bytes they take: tables are rarely longer than 16,384 texts.
+#[inline(always)]
+fn pair_of_refs(packed: &[u8]) -> Option<([u64; 2], usize)> {
+    let (name, first_len) = short_varint(packed)?;
+    let (value, second_len) = short_varint(&packed[first_len..])?;
+    Some(([name, value], first_len + second_len))
+}
+
+#[inline(always)]
+fn short_varint(bytes: &[u8]) -> Option<(u64, usize)> {
+    match bytes {
+        [one @ 0..0x80, ..] => Some((u64::from(*one), 1)),
+        [low, high @ 0..0x80, ..] => Some((u64::from(low & 0x7f) | u64::from(*high) << 7, 2)),
+        _ => None,
     }
 }
