@@ -23,6 +23,7 @@ pub mod encoding;
 pub mod engine;
 pub mod head;
 pub mod index;
+pub mod log;
 pub mod meta;
 pub mod postings;
 pub mod segment;

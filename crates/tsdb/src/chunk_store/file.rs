@@ -1,0 +1,180 @@
+//! One file of closed chunks.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use thanoxide_env::{Disk, DiskFile};
+
+use super::ClosedChunk;
+use crate::chunk::Chunk;
+
+const MAGIC: [u8; 8] = *b"TchkFil\x01";
+/// Bytes of a chunk's checksum.
+pub(super) const CHECKSUM_BYTES: u64 = 4;
+
+#[derive(Debug, Default)]
+struct Tail {
+    file: Option<Arc<dyn DiskFile>>,
+    /// Bytes on disk.
+    written: u64,
+    /// What is being written, or could not be.
+    writing: Arc<Vec<u8>>,
+    /// What comes behind that.
+    waiting: Vec<u8>,
+}
+
+/// A file of closed chunks, some of which may still be in memory.
+#[derive(Debug)]
+pub(crate) struct ChunkFile {
+    number: u32,
+    path: PathBuf,
+    live: AtomicU64,
+    tail: Mutex<Tail>,
+}
+
+impl ChunkFile {
+    pub(super) fn new(path: PathBuf, number: u32) -> Self {
+        let tail = Mutex::new(Tail { waiting: MAGIC.to_vec(), ..Tail::default() });
+        ChunkFile { number, path, live: AtomicU64::new(0), tail }
+    }
+
+    /// Opens a file of an earlier run, which takes no more chunks.
+    pub(super) fn open(disk: &dyn Disk, path: &Path, number: u32) -> io::Result<Self> {
+        let file: Arc<dyn DiskFile> = Arc::from(disk.open(path)?);
+        let written = file.len()?;
+        let tail = Mutex::new(Tail { file: Some(file), written, ..Tail::default() });
+        Ok(ChunkFile { number, path: path.to_path_buf(), live: AtomicU64::new(0), tail })
+    }
+
+    pub(super) fn number(&self) -> u32 {
+        self.number
+    }
+
+    pub(super) fn live(&self) -> u64 {
+        self.live.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn end(&self) -> u64 {
+        let tail = self.tail.lock();
+        tail.written + (tail.writing.len() + tail.waiting.len()) as u64
+    }
+
+    pub(super) fn waiting_bytes(&self) -> usize {
+        let tail = self.tail.lock();
+        tail.writing.len() + tail.waiting.len()
+    }
+
+    /// Takes a chunk and says where it begins.
+    pub(super) fn push(&self, series: u64, chunk: &Chunk) -> u32 {
+        let mut tail = self.tail.lock();
+        let offset = tail.written + (tail.writing.len() + tail.waiting.len()) as u64;
+        let sum = checksum(series, chunk.encoding as u8, &chunk.data);
+        tail.waiting.extend_from_slice(&sum.to_be_bytes());
+        tail.waiting.extend_from_slice(&chunk.data);
+        self.live.fetch_add(1, Ordering::SeqCst);
+        // Files end long before 4 GiB.
+        offset as u32
+    }
+
+    pub(super) fn adopt(&self, offset: u64, len: u64) -> bool {
+        let there = offset >= MAGIC.len() as u64 && offset + CHECKSUM_BYTES + len <= self.end();
+        if there {
+            self.live.fetch_add(1, Ordering::SeqCst);
+        }
+        there
+    }
+
+    pub(super) fn release(&self) {
+        self.live.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Writes what waits. One thread at a time.
+    pub(super) fn write(&self, disk: &dyn Disk) -> io::Result<()> {
+        loop {
+            let (file, bytes, written) = {
+                let mut tail = self.tail.lock();
+                let failed_before = !tail.writing.is_empty();
+                if !failed_before {
+                    tail.writing = Arc::new(std::mem::take(&mut tail.waiting));
+                }
+                if tail.writing.is_empty() {
+                    return Ok(());
+                }
+                let file = match &tail.file {
+                    Some(file) => Arc::clone(file),
+                    None => {
+                        let file: Arc<dyn DiskFile> = Arc::from(disk.create(&self.path)?);
+                        tail.file = Some(Arc::clone(&file));
+                        file
+                    }
+                };
+                if failed_before {
+                    // A part of it may have been written.
+                    file.truncate(tail.written)?;
+                }
+                (file, Arc::clone(&tail.writing), tail.written)
+            };
+            file.append(&bytes)?;
+            let mut tail = self.tail.lock();
+            tail.written = written + bytes.len() as u64;
+            tail.writing = Arc::default();
+        }
+    }
+
+    /// Makes what is written durable.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        let file = self.tail.lock().file.as_ref().map(Arc::clone);
+        file.map_or(Ok(()), |file| file.sync_data())
+    }
+
+    /// Bytes from an offset on: what is on disk, or what is in memory.
+    pub(super) fn read(&self, offset: u64, len: u64) -> io::Result<Bytes> {
+        let (file, memory_from, writing, waiting) = {
+            let tail = self.tail.lock();
+            let waiting_from = tail.written + tail.writing.len() as u64;
+            // Only what the range needs is copied under the lock.
+            let skip = offset.saturating_sub(waiting_from).min(tail.waiting.len() as u64) as usize;
+            let take = (offset + len).saturating_sub(waiting_from).min(tail.waiting.len() as u64) as usize;
+            let waiting = tail.waiting.get(skip..take).unwrap_or_default().to_vec();
+            (tail.file.as_ref().map(Arc::clone), tail.written, Arc::clone(&tail.writing), waiting)
+        };
+        let mut bytes = Vec::with_capacity(len as usize);
+        if let (true, Some(file)) = (offset < memory_from, file) {
+            bytes.resize(len.min(memory_from - offset) as usize, 0);
+            file.read_exact_at(&mut bytes, offset)?;
+        }
+        let from = (offset + bytes.len() as u64).saturating_sub(memory_from).min(writing.len() as u64) as usize;
+        let want = len as usize - bytes.len();
+        bytes.extend_from_slice(&writing[from..writing.len().min(from + want)]);
+        bytes.extend_from_slice(&waiting);
+        if bytes.len() as u64 == len {
+            return Ok(Bytes::from(bytes));
+        }
+        Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("{}: {len} bytes at {offset}", self.path.display())))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// The bytes of a chunk out of those of its file, if they are what was written.
+pub(super) fn check(series: u64, chunk: &ClosedChunk, bytes: &Bytes) -> io::Result<Bytes> {
+    let stored = bytes.first_chunk::<4>().copied().unwrap_or_default();
+    let data = bytes.slice(CHECKSUM_BYTES as usize..);
+    if checksum(series, chunk.encoding as u8, &data) == u32::from_be_bytes(stored) {
+        return Ok(data);
+    }
+    let place = format!("head chunk {} in file {}: checksum mismatch", chunk.offset, chunk.file);
+    Err(io::Error::new(io::ErrorKind::InvalidData, place))
+}
+
+fn checksum(series: u64, encoding: u8, data: &[u8]) -> u32 {
+    let mut head = [encoding; 9];
+    head[..8].copy_from_slice(&series.to_be_bytes());
+    crc32c::crc32c_append(crc32c::crc32c(&head), data)
+}

@@ -1,0 +1,111 @@
+//! What a reader takes out of a head under its lock, and the chunks on disk that it reads afterwards.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use thanoxide_model::Labels;
+
+use super::file::{CHECKSUM_BYTES, check};
+use super::{ClosedChunk, Files};
+use crate::chunk::Chunk;
+use crate::engine::EngineError;
+use crate::head::SelectedSeries;
+
+/// Chunks so near each other are read at once.
+const GAP_BYTES: u64 = 16 << 10;
+/// The most that is read at once.
+const RUN_BYTES: u64 = 1 << 20;
+
+/// A chunk of a head as it was at some moment.
+#[derive(Clone, Debug)]
+pub(crate) enum HeadChunk {
+    /// With its bytes.
+    Here(Chunk),
+    /// To be read.
+    Closed(ClosedChunk),
+}
+
+/// A series of a head as it was at some moment.
+#[derive(Clone, Debug)]
+pub(crate) struct HeadSeries {
+    pub(crate) labels: Labels,
+    pub(crate) series_ref: u64,
+    /// In order of their times.
+    pub(crate) chunks: Vec<HeadChunk>,
+}
+
+/// A chunk to read, and whose it is.
+struct Wanted {
+    chunk: ClosedChunk,
+    series: usize,
+    place: usize,
+}
+
+/// Reads the chunks that are on disk. `files` are those of the moment that `series` were taken at.
+pub(crate) fn load(files: &Arc<Files>, series: Vec<HeadSeries>) -> Result<Vec<SelectedSeries>, EngineError> {
+    let mut wanted = Vec::new();
+    for (number, series) in series.iter().enumerate() {
+        for (place, chunk) in series.chunks.iter().enumerate() {
+            if let HeadChunk::Closed(chunk) = chunk {
+                wanted.push(Wanted { chunk: *chunk, series: number, place });
+            }
+        }
+    }
+    wanted.sort_unstable_by_key(|w| (w.chunk.file, w.chunk.offset));
+    let mut selected = series;
+    let near = |a: &Wanted, b: &Wanted| {
+        a.chunk.file == b.chunk.file && u64::from(b.chunk.offset).saturating_sub(end(&a.chunk)) <= GAP_BYTES
+    };
+    for run in wanted.chunk_by(near).flat_map(split) {
+        read_run(files, run, &mut selected)?;
+    }
+    let here = |chunk| match chunk {
+        HeadChunk::Here(chunk) => Some(chunk),
+        HeadChunk::Closed(_) => None,
+    };
+    let loaded = selected
+        .into_iter()
+        .map(|s| SelectedSeries { labels: s.labels, chunks: s.chunks.into_iter().filter_map(here).collect() });
+    Ok(loaded.collect())
+}
+
+fn end(chunk: &ClosedChunk) -> u64 {
+    u64::from(chunk.offset) + CHECKSUM_BYTES + u64::from(chunk.len)
+}
+
+/// Cuts a run of near chunks so that none is longer than what is read at once.
+fn split(run: &[Wanted]) -> Vec<&[Wanted]> {
+    let (mut runs, mut rest) = (Vec::new(), run);
+    while let Some(first) = rest.first() {
+        let most = u64::from(first.chunk.offset) + RUN_BYTES;
+        let count = rest.iter().take_while(|w| end(&w.chunk) <= most).count().max(1);
+        let (head, tail) = rest.split_at(count);
+        runs.push(head);
+        rest = tail;
+    }
+    runs
+}
+
+fn read_run(files: &Files, run: &[Wanted], selected: &mut [HeadSeries]) -> Result<(), EngineError> {
+    let (Some(first), Some(last)) = (run.first(), run.last()) else { return Ok(()) };
+    let Some(file) = files.get(&first.chunk.file) else {
+        let missing = io::Error::new(io::ErrorKind::NotFound, format!("no file {} of head chunks", first.chunk.file));
+        return Err(EngineError::io("chunks", &missing));
+    };
+    let error = |e: io::Error| EngineError::io(file.path(), &e);
+    let start = u64::from(first.chunk.offset);
+    let bytes: Bytes = file.read(start, end(&last.chunk) - start).map_err(error)?;
+    for Wanted { chunk, series, place } in run {
+        let own = bytes.slice((u64::from(chunk.offset) - start) as usize..(end(chunk) - start) as usize);
+        let series = &mut selected[*series];
+        let data = check(series.series_ref, chunk, &own).map_err(error)?;
+        series.chunks[*place] = HeadChunk::Here(Chunk {
+            min_time_ms: chunk.min_time_ms,
+            max_time_ms: chunk.max_time_ms(),
+            encoding: chunk.encoding,
+            data,
+        });
+    }
+    Ok(())
+}

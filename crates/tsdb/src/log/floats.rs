@@ -1,0 +1,124 @@
+//! Float samples of a frame.
+//!
+//! ```text
+//! payload := sample*
+//! sample  := control u8 | [varint ref - ref before] | [varint time - time before] | value
+//! control := bit 7: the reference is the one before + 1, no field | bit 6: the time is the one before, no field
+//!          | bits 0-5: the value's form, see `value`
+//! ```
+//! Before the first sample reference and time are 0. Nothing refers to another frame.
+
+use super::value::{ValueWriter, read_value};
+use crate::encoding::{DecodeError, Put, Reader};
+use crate::wal::record::{RefSample, SeriesRef};
+
+const NEXT_REF: u8 = 1 << 7;
+const SAME_TIME: u8 = 1 << 6;
+const FORM: u8 = 0b11_1111;
+
+/// Builds a payload.
+#[derive(Clone, Debug, Default)]
+pub struct FloatsWriter {
+    bytes: Vec<u8>,
+    series: SeriesRef,
+    timestamp_ms: i64,
+    values: ValueWriter,
+}
+
+impl FloatsWriter {
+    /// Adds a sample.
+    #[inline]
+    pub fn push(&mut self, series: SeriesRef, timestamp_ms: i64, value: f64) {
+        let at = self.bytes.len();
+        self.bytes.push(0);
+        let mut control = 0;
+        if series == self.series.wrapping_add(1) {
+            control |= NEXT_REF;
+        } else {
+            self.bytes.put_varint(series.wrapping_sub(self.series) as i64);
+        }
+        if timestamp_ms == self.timestamp_ms {
+            control |= SAME_TIME;
+        } else {
+            self.bytes.put_varint(timestamp_ms.wrapping_sub(self.timestamp_ms));
+        }
+        (self.series, self.timestamp_ms) = (series, timestamp_ms);
+        self.bytes[at] = control | self.values.put(&mut self.bytes, value);
+    }
+
+    /// The payload; empty where nothing was added.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Starts over.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        (self.series, self.timestamp_ms) = (0, 0);
+    }
+}
+
+/// Reads a payload, one sample after the other.
+#[derive(Clone, Debug)]
+pub struct FloatsReader<'a> {
+    reader: Reader<'a>,
+    series: SeriesRef,
+    timestamp_ms: i64,
+}
+
+impl<'a> FloatsReader<'a> {
+    /// Begins.
+    pub fn new(payload: &'a [u8]) -> Self {
+        FloatsReader { reader: Reader::new(payload), series: 0, timestamp_ms: 0 }
+    }
+
+    /// The next sample; `None` after the last.
+    #[inline]
+    #[allow(clippy::should_implement_trait, reason = "fallible: not an Iterator")]
+    pub fn next(&mut self) -> Result<Option<RefSample>, DecodeError> {
+        if self.reader.is_empty() {
+            return Ok(None);
+        }
+        let control = self.reader.u8()?;
+        let step = if control & NEXT_REF != 0 { 1 } else { self.reader.varint()? };
+        self.series = self.series.wrapping_add(step as u64);
+        if control & SAME_TIME == 0 {
+            self.timestamp_ms = self.timestamp_ms.wrapping_add(self.reader.varint()?);
+        }
+        let value = read_value(&mut self.reader, control & FORM)?;
+        Ok(Some(RefSample { series: self.series, timestamp_ms: self.timestamp_ms, value }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn samples_round_trip(samples: Vec<(u64, i64, u64)>, steps: Vec<(u8, i8, i32)>) {
+            let mut writer = FloatsWriter::default();
+            let (mut series, mut time) = (7u64, 1_700_000_000_000i64);
+            let near = steps.iter().map(|(s, t, v)| {
+                (series, time) = (series + u64::from(*s), time + i64::from(*t));
+                (series, time, (f64::from(*v) / 100.0).to_bits())
+            });
+            let all: Vec<_> = samples.into_iter().chain(near).collect();
+            all.iter().for_each(|(s, t, v)| writer.push(*s, *t, f64::from_bits(*v)));
+            let mut reader = FloatsReader::new(writer.bytes());
+            for expected in all {
+                let sample = reader.next().unwrap().unwrap();
+                prop_assert_eq!((sample.series, sample.timestamp_ms, sample.value.to_bits()), expected);
+            }
+            prop_assert!(reader.next().unwrap().is_none());
+        }
+
+        #[test]
+        fn arbitrary_bytes_do_not_panic(bytes: Vec<u8>) {
+            let mut reader = FloatsReader::new(&bytes);
+            while let Ok(Some(_)) = reader.next() {}
+        }
+    }
+}
