@@ -9,10 +9,15 @@ use crate::report::Report;
 use crate::running::Running;
 use crate::setting::Setting;
 
+mod churn;
+mod empty;
 mod heavy;
 mod ingest;
+mod paced;
 mod query;
+mod restart;
 mod smoke;
+mod tenants;
 
 /// Time between two samples of a series.
 const INTERVAL_MS: i64 = 15_000;
@@ -34,8 +39,19 @@ pub(crate) trait Benchmark: Sync {
 }
 
 /// All of them.
-pub(crate) const BENCHMARKS: [&dyn Benchmark; 5] =
-    [&ingest::Ingest, &ingest::Memory, &query::Query, &heavy::Heavy, &smoke::Smoke];
+pub(crate) const BENCHMARKS: [&dyn Benchmark; 11] = [
+    &ingest::Ingest,
+    &ingest::IngestSecond,
+    &ingest::Memory,
+    &churn::Churn,
+    &paced::Paced,
+    &restart::Restart,
+    &tenants::Tenants,
+    &empty::Empty,
+    &query::Query,
+    &heavy::Heavy,
+    &smoke::Smoke,
+];
 
 /// Says how far a run has come.
 fn progress(text: &str) {

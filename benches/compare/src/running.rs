@@ -22,7 +22,7 @@ use thanoxide_loadgen::http::Connection;
 
 /// How long a peer may take to be ready.
 const READY_DEADLINE: Duration = Duration::from_secs(120);
-const READY_POLL: Duration = Duration::from_millis(20);
+const READY_POLL: Duration = Duration::from_millis(2);
 /// Below the temporary directory, beside the logs: what the peer calls its directory.
 const DATA: &str = "data";
 
@@ -147,6 +147,26 @@ impl Running {
     /// How it was started, with placeholders for directory and ports.
     pub(crate) fn commands(&self) -> &[String] {
         &self.commands
+    }
+
+    /// Its processes' ids.
+    pub(crate) fn process_ids(&self) -> Vec<u32> {
+        self.processes.iter().map(Process::id).collect()
+    }
+
+    /// Ends it without asking, as a crash would.
+    pub(crate) fn kill(&mut self) {
+        self.processes.clear();
+    }
+
+    /// Starts it again on what it left; seconds until it is ready.
+    pub(crate) fn restart(&mut self, cores: Cores) -> Result<f64> {
+        self.kill();
+        self.commands.clear();
+        let began = Instant::now();
+        let recipe = self.peer.recipe;
+        recipe.servers.iter().try_for_each(|server| self.start_server(server, cores))?;
+        Ok(began.elapsed().as_secs_f64())
     }
 
     /// Stops it in order, the last started first.

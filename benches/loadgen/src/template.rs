@@ -8,6 +8,7 @@
 //! ```
 
 use std::collections::HashMap;
+use std::fmt;
 use std::ops::Range;
 
 use anyhow::{Result, ensure};
@@ -50,6 +51,15 @@ impl Protocol {
                  User-Agent: thanoxide-loadgen\r\n"
             }
         }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Protocol::V1 => "remote write 1.0",
+            Protocol::V2 => "remote write 2.0",
+        })
     }
 }
 

@@ -16,6 +16,7 @@ use crate::stats;
 use crate::usage::Usage;
 use thanoxide_loadgen::replay::replay;
 use thanoxide_loadgen::shape::Shape;
+use thanoxide_loadgen::template::Protocol;
 use thanoxide_loadgen::workload::{Body, Workload};
 
 const ROUNDS: usize = 5;
@@ -26,6 +27,9 @@ const COUNT_ALL: &str = "sum by (job) (count_over_time({__name__=~\".+\"}[2h]))"
 
 /// Samples per CPU-second, and all that goes with it.
 pub(crate) struct Ingest;
+
+/// The same in remote write 2.0.
+pub(crate) struct IngestSecond;
 
 /// Bytes of memory per series: the same run, at sizes where it matters.
 pub(crate) struct Memory;
@@ -40,7 +44,21 @@ impl Benchmark for Ingest {
     }
 
     fn run(&self, setting: &Setting) -> Result<Vec<Report>> {
-        run_sizes(setting, &[100_000])
+        run_sizes(setting, Protocol::V1, &[100_000])
+    }
+}
+
+impl Benchmark for IngestSecond {
+    fn name(&self) -> &'static str {
+        "ingest2"
+    }
+
+    fn about(&self) -> &'static str {
+        "the same in remote write 2.0; --sizes 100k"
+    }
+
+    fn run(&self, setting: &Setting) -> Result<Vec<Report>> {
+        run_sizes(setting, Protocol::V2, &[100_000])
     }
 }
 
@@ -54,29 +72,29 @@ impl Benchmark for Memory {
     }
 
     fn run(&self, setting: &Setting) -> Result<Vec<Report>> {
-        let mut reports = run_sizes(setting, &[200_000, 1_000_000])?;
+        let mut reports = run_sizes(setting, Protocol::V1, &[200_000, 1_000_000])?;
         reports.iter_mut().for_each(|report| report.metrics.retain(|metric| metric.unit == "B/series"));
         Ok(reports)
     }
 }
 
-fn run_sizes(setting: &Setting, default_sizes: &[u64]) -> Result<Vec<Report>> {
+fn run_sizes(setting: &Setting, protocol: Protocol, default_sizes: &[u64]) -> Result<Vec<Report>> {
     let sizes = if setting.sizes.is_empty() { default_sizes } else { &setting.sizes };
     let mut reports = Vec::new();
     for &series in sizes {
-        reports.push(run_size(setting, series, SWEEPS_PER_ROUND)?);
+        reports.push(run_size(setting, protocol, series, SWEEPS_PER_ROUND)?);
     }
     note_growth(&mut reports, sizes);
     Ok(reports)
 }
 
 /// One size with all peers at once.
-pub(crate) fn run_size(setting: &Setting, series: u64, sweeps_per_round: usize) -> Result<Report> {
+pub(crate) fn run_size(setting: &Setting, protocol: Protocol, series: u64, sweeps_per_round: usize) -> Result<Report> {
     let rounds = setting.rounds.unwrap_or(ROUNDS);
     let span_ms = (1 + rounds * sweeps_per_round) as i64 * INTERVAL_MS;
     ensure!(span_ms < AGE_MS, "{rounds} rounds of {sweeps_per_round} sweeps reach into the future");
     progress(&format!("ingest: encoding {series} series"));
-    let mut workload = Workload::new(Shape::L10, series, start_ms(), INTERVAL_MS, 1);
+    let mut workload = Workload::speaking(protocol, Shape::L10, series, start_ms(), INTERVAL_MS, 1);
     let mut runs: Vec<Run> = start_all(setting)?.into_iter().map(Run::new).collect::<Result<_>>()?;
     for round in 0..=rounds {
         let sweeps = if round == 0 { 1 } else { sweeps_per_round };
@@ -88,7 +106,7 @@ pub(crate) fn run_size(setting: &Setting, series: u64, sweeps_per_round: usize) 
     }
     runs.iter_mut().try_for_each(Run::finish)?;
     let title =
-        format!("ingest: {series} series, {} samples each, 1 sample a request and series", span_ms / INTERVAL_MS);
+        format!("ingest, {protocol}: {series} series, {} samples each, 1 a request and series", span_ms / INTERVAL_MS);
     let mut report = Report::new(title, setting.peer_names());
     add_metrics(&mut report, &runs, series);
     compare_counts(&mut report, &runs, workload.next_ms())?;

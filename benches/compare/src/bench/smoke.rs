@@ -2,11 +2,14 @@
 
 use anyhow::Result;
 
-use super::{Benchmark, ingest, query};
+use thanoxide_loadgen::template::Protocol;
+
+use super::{BENCHMARKS, Benchmark, ingest, query};
 use crate::report::Report;
 use crate::setting::Setting;
 
 const INGEST_SERIES: u64 = 2_500;
+const TENANTS: u64 = 5;
 const QUERY_SERIES: u64 = 500;
 const SPAN_MS: i64 = 1_200_000;
 
@@ -19,7 +22,7 @@ impl Benchmark for Smoke {
     }
 
     fn about(&self) -> &'static str {
-        "small ingest and query, only to see that answers are equal"
+        "small runs of the others, only to see that answers are equal"
     }
 
     fn is_pinned(&self) -> bool {
@@ -28,6 +31,15 @@ impl Benchmark for Smoke {
 
     fn run(&self, setting: &Setting) -> Result<Vec<Report>> {
         let setting = Setting { rounds: Some(2), ..setting.clone() };
-        Ok(vec![ingest::run_size(&setting, INGEST_SERIES, 1)?, query::run_size(&setting, QUERY_SERIES, SPAN_MS)?])
+        let of = |name: &str| BENCHMARKS.iter().find(|benchmark| benchmark.name() == name);
+        let small = Setting { sizes: vec![INGEST_SERIES], ..setting.clone() };
+        let mut reports = vec![ingest::run_size(&setting, Protocol::V1, INGEST_SERIES, 1)?];
+        reports.push(ingest::run_size(&setting, Protocol::V2, INGEST_SERIES, 1)?);
+        for name in ["churn", "restart", "empty"] {
+            reports.extend(of(name).expect("it is in the list").run(&small)?);
+        }
+        reports.push(query::run_size(&setting, QUERY_SERIES, SPAN_MS)?);
+        reports.extend(of("tenants").expect("it is in the list").run(&Setting { sizes: vec![TENANTS], ..setting })?);
+        Ok(reports)
     }
 }
