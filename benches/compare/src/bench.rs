@@ -34,6 +34,10 @@ pub(crate) trait Benchmark: Sync {
     fn is_pinned(&self) -> bool {
         true
     }
+    /// Whether it runs on a directory of blocks that must be given.
+    fn wants_blocks(&self) -> bool {
+        false
+    }
     /// Runs it; an error voids it all.
     fn run(&self, setting: &Setting) -> Result<Vec<Report>>;
 }

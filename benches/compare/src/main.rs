@@ -19,6 +19,7 @@ use anyhow::{Context, Result};
 
 mod answer;
 mod bench;
+mod chart;
 mod cores;
 mod peer;
 mod process;
@@ -33,17 +34,21 @@ use setting::{Setting, usage};
 
 fn main() -> Result<()> {
     let mut setting = Setting::parse(std::env::args().skip(1))?;
-    let benchmark = BENCHMARKS.iter().find(|b| b.name() == setting.name);
-    let benchmark = benchmark.with_context(|| format!("no benchmark {:?}\n{}", setting.name, usage()))?;
-    if !benchmark.is_pinned() {
+    let benchmarks: Vec<_> = BENCHMARKS.iter().filter(|b| setting.asks_for(b)).collect();
+    let first = benchmarks.first().with_context(|| format!("no benchmark {:?}\n{}", setting.name, usage()))?;
+    if !first.is_pinned() {
         setting.cores = cores::Cores::FREE;
     }
     setting.peers.iter().try_for_each(peer::Peer::check)?;
     let description = setting.describe()?;
     println!("{description:#}");
     cores::pin(setting.cores.generator)?;
-    let reports = benchmark.run(&setting)?;
+    let reports: Vec<Vec<_>> = benchmarks.iter().map(|benchmark| benchmark.run(&setting)).collect::<Result<_>>()?;
+    let reports = reports.concat();
     reports.iter().for_each(|report| println!("\n{}", report.text()));
+    if let Some(dir) = &setting.charts {
+        chart::write_all(&reports, dir)?;
+    }
     if let Some(path) = &setting.json {
         let text = format!("{:#}\n", report::json_of(description, &reports));
         std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;

@@ -79,7 +79,7 @@ impl Metric {
     }
 
     /// How many times better the first peer is than another.
-    fn times_better(&self, peer: usize) -> f64 {
+    pub(crate) fn times_better(&self, peer: usize) -> f64 {
         match self.better {
             Better::Higher => self.values[0] / self.values[peer],
             Better::Lower => self.values[peer] / self.values[0],

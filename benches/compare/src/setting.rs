@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use crate::bench::BENCHMARKS;
+use crate::bench::{BENCHMARKS, Benchmark};
 use crate::cores::Cores;
 use crate::peer::{OURS, Peer};
 
@@ -27,6 +27,8 @@ pub(crate) struct Setting {
     pub(crate) queries: Option<PathBuf>,
     /// Where the figures go as JSON.
     pub(crate) json: Option<PathBuf>,
+    /// A directory for pictures of them.
+    pub(crate) charts: Option<PathBuf>,
 }
 
 impl Setting {
@@ -43,6 +45,7 @@ impl Setting {
             blocks: None,
             queries: None,
             json: None,
+            charts: None,
         };
         let mut only = None;
         while let Some(flag) = args.next() {
@@ -59,12 +62,19 @@ impl Setting {
                 "--block" => setting.blocks = Some(value.into()),
                 "--queries" => setting.queries = Some(value.into()),
                 "--json" => setting.json = Some(value.into()),
+                "--charts" => setting.charts = Some(value.into()),
                 _ => bail!("unknown flag {flag}\n{}", usage()),
             }
         }
         only.map_or(Ok(()), |names| keep_only(&mut setting.peers, &names))?;
         ensure!(setting.rounds != Some(0), "--rounds wants at least 1");
         Ok(setting)
+    }
+
+    /// Whether a benchmark is the one asked for, or one of `all`.
+    pub(crate) fn asks_for(&self, benchmark: &&&dyn Benchmark) -> bool {
+        let of_all = benchmark.is_pinned() && !benchmark.wants_blocks();
+        self.name == benchmark.name() || (self.name == "all" && of_all)
     }
 
     /// The names of the peers, in order.
@@ -93,7 +103,8 @@ pub(crate) fn usage() -> String {
     let benchmarks = BENCHMARKS.iter().map(|b| format!("  {:8} {}\n", b.name(), b.about()));
     format!(
         "thanoxide-compare <benchmark> [--peers NAME=PATH,…] [--only NAME,…] [--sizes 100k,1M] [--rounds N]\n\
-         \x20                 [--block DIR] [--queries FILE] [--json FILE] [--unpinned]\n{}",
+         \x20                 [--block DIR] [--queries FILE] [--json FILE] [--charts DIR] [--unpinned]\n  \
+         all      every benchmark that needs no --block, one after the other\n{}",
         benchmarks.collect::<String>()
     )
 }

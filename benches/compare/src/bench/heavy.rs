@@ -36,6 +36,10 @@ impl Benchmark for Heavy {
         "the queries of --queries (d6.json of the shared benchmark data) over the blocks in --block"
     }
 
+    fn wants_blocks(&self) -> bool {
+        true
+    }
+
     fn run(&self, setting: &Setting) -> Result<Vec<Report>> {
         let blocks = setting.blocks.as_deref().context("heavy wants --block DIR with the blocks in it")?;
         let questions = Questions::read(&setting.queries.clone().unwrap_or_else(shared_queries))?;
