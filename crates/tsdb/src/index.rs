@@ -22,19 +22,21 @@ mod writer;
 
 pub use offsets::Posting;
 pub use reader::IndexReader;
+pub(crate) use reader::read_chunk_metas;
 pub use symbols::SymbolSet;
 pub use writer::IndexWriter;
+pub(crate) use writer::{put_chunk_metas, put_index_header};
 
 use std::io;
 
 use thanoxide_model::Labels;
 use thiserror::Error;
 
-use crate::encoding::{DecodeError, Put, Reader};
+use crate::encoding::{ByteSource, DecodeError, Put, Reader};
 
 const MAGIC: u32 = 0xbaaa_d700;
-const HEADER_BYTES: u64 = 5;
-const TOC_BYTES: u64 = 52;
+pub(crate) const HEADER_BYTES: u64 = 5;
+pub(crate) const TOC_BYTES: u64 = 52;
 /// Series of version 2 begin at multiples of this.
 pub const SERIES_ALIGNMENT: u64 = 16;
 
@@ -92,7 +94,7 @@ pub enum IndexError {
 }
 
 impl IndexError {
-    fn corrupt(section: &'static str, what: impl Into<String>) -> Self {
+    pub(crate) fn corrupt(section: &'static str, what: impl Into<String>) -> Self {
         IndexError::Corrupt { section, what: what.into() }
     }
 }
@@ -126,7 +128,7 @@ pub struct Toc {
 }
 
 impl Toc {
-    fn put(&self, out: &mut Vec<u8>) {
+    pub(crate) fn put(&self, out: &mut Vec<u8>) {
         let start = out.len();
         for offset in [
             self.symbols,
@@ -151,6 +153,20 @@ impl Toc {
             postings: reader.u64()?,
             postings_table: reader.u64()?,
         })
+    }
+}
+
+/// Checks the magic number and gives the version.
+pub(crate) fn read_header(source: &dyn ByteSource) -> Result<u8, IndexError> {
+    let header = source.range(0..HEADER_BYTES)?;
+    let mut reader = Reader::new(&header);
+    let magic = reader.u32().in_section("header")?;
+    if magic != MAGIC {
+        return Err(IndexError::BadMagic(magic));
+    }
+    match reader.u8().in_section("header")? {
+        version @ 1..=3 => Ok(version),
+        version => Err(IndexError::UnknownVersion(version)),
     }
 }
 

@@ -5,6 +5,8 @@
 //! [`block`] puts these together into a directory that is read and written whole. [`postings`] answers matchers for
 //! whatever lists series by label. `docs/format/` has a page for each kind of file.
 //!
+//! [`compact`] makes one block of several, for whoever has blocks, local or in a bucket.
+//!
 //! On top of them, [`wal`] is the log that makes appends durable, [`head`] the samples in memory, and [`engine`] the two and
 //! the blocks of all tenants behind one door. Start there, or at [`block`] to read what is at rest.
 //!
@@ -19,6 +21,7 @@
 
 pub mod block;
 pub mod chunk;
+pub mod compact;
 pub mod encoding;
 pub mod engine;
 pub mod head;

@@ -18,6 +18,10 @@ pub const META_FILE: &str = "meta.json";
 pub const META_VERSION: u32 = 1;
 /// A hint: the block holds what came out of order.
 pub const HINT_FROM_OUT_OF_ORDER: &str = "from-out-of-order";
+/// A hint: the block holds series that had become stale.
+pub const HINT_FROM_STALE_SERIES: &str = "from-stale-series";
+/// A hint: the block holds series that were selected.
+pub const HINT_FROM_SELECTED_SERIES: &str = "from-selected-series";
 
 /// Why a meta file was refused.
 #[derive(Debug, Error)]

@@ -79,12 +79,7 @@ impl SegmentReader {
     /// Takes files, in order of their numbers, and checks their headers.
     pub fn new(segments: Vec<Arc<dyn ByteSource>>) -> Result<Self, SegmentError> {
         for (number, segment) in segments.iter().enumerate() {
-            let header = segment.up_to(0, HEADER_BYTES)?;
-            let mut reader = Reader::new(&header);
-            let sound = reader.u32() == Ok(MAGIC) && reader.u8() == Ok(VERSION) && reader.bytes(3).is_ok();
-            if !sound {
-                return Err(SegmentError::BadHeader(number));
-            }
+            check_header(&**segment, number)?;
         }
         Ok(SegmentReader { segments })
     }
@@ -119,11 +114,73 @@ impl SegmentReader {
     }
 }
 
+/// Whether a file begins like one of chunks.
+pub(crate) fn check_header(segment: &dyn ByteSource, number: usize) -> Result<(), SegmentError> {
+    let header = segment.up_to(0, HEADER_BYTES)?;
+    let mut reader = Reader::new(&header);
+    let sound = reader.u32() == Ok(MAGIC) && reader.u8() == Ok(VERSION) && reader.bytes(3).is_ok();
+    if sound { Ok(()) } else { Err(SegmentError::BadHeader(number)) }
+}
+
+/// Encoding and data of a chunk as it stands in a file, whose length takes `head` bytes; the checksum is verified.
+pub(crate) fn parse_frame(frame: &Bytes, head: usize, reference: u64) -> Result<(Encoding, Bytes), SegmentError> {
+    let decode = |source| SegmentError::Decode { reference, source };
+    let (body, stored) = frame[head..].split_last_chunk::<4>().ok_or(decode(DecodeError::UnexpectedEnd))?;
+    verify_checksum(body, u32::from_be_bytes(*stored)).map_err(decode)?;
+    let encoding = Encoding::from_byte(body[0]);
+    let encoding = encoding.ok_or(SegmentError::UnknownEncoding { reference, encoding: body[0] })?;
+    Ok((encoding, frame.slice(head + 1..frame.len() - 4)))
+}
+
 /// The files of a directory whose names are numbers.
-fn segment_files(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<PathBuf>> {
+pub(crate) fn segment_files(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<PathBuf>> {
     let is_number =
         |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes().iter().all(u8::is_ascii_digit));
     Ok(disk.list(dir)?.into_iter().filter(is_number).collect())
+}
+
+/// Magic number, version and padding.
+pub(crate) fn put_header(buffer: &mut Vec<u8>) {
+    buffer.put_u32(MAGIC);
+    buffer.put_u8(VERSION);
+    buffer.extend_from_slice(&[0; 3]);
+}
+
+/// When the next file begins, as stock has it: by an estimate over the chunks of one series, before a chunk that would not
+/// fit, but never before the first chunk of an empty file.
+#[derive(Debug)]
+pub(crate) struct FileCut {
+    max_bytes: u64,
+    /// Where the file was at the start of the series; a file begun inside it starts behind its header.
+    base: u64,
+    batch_bytes: u64,
+    first: bool,
+}
+
+impl FileCut {
+    pub(crate) fn new(max_bytes: u64) -> Self {
+        FileCut { max_bytes, base: HEADER_BYTES, batch_bytes: 0, first: true }
+    }
+
+    /// The chunks of the next series follow, in a file that has `position` bytes so far.
+    pub(crate) fn begin_series(&mut self, position: u64) {
+        self.base = position.max(HEADER_BYTES);
+        self.batch_bytes = 0;
+        self.first = true;
+    }
+
+    /// Whether a new file begins before a chunk of `len` bytes.
+    pub(crate) fn before(&mut self, len: usize) -> bool {
+        let estimate = FRAME_BYTES + len as u64;
+        self.batch_bytes += estimate;
+        let may_cut = !std::mem::take(&mut self.first) || self.base > HEADER_BYTES;
+        let cut = may_cut && self.base + self.batch_bytes > self.max_bytes;
+        if cut {
+            self.base = HEADER_BYTES;
+            self.batch_bytes = estimate;
+        }
+        cut
+    }
 }
 
 /// Writes chunks into files of a directory.
@@ -131,7 +188,7 @@ fn segment_files(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<PathBuf>> {
 pub struct SegmentWriter<'d> {
     disk: &'d dyn Disk,
     dir: PathBuf,
-    max_bytes: u64,
+    cut: FileCut,
     /// How many files are done or begun.
     files: u64,
     file: Option<Box<dyn DiskFile>>,
@@ -148,7 +205,15 @@ impl<'d> SegmentWriter<'d> {
     /// As [`SegmentWriter::new`], with files of another size.
     pub fn with_max_bytes(disk: &'d dyn Disk, dir: &Path, max_bytes: u64) -> Self {
         let dir = dir.to_path_buf();
-        SegmentWriter { disk, dir, max_bytes, files: 0, file: None, buffer: Vec::new(), flushed_bytes: 0 }
+        SegmentWriter {
+            disk,
+            dir,
+            cut: FileCut::new(max_bytes),
+            files: 0,
+            file: None,
+            buffer: Vec::new(),
+            flushed_bytes: 0,
+        }
     }
 
     fn position(&self) -> u64 {
@@ -156,22 +221,12 @@ impl<'d> SegmentWriter<'d> {
     }
 
     /// Writes the chunks of one series and gives their references.
-    ///
-    /// Files are cut as stock does: by an estimate, before a chunk that would not fit, but never before the first chunk of
-    /// an empty file.
     pub fn write(&mut self, chunks: &[Chunk]) -> Result<Vec<ChunkMeta>, SegmentError> {
         let mut metas = Vec::with_capacity(chunks.len());
-        // Where the file was at the start of this batch; a file begun inside the batch starts behind its header.
-        let mut base = if self.position() > HEADER_BYTES { self.position() } else { HEADER_BYTES };
-        let mut batch_bytes = 0;
-        for (i, chunk) in chunks.iter().enumerate() {
-            let estimate = FRAME_BYTES + chunk.data.len() as u64;
-            batch_bytes += estimate;
-            let may_cut = i > 0 || base > HEADER_BYTES;
-            if may_cut && base + batch_bytes > self.max_bytes {
+        self.cut.begin_series(self.position());
+        for chunk in chunks {
+            if self.cut.before(chunk.data.len()) {
                 self.close()?;
-                base = HEADER_BYTES;
-                batch_bytes = estimate;
             }
             metas.push(self.write_chunk(chunk)?);
         }
@@ -198,9 +253,7 @@ impl<'d> SegmentWriter<'d> {
         self.files += 1;
         self.file = Some(self.disk.create(&self.dir.join(format!("{:06}", self.files)))?);
         self.flushed_bytes = 0;
-        self.buffer.put_u32(MAGIC);
-        self.buffer.put_u8(VERSION);
-        self.buffer.extend_from_slice(&[0; 3]);
+        put_header(&mut self.buffer);
         Ok(())
     }
 

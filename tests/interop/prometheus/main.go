@@ -3,7 +3,8 @@
 //
 //	oracle --data-dir DIR [--address 127.0.0.1:0]
 //
-// It prints one line, "listening on HOST:PORT", once it serves, and stops on SIGTERM or SIGINT.
+// It prints one line, "listening on HOST:PORT", once it serves, and stops on SIGTERM or SIGINT. With a command (see
+// engineCommand) it is the storage engine alone, as an oracle for appends and compaction.
 package main
 
 import (
@@ -16,6 +17,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -49,6 +51,13 @@ type options struct {
 }
 
 func main() {
+	if len(os.Args) > 1 && !strings.HasPrefix(os.Args[1], "-") {
+		if err := engineCommand(os.Args[1:]); err != nil {
+			fmt.Fprintln(os.Stderr, "oracle:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	var o options
 	flag.StringVar(&o.dataDir, "data-dir", "", "TSDB directory")
 	flag.StringVar(&o.address, "address", "127.0.0.1:0", "listen address")

@@ -8,9 +8,7 @@ use thanoxide_model::labels::MAX_LABEL_BYTES;
 
 use super::offsets::Offsets;
 use super::symbols::Symbols;
-use super::{
-    ChunkMeta, HEADER_BYTES, InSection, IndexError, MAGIC, SERIES_ALIGNMENT, SeriesEntry, TOC_BYTES, Toc, read_toc,
-};
+use super::{ChunkMeta, InSection, IndexError, SERIES_ALIGNMENT, SeriesEntry, TOC_BYTES, Toc, read_header, read_toc};
 use crate::encoding::{ByteSource, DecodeError, Reader, verify_checksum};
 
 /// How much of a series is read at first; most are smaller.
@@ -29,16 +27,7 @@ pub struct IndexReader {
 impl IndexReader {
     /// Reads header, table of contents, symbols and postings offsets.
     pub fn open(source: Arc<dyn ByteSource>) -> Result<Self, IndexError> {
-        let header = source.range(0..HEADER_BYTES)?;
-        let mut reader = Reader::new(&header);
-        let magic = reader.u32().in_section("header")?;
-        if magic != MAGIC {
-            return Err(IndexError::BadMagic(magic));
-        }
-        let version = reader.u8().in_section("header")?;
-        if !(1..=3).contains(&version) {
-            return Err(IndexError::UnknownVersion(version));
-        }
+        let version = read_header(&*source)?;
         let toc = read_toc(&source.range(source.len().saturating_sub(TOC_BYTES)..source.len())?)?;
         let symbols = Symbols::read(section(&*source, toc.symbols, "symbols")?, toc.symbols + 4, version)?;
         let table = section(&*source, toc.postings_table, "postings offset table")?;
@@ -181,7 +170,8 @@ fn decode_postings(bytes: &[u8]) -> Result<Vec<u32>, IndexError> {
     }
 }
 
-fn read_chunk_metas(reader: &mut Reader<'_>) -> Result<Vec<ChunkMeta>, DecodeError> {
+/// The chunks of a series' body, behind its labels.
+pub(crate) fn read_chunk_metas(reader: &mut Reader<'_>) -> Result<Vec<ChunkMeta>, DecodeError> {
     let count = reader.uvarint_len()?;
     // Each takes three bytes at least.
     let mut chunks: Vec<ChunkMeta> = Vec::with_capacity(count.min(reader.len() / 3));

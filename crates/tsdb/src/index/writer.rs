@@ -35,8 +35,7 @@ impl IndexWriter {
         symbols: impl Iterator<Item = &'a [u8]>,
     ) -> Result<Self, IndexError> {
         let mut buffer = Vec::with_capacity(FLUSH_BYTES * 2);
-        buffer.put_u32(MAGIC);
-        buffer.put_u8(2);
+        put_index_header(&mut buffer);
         let (table, symbols) = symbol_table(symbols)?;
         push_table(&mut buffer, &table)?;
         let series = buffer.len() as u64;
@@ -94,7 +93,8 @@ impl IndexWriter {
             body.put_uvarint(u64::from(key.1));
             self.postings.entry(key).or_default().push(series);
         }
-        self.put_chunk_metas(&mut body, labels, chunks)?;
+        put_chunk_metas(&mut body, &mut self.last_reference, chunks)
+            .map_err(|error| IndexError::Misuse(format!("series {labels}: {error}")))?;
         self.buffer.put_uvarint(body.len() as u64);
         let start = self.buffer.len();
         self.buffer.extend_from_slice(&body);
@@ -103,33 +103,6 @@ impl IndexWriter {
         self.last_labels = Some(labels.clone());
         self.flush_if_large()?;
         Ok(series)
-    }
-
-    fn put_chunk_metas(&mut self, body: &mut Vec<u8>, labels: &Labels, chunks: &[ChunkMeta]) -> Result<(), IndexError> {
-        body.put_uvarint(chunks.len() as u64);
-        let mut last: Option<&ChunkMeta> = None;
-        for chunk in chunks {
-            let bad_time =
-                chunk.max_time_ms < chunk.min_time_ms || last.is_some_and(|last| chunk.min_time_ms <= last.max_time_ms);
-            if bad_time || chunk.reference < self.last_reference {
-                return Err(IndexError::Misuse(format!("chunks of series {labels} are out of order")));
-            }
-            match last {
-                None => {
-                    body.put_varint(chunk.min_time_ms);
-                    body.put_uvarint(chunk.max_time_ms.wrapping_sub(chunk.min_time_ms) as u64);
-                    body.put_uvarint(chunk.reference);
-                }
-                Some(last) => {
-                    body.put_uvarint(chunk.min_time_ms.wrapping_sub(last.max_time_ms) as u64);
-                    body.put_uvarint(chunk.max_time_ms.wrapping_sub(chunk.min_time_ms) as u64);
-                    body.put_varint(chunk.reference.wrapping_sub(last.reference) as i64);
-                }
-            }
-            self.last_reference = chunk.reference;
-            last = Some(chunk);
-        }
-        Ok(())
     }
 
     /// Writes postings and tables, makes the file durable and gives its size.
@@ -188,6 +161,44 @@ impl IndexWriter {
         self.buffer.put_checksum_from(start);
         self.flush_if_large()
     }
+}
+
+/// Magic number and version.
+pub(crate) fn put_index_header(buffer: &mut Vec<u8>) {
+    buffer.put_u32(MAGIC);
+    buffer.put_u8(2);
+}
+
+/// The chunks of a series' body, in time and file order. `last_reference` is that of the last chunk of the series before.
+pub(crate) fn put_chunk_metas(
+    body: &mut Vec<u8>,
+    last_reference: &mut u64,
+    chunks: &[ChunkMeta],
+) -> Result<(), IndexError> {
+    body.put_uvarint(chunks.len() as u64);
+    let mut last: Option<&ChunkMeta> = None;
+    for chunk in chunks {
+        let bad_time =
+            chunk.max_time_ms < chunk.min_time_ms || last.is_some_and(|last| chunk.min_time_ms <= last.max_time_ms);
+        if bad_time || chunk.reference < *last_reference {
+            return Err(IndexError::Misuse("chunks are out of order".into()));
+        }
+        match last {
+            None => {
+                body.put_varint(chunk.min_time_ms);
+                body.put_uvarint(chunk.max_time_ms.wrapping_sub(chunk.min_time_ms) as u64);
+                body.put_uvarint(chunk.reference);
+            }
+            Some(last) => {
+                body.put_uvarint(chunk.min_time_ms.wrapping_sub(last.max_time_ms) as u64);
+                body.put_uvarint(chunk.max_time_ms.wrapping_sub(chunk.min_time_ms) as u64);
+                body.put_varint(chunk.reference.wrapping_sub(last.reference) as i64);
+            }
+        }
+        *last_reference = chunk.reference;
+        last = Some(chunk);
+    }
+    Ok(())
 }
 
 type SymbolTable = (Vec<u8>, HashMap<Box<[u8]>, u32, foldhash::fast::FixedState>);
