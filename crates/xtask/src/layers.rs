@@ -9,7 +9,7 @@ use serde_json::Value;
 const LAYERS: [&[&str]; 5] = [
     &["model", "env"],
     &["tsdb", "promql", "series", "proto"],
-    &["objstore", "block", "storeapi", "server", "flags"],
+    &["objstore", "block", "storeapi", "server", "flags", "config"],
     &["router", "ingester", "store", "query"],
     &["cli", "testkit", "tests", "compare", "loadgen", "xtask"],
 ];

@@ -1,0 +1,12 @@
+//! Configuration files that several roles share, read as stock reads them: the same keys, defaults and error texts.
+//!
+//! [`yaml`] reads YAML into a tree with line numbers and complains in the words of Go's YAML library, because operators
+//! search for those words. [`relabel`] is Prometheus's relabelling: its rules, their checks, and what they do to labels.
+//!
+//! Nothing here touches files, the network or the environment: contents come in as text.
+
+pub mod relabel;
+pub mod yaml;
+
+pub use relabel::{Relabel, RelabelError};
+pub use yaml::YamlError;
