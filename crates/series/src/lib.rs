@@ -7,6 +7,8 @@
 //!
 //! [`DownsampledSeriesData`] is the same for series that have aggregates of windows among their chunks.
 //!
+//! [`OfflinePenalty`] is the same algorithm for compaction.
+//!
 //! This crate does no I/O and knows no wire format; chunks are decoded by `thanoxide-tsdb`, and only when asked for.
 //!
 //! Invariants:
@@ -23,6 +25,7 @@ pub mod data;
 pub mod dedup;
 pub mod downsampled;
 pub mod merge;
+pub mod offline;
 pub mod overlap;
 pub mod penalty;
 
@@ -30,4 +33,5 @@ pub use data::DedupSeriesData;
 pub use dedup::{Deduplication, deduplicate};
 pub use downsampled::{DownsampledSeriesData, Piece};
 pub use merge::{ChunkSeries, Merge, join_chunks};
+pub use offline::OfflinePenalty;
 pub use overlap::split_overlaps;
