@@ -43,9 +43,8 @@ pub enum FrameKind {
 impl FrameKind {
     fn from_byte(byte: u8) -> Option<Self> {
         use FrameKind::*;
-        let kinds = [
-            Definitions, Floats, Histograms, Truncation, LateFloats, LateHistograms, Tombstones, Exemplars, Metadata,
-        ];
+        let kinds =
+            [Definitions, Floats, Histograms, Truncation, LateFloats, LateHistograms, Tombstones, Exemplars, Metadata];
         kinds.into_iter().find(|kind| *kind as u8 == byte)
     }
 }
