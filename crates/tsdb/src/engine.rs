@@ -11,6 +11,7 @@ mod maintain;
 mod merge;
 mod options;
 mod reader;
+mod takeover;
 mod tenant;
 mod ticket;
 
@@ -175,6 +176,7 @@ impl Engine {
             return Ok(tenant);
         }
         let tenant = Arc::new(Tenant::open(id, &self.tenant_dir(id), &self.options, &self.env)?);
+        takeover::take_over(&tenant, &self.options, &self.env)?;
         self.tenants.write().insert(id.clone(), Arc::clone(&tenant));
         Ok(tenant)
     }

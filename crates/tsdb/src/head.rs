@@ -27,7 +27,7 @@ use roaring::{RoaringBitmap, RoaringTreemap};
 
 pub use append::{AppendLimits, Rejected, Scratch};
 pub use collect::SelectedSeries;
-pub(crate) use open_chunk::range_end;
+pub(crate) use open_chunk::{OpenChunk, Pushed, range_end};
 pub use replay::{Replay, ReplayCounts};
 
 use crate::wal::record::SeriesRef;

@@ -7,6 +7,8 @@
 //! [`Log`] is what the engine knows of all this; [`SegmentLog`] is the log on disk.
 
 pub mod checkpoint;
+pub mod chunk_snapshot;
+pub mod head_chunks;
 pub mod histogram_record;
 pub mod page;
 pub mod record;

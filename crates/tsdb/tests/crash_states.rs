@@ -8,16 +8,21 @@
 mod crash;
 #[path = "support/engine.rs"]
 mod engine_support;
+#[path = "support/stock.rs"]
+mod stock;
 
-use crash::{Batch, HOUR_MS, Life};
+use std::path::Path;
+
+use crash::{Batch, HOUR_MS, Life, ROOT};
 use engine_support::{Samples, labels};
-use thanoxide_env::SimDisk;
+use stock::stock_head;
+use thanoxide_env::{Disk, SimDisk};
 
 fn random_choices() -> usize {
     std::env::var("THANOXIDE_CRASH_STATES").ok().and_then(|n| n.parse().ok()).unwrap_or(8)
 }
 
-/// Done again at each start, although an earlier one did it.
+/// Done again at each start, although an earlier one did it; and after each of several blocks.
 const NOT_NEEDED: [&str; 1] = ["sync of names /data/tenant-a"];
 
 const START_MS: i64 = 100 * 2 * HOUR_MS;
@@ -65,6 +70,25 @@ fn cuts(disk: SimDisk) -> Result<Life, String> {
     Ok(life)
 }
 
+/// Takes over what a stock program left, and goes on.
+fn takes_over(disk: SimDisk, seed: u64) -> Result<Life, String> {
+    let known = stock_head(&disk, &Path::new(ROOT).join("tenant-a"), START_MS, 60 + 10 * seed as i64, seed);
+    let mut life = Life::begin(disk.clone(), "take-over", known)?;
+    life.write(&minutes(0..3, 300, 2))?;
+    let left = |name: &str| disk.exists(&Path::new(ROOT).join("tenant-a").join(name)).unwrap();
+    if left("wbl") || left("chunks_head") {
+        return Err("the stock files were not put aside".to_string());
+    }
+    // What was put aside goes.
+    life.open()?;
+    if left("wbl.taken-over") || left("chunks_head.taken-over") {
+        return Err("what was put aside is left".to_string());
+    }
+    life.settle();
+    life.write(&minutes(0..3, 310, 2))?;
+    Ok(life)
+}
+
 fn report(name: &str, life: Life) {
     let counts = life.check(random_choices(), 16).unwrap_or_else(|e| panic!("{name}: {e}"));
     println!("{name}: {counts:?}");
@@ -78,6 +102,13 @@ fn of_appends() {
 #[test]
 fn of_cuts() {
     report("cuts", cuts(SimDisk::default()).unwrap());
+}
+
+#[test]
+fn of_take_overs() {
+    for seed in 0..6 {
+        report("take-overs", takes_over(SimDisk::default(), seed).unwrap());
+    }
 }
 
 /// A failed sync drops what it should have written; the engine must not believe a later one.
@@ -99,20 +130,25 @@ fn of_failed_syncs() {
     println!("{calls} failed syncs: {states} states");
 }
 
+type Story = dyn Fn(SimDisk) -> Result<Life, String>;
+
 /// The test of the test: without any one of its syncs and renames the engine loses something, or is not there at all.
 /// What comes last in a life, nothing relies on yet.
 #[test]
 fn every_sync_and_rename_is_needed() {
-    for (name, run) in [("appends", appends as fn(SimDisk) -> Result<Life, String>), ("cuts", cuts)] {
-        let calls = run(SimDisk::default()).unwrap().settled_calls;
+    let takes_over = |disk| takes_over(disk, 1);
+    let lives: [(&str, &Story); 3] = [("appends", &appends), ("cuts", &cuts), ("take-overs", &takes_over)];
+    for (name, run) in lives {
+        let whole = run(SimDisk::default()).unwrap();
         let spared = |call: u64| {
             let disk = SimDisk::default();
             disk.skip(call);
             run(disk.clone()).and_then(|life| life.check(0, 0)).ok()?;
             disk.skipped_call()
         };
-        let spared: Vec<String> = (1..=calls).filter_map(spared).collect();
-        println!("{name}: {calls} syncs and renames, not needed: {spared:#?}");
+        let spared: Vec<String> = (whole.first_call..=whole.settled_calls).filter_map(spared).collect();
+        let calls = whole.settled_calls + 1 - whole.first_call;
+        println!("{name}: {calls} syncs and renames, not needed: {spared:?}");
         assert!(spared.iter().all(|call| NOT_NEEDED.contains(&call.as_str())), "{name}: {spared:#?}");
     }
 }

@@ -26,11 +26,14 @@ fn read(engine: &Engine, tenant: &str) -> (Bits, Bits) {
             for sample in chunk::samples(chunk).unwrap() {
                 let sample = sample.unwrap();
                 let key = (series.labels.clone(), sample.timestamp_ms);
-                match sample.value {
-                    SampleValue::Float(v) => floats.insert(key, v.to_bits()),
-                    SampleValue::Histogram(h) => histograms.insert(key, h.sum.to_bits()),
-                    SampleValue::FloatHistogram(h) => histograms.insert(key, h.sum.to_bits()),
+                let (known, bits) = match sample.value {
+                    SampleValue::Float(v) => (&mut floats, v.to_bits()),
+                    SampleValue::Histogram(h) => (&mut histograms, h.sum.to_bits()),
+                    SampleValue::FloatHistogram(h) => (&mut histograms, h.sum.to_bits()),
                 };
+                // Stock's own blocks may have a sample twice, but never two values.
+                let before = known.insert(key, bits);
+                assert_eq!(before.unwrap_or(bits), bits, "{} {}", series.labels, sample.timestamp_ms);
             }
         }
     }
@@ -38,6 +41,16 @@ fn read(engine: &Engine, tenant: &str) -> (Bits, Bits) {
 }
 
 fn check(dir: &Path, tenant: &str, acknowledged: &Acknowledged) {
+    // Once more from what the first start made of it.
+    for _ in 0..2 {
+        check_once(dir, tenant, acknowledged);
+    }
+    for name in ["wbl", "chunks_head", "wbl.taken-over"] {
+        assert!(!dir.join(tenant).join(name).exists(), "{name} is left");
+    }
+}
+
+fn check_once(dir: &Path, tenant: &str, acknowledged: &Acknowledged) {
     let engine = open(dir);
     let (floats, histograms) = read(&engine, tenant);
     let lost = |have: &Bits, want: &Bits| {
@@ -51,6 +64,12 @@ fn check(dir: &Path, tenant: &str, acknowledged: &Acknowledged) {
     assert!(lost_floats.is_empty(), "{} of {} floats: {:?}", lost_floats.len(), values.len(), &lost_floats[..3]);
     let lost_histograms = lost(&histograms, &acknowledged.histograms);
     assert!(lost_histograms.is_empty(), "{} histograms: {:?}", lost_histograms.len(), &lost_histograms[..3]);
+    let invented = |have: &Bits, kind: &str| {
+        let mut invented = have.keys().filter(|key| !acknowledged.tried.contains(*key));
+        assert_eq!(invented.next(), None, "invented {kind}");
+    };
+    invented(&floats, "floats");
+    invented(&histograms, "histograms");
     assert!(stale.iter().all(|(key, bits)| floats.get(key).or(histograms.get(key)) == Some(bits)));
 }
 
@@ -60,8 +79,7 @@ fn a_killed_thanos_receive() {
     unpack("receive", dir.path());
     for tenant in ["tenant-a", "tenant-b"] {
         let mut acknowledged = Acknowledged::default();
-        // Part 4 came out of order.
-        for part in ["1", "2", "3", "5"] {
+        for part in ["1", "2", "3", "4-ooo", "5"] {
             acknowledged.add("receive", &format!("{part}-{tenant}"));
         }
         check(dir.path(), tenant, &acknowledged);
@@ -73,8 +91,7 @@ fn a_killed_prometheus() {
     let dir = tempfile::tempdir().unwrap();
     unpack("prometheus", &dir.path().join("prometheus"));
     let mut acknowledged = Acknowledged::default();
-    // Part 6 came out of order.
-    ["1", "2", "3", "4", "5", "7"].iter().for_each(|part| acknowledged.add("prometheus", part));
+    ["1", "2", "3", "4", "5", "6-ooo", "7"].iter().for_each(|part| acknowledged.add("prometheus", part));
     check(dir.path(), "prometheus", &acknowledged);
 }
 
@@ -83,7 +100,16 @@ fn a_killed_prometheus_with_start_timestamps() {
     let dir = tempfile::tempdir().unwrap();
     unpack("prometheus-st", &dir.path().join("prometheus"));
     let mut acknowledged = Acknowledged::default();
-    // Part 2 came out of order.
-    acknowledged.add("prometheus-st", "1");
+    ["1", "2-ooo"].iter().for_each(|part| acknowledged.add("prometheus-st", part));
+    check(dir.path(), "prometheus", &acknowledged);
+}
+
+#[test]
+fn a_prometheus_that_left_a_chunk_snapshot() {
+    let dir = tempfile::tempdir().unwrap();
+    unpack("prometheus-snapshot", &dir.path().join("prometheus"));
+    let mut acknowledged = Acknowledged::default();
+    ["1", "2", "3", "4", "5", "6-ooo", "7"].iter().for_each(|part| acknowledged.add("prometheus", part));
+    acknowledged.add_file("prometheus-snapshot.acked.jsonl.gz");
     check(dir.path(), "prometheus", &acknowledged);
 }

@@ -24,7 +24,7 @@ pub(super) struct LocalBlock {
 }
 
 impl LocalBlock {
-    fn open(dir: &Path, env: &Env) -> Result<Self, BlockError> {
+    pub(super) fn open(dir: &Path, env: &Env) -> Result<Self, BlockError> {
         Ok(LocalBlock { block: Block::open(&*env.disk, dir)? })
     }
 

@@ -117,7 +117,8 @@ fn read_all<'a, T>(
     Ok(all)
 }
 
-fn read_series<'a>(reader: &mut Reader<'a>) -> Result<RefSeries<'a>, DecodeError> {
+/// Reads one series of a record.
+pub(super) fn read_series<'a>(reader: &mut Reader<'a>) -> Result<RefSeries<'a>, DecodeError> {
     let series = reader.u64()?;
     let count = reader.uvarint_len()?;
     // A label takes two bytes at least, so a lie is told before memory is taken.

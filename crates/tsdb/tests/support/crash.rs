@@ -29,6 +29,8 @@ pub(crate) struct Life {
     models: Vec<Samples>,
     phase: &'static str,
     options: EngineOptions,
+    /// The first sync or rename of this life.
+    pub(crate) first_call: u64,
     /// The syncs and renames up to here are needed by what came after them.
     pub(crate) settled_calls: u64,
 }
@@ -52,7 +54,8 @@ impl Life {
     ) -> Result<Self, String> {
         disk.record();
         disk.mark(phase, 0);
-        let mut life = Life { disk, engine: None, models: vec![known], phase, options, settled_calls: 0 };
+        let first_call = disk.ordering_calls() + 1;
+        let mut life = Life { disk, engine: None, models: vec![known], phase, options, first_call, settled_calls: 0 };
         life.open()?;
         Ok(life)
     }
@@ -61,7 +64,11 @@ impl Life {
         self.engine = None;
         let env = sim_env(&self.disk, 7 + self.models.len() as u64);
         let opened = Engine::open(Path::new(ROOT), self.options.clone(), env);
-        self.engine = Some(opened.map_err(|e| format!("open: {e}"))?);
+        let engine = opened.map_err(|e| format!("open: {e}"))?;
+        if !self.models[0].is_empty() && engine.reader(&tenant()).is_none() {
+            return Err("the tenant cannot be opened".to_string());
+        }
+        self.engine = Some(engine);
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! Golden data: data directories as stock programs left them, and what they had acknowledged.
 #![allow(dead_code, reason = "each test uses a part")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -48,28 +48,37 @@ pub(crate) fn unpack(name: &str, into: &Path) {
 pub(crate) struct Acknowledged {
     pub(crate) floats: BTreeMap<(Labels, i64), u64>,
     pub(crate) histograms: BTreeMap<(Labels, i64), u64>,
+    /// What was ever sent.
+    pub(crate) tried: BTreeSet<(Labels, i64)>,
 }
 
 impl Acknowledged {
     /// Adds `datadirs/<name>.acked-<part>.jsonl.gz`.
     pub(crate) fn add(&mut self, name: &str, part: &str) {
-        let path = shared().join("golden/datadirs").join(format!("{name}.acked-{part}.jsonl.gz"));
+        self.add_file(&format!("{name}.acked-{part}.jsonl.gz"));
+    }
+
+    /// Adds a file of `datadirs`.
+    pub(crate) fn add_file(&mut self, file: &str) {
+        let path = shared().join("golden/datadirs").join(file);
         for line in String::from_utf8(gunzip(&path)).unwrap().lines() {
             let request: Value = serde_json::from_str(line).unwrap();
-            if request["acked"] != true {
-                continue;
-            }
             for series in request["series"].as_array().unwrap() {
-                self.add_series(series);
+                self.add_series(series, request["acked"] == true);
             }
         }
     }
 
-    fn add_series(&mut self, series: &Value) {
+    fn add_series(&mut self, series: &Value, acknowledged: bool) {
         let pair = |p: &Value| (p[0].as_str().unwrap().to_string(), p[1].as_str().unwrap().to_string());
         let labels = Labels::from_pairs(series["labels"].as_array().unwrap().iter().map(pair));
         let bits = |v: &Value| u64::from_str_radix(v.as_str().unwrap(), 16).unwrap();
         for sample in series["samples"].as_array().into_iter().flatten() {
+            let t = if sample.is_array() { &sample[0] } else { &sample["t"] };
+            self.tried.insert((labels.clone(), t.as_i64().unwrap()));
+            if !acknowledged {
+                continue;
+            }
             if sample.is_array() {
                 self.floats.insert((labels.clone(), sample[0].as_i64().unwrap()), bits(&sample[1]));
             } else {

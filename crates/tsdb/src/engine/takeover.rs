@@ -1,0 +1,134 @@
+//! Taking over what a stock program left of its head.
+//!
+//! Order: what came in order is in the head and durable (today the stock log is the tenant's own log, so it is both from
+//! the start); late samples that neither the head nor a block has are written as blocks and made durable; then the stock
+//! files are renamed, in this order each time, and removed at the next start. A crash before the renaming takes over
+//! again, and what is there already is not taken twice.
+
+mod catalog;
+mod late_blocks;
+mod reading;
+mod stock_dir;
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use thanoxide_env::Env;
+use thanoxide_model::series::Columns;
+use thanoxide_model::write_batch::HistogramValue;
+use thanoxide_model::{Labels, Matcher};
+
+use super::blocks::LocalBlock;
+use super::tenant::Tenant;
+use super::{EngineError, EngineOptions, TenantReader};
+use catalog::SeriesIndex;
+use late_blocks::write_late_blocks;
+use reading::Reading;
+use stock_dir::StockDir;
+
+/// What a sample says.
+#[derive(Clone, Debug)]
+pub(crate) enum Value {
+    Float(f64),
+    Histogram(HistogramValue),
+}
+
+/// Late samples by series.
+pub(crate) type Late = BTreeMap<Labels, BTreeMap<i64, Value>>;
+
+/// Takes the samples that are in order, each newer than the one of its series before it.
+pub(crate) trait InOrder<E> {
+    fn push(&mut self, index: SeriesIndex, labels: &Labels, timestamp_ms: i64, value: Value) -> Result<(), E>;
+}
+
+/// What was met. What is not stored is counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Series that the log names.
+    pub(crate) series: u64,
+    /// Samples in order.
+    pub(crate) in_order: u64,
+    /// Late samples that nothing else has.
+    pub(crate) late: u64,
+    /// Samples that a block has.
+    pub(crate) in_blocks: u64,
+    /// Samples of the time of the sample before.
+    pub(crate) repeated: u64,
+    /// Samples that a deletion covers.
+    pub(crate) deleted: u64,
+    /// Samples of series that no record names.
+    pub(crate) unknown_series: u64,
+    /// Records and chunks that cannot be decoded.
+    pub(crate) undecodable: u64,
+    /// Stretches of files that cannot be read.
+    pub(crate) damaged: u64,
+    /// Records of exemplars. They are not stored.
+    pub(crate) exemplar_records: u64,
+    /// Records of metadata. They are not stored.
+    pub(crate) metadata_records: u64,
+}
+
+/// The log is the tenant's own: its samples in order are in the head.
+struct InHeadAlready;
+
+impl InOrder<std::io::Error> for InHeadAlready {
+    fn push(&mut self, _: SeriesIndex, _: &Labels, _: i64, _: Value) -> Result<(), std::io::Error> {
+        Ok(())
+    }
+}
+
+/// Takes over what a stock program left beside the log of a tenant that was just opened.
+pub(super) fn take_over(tenant: &Arc<Tenant>, options: &EngineOptions, env: &Env) -> Result<(), EngineError> {
+    let io = |e| EngineError::io(&tenant.dir, &e);
+    let stock = StockDir::new(&*env.disk, &tenant.dir);
+    stock.remove_taken().map_err(io)?;
+    let files = stock.beside_log().map_err(io)?;
+    if files.is_empty() {
+        return Ok(());
+    }
+    let min_valid_ms = tenant.state.read().head.min_valid_ms();
+    let reading = Reading::begin(&stock, min_valid_ms).map_err(io)?;
+    let (mut late, mut counts) = reading.run(&mut InHeadAlready).map_err(io)?;
+    keep_unknown(&mut late, &TenantReader::new(Arc::clone(tenant)))?;
+    counts.late = late.values().map(|samples| samples.len() as u64).sum();
+    tracing::info!(tenant = %tenant.id, ?counts, "stock head taken over");
+    add_blocks(tenant, &late, options, env)?;
+    stock.put_aside(&files).map_err(io)
+}
+
+fn add_blocks(tenant: &Tenant, late: &Late, options: &EngineOptions, env: &Env) -> Result<(), EngineError> {
+    let error = |e: crate::block::BlockError| EngineError::block(&tenant.dir, e);
+    for id in write_late_blocks(&tenant.dir, late, options.block_duration_ms, env).map_err(error)? {
+        let block = LocalBlock::open(&tenant.dir.join(id.to_string()), env).map_err(error)?;
+        let mut state = tenant.state.write();
+        state.blocks = Arc::new(state.blocks.with(Arc::new(block)));
+    }
+    Ok(())
+}
+
+/// Leaves only samples of times that the tenant does not have.
+fn keep_unknown(late: &mut Late, reader: &TenantReader) -> Result<(), EngineError> {
+    for (labels, samples) in late.iter_mut() {
+        let (Some((first, _)), Some((last, _))) = (samples.first_key_value(), samples.last_key_value()) else {
+            continue;
+        };
+        let known = known_times(reader, labels, *first, *last)?;
+        samples.retain(|t, _| !known.contains(t));
+    }
+    late.retain(|_, samples| !samples.is_empty());
+    Ok(())
+}
+
+fn known_times(reader: &TenantReader, labels: &Labels, min_ms: i64, max_ms: i64) -> Result<HashSet<i64>, EngineError> {
+    let matchers: Vec<Matcher> = labels.iter().map(|(name, value)| Matcher::equal(name, value)).collect();
+    let mut times = HashSet::new();
+    for series in reader.select(&matchers, min_ms, max_ms)?.into_iter().filter(|series| series.labels == *labels) {
+        for chunk in &series.chunks {
+            let mut columns = Columns::default();
+            crate::chunk::decode(chunk, min_ms, max_ms, &mut columns)
+                .map_err(|e| EngineError::block(labels.to_string(), e))?;
+            times.extend(columns.timestamps_ms.iter().chain(&columns.histogram_timestamps_ms).copied());
+        }
+    }
+    Ok(times)
+}

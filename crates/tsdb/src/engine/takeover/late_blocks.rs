@@ -1,0 +1,94 @@
+//! Late samples become blocks of their own, as stock makes them of its out-of-order head: one for each aligned range.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use thanoxide_env::Env;
+use thanoxide_model::Labels;
+
+use super::{Late, Value};
+use crate::block::{BlockError, BlockWriter};
+use crate::chunk::Chunk;
+use crate::head::{OpenChunk, Pushed};
+use crate::index::SymbolSet;
+use crate::meta::{BlockCompaction, BlockId, BlockMeta, HINT_FROM_OUT_OF_ORDER, META_VERSION};
+
+type Samples<'a> = Vec<(i64, &'a Value)>;
+
+/// Writes the blocks in `dir` and makes them durable.
+pub(crate) fn write_late_blocks(dir: &Path, late: &Late, range_ms: i64, env: &Env) -> Result<Vec<BlockId>, BlockError> {
+    // Series by range, each in order of its labels.
+    let mut ranges: BTreeMap<i64, BTreeMap<&Labels, Samples<'_>>> = BTreeMap::new();
+    for (labels, samples) in late {
+        for (t, value) in samples {
+            let series = ranges.entry(t.div_euclid(range_ms)).or_default();
+            series.entry(labels).or_default().push((*t, value));
+        }
+    }
+    let written = ranges.into_iter().map(|(range, series)| write_block(dir, range * range_ms, range_ms, &series, env));
+    written.collect()
+}
+
+fn write_block(
+    dir: &Path,
+    min_time: i64,
+    range_ms: i64,
+    series: &BTreeMap<&Labels, Samples<'_>>,
+    env: &Env,
+) -> Result<BlockId, BlockError> {
+    let id = unused_id(dir, env)?;
+    let mut symbols = SymbolSet::default();
+    symbols.add(b"");
+    series.keys().for_each(|labels| symbols.add_labels(labels));
+    let hints = vec![HINT_FROM_OUT_OF_ORDER.to_string()];
+    let compaction = BlockCompaction { level: 1, sources: vec![id], hints, ..BlockCompaction::default() };
+    let max_time = min_time.saturating_add(range_ms);
+    let meta = BlockMeta { ulid: id, min_time, max_time, compaction, version: META_VERSION, ..BlockMeta::default() };
+    let mut writer = BlockWriter::create(&*env.disk, dir, meta, &symbols)?;
+    for (labels, samples) in series {
+        writer.add_series(labels, &chunks_of(samples, range_ms))?;
+    }
+    writer.finish()?;
+    Ok(id)
+}
+
+fn unused_id(dir: &Path, env: &Env) -> std::io::Result<BlockId> {
+    loop {
+        let id = BlockId::new(env.clock.now_ms(), env.random.next_u128());
+        if !env.disk.exists(&dir.join(id.to_string()))? {
+            return Ok(id);
+        }
+    }
+}
+
+/// The samples, which are in order of their times, as chunks.
+fn chunks_of(samples: &[(i64, &Value)], range_ms: i64) -> Vec<Chunk> {
+    let mut builder = ChunkBuilder { chunks: Vec::new(), open: None, range_ms };
+    samples.iter().for_each(|(t, value)| builder.push(*t, value));
+    builder.chunks.extend(builder.open.map(|open| open.snapshot()));
+    builder.chunks
+}
+
+struct ChunkBuilder {
+    chunks: Vec<Chunk>,
+    open: Option<OpenChunk>,
+    range_ms: i64,
+}
+
+impl ChunkBuilder {
+    fn push(&mut self, t: i64, value: &Value) {
+        let next = match (value, &mut self.open) {
+            (Value::Float(v), open) => match open.as_mut().map(|open| open.push_float(t, *v)) {
+                Some(true) => return,
+                Some(false) | None => OpenChunk::float(t, *v, self.range_ms),
+            },
+            (Value::Histogram(h), open) => match open.as_mut().map(|open| open.push_histogram(t, h, self.range_ms)) {
+                Some(Pushed::Here) => return,
+                Some(Pushed::Next(next)) => *next,
+                Some(Pushed::Cut) | None => OpenChunk::histogram(t, h, self.range_ms, None),
+            },
+        };
+        let done = self.open.replace(next);
+        self.chunks.extend(done.map(|open| open.snapshot()));
+    }
+}
