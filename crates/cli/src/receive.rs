@@ -4,20 +4,28 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
 use thanoxide_flags::Matches;
 use thanoxide_ingester::{Ingester, IngesterConfig, IngesterDeps, IngesterMetrics};
 use thanoxide_model::Labels;
-use thanoxide_router::{Router as WriteRouter, RouterConfig, RouterDeps, RouterMetrics};
+use thanoxide_router::hashring::{Algorithm, HashringConfig, HashringMetrics, parse_hashrings};
+use thanoxide_router::{
+    HashringFile, HashringFileMetrics, ReplicationConfig, ReplicationDeps, ReplicationMetrics, Replicator,
+    Router as WriteRouter, RouterConfig, RouterDeps, RouterMetrics,
+};
 use thanoxide_server::HttpServer;
 use thanoxide_server::grpc::RoutesBuilder;
 use thanoxide_server::http::Router;
-use thanoxide_storeapi::{ClientConfig, RemoteWriter, Store, WriteStore};
+use thanoxide_storeapi::{ClientConfig, Store, WriteStore};
 
 use crate::bucket;
 use crate::node::Node;
 use crate::standalone::tenant_of;
 use crate::stores::proxy;
+
+/// Beyond any use; memory is taken for each replica.
+const MAX_REPLICATION_FACTOR: usize = 1000;
+/// As many calls to one node as anybody could want.
+const MAX_WORKERS: usize = 100_000;
 
 fn external_labels(matches: &Matches) -> Result<Labels> {
     let labels = matches.labels("label").context("--label")?;
@@ -61,33 +69,89 @@ pub(crate) async fn open(config: IngesterConfig, deps: IngesterDeps) -> Result<A
     opened.context("opening the storage ended badly")?.context("opening storage")
 }
 
-/// The one endpoint of the one ring that routing knows so far.
-fn only_endpoint(hashrings: &str) -> Result<String> {
-    let rings: Value = serde_json::from_str(hashrings).context("--receive.hashrings")?;
-    let unsupported = "--receive.hashrings: only one hashring of one endpoint, without other fields, is supported yet";
-    let ring = match rings.as_array().map(Vec::as_slice) {
-        Some([Value::Object(ring)]) => ring,
-        _ => bail!("{unsupported}"),
-    };
-    if ring.keys().any(|key| key != "endpoints" && key != "hashring") {
-        bail!("{unsupported}");
+/// What the flags say of hashrings.
+enum RingSource {
+    File(PathBuf),
+    Inline(Vec<HashringConfig>),
+}
+
+fn ring_source(matches: &Matches) -> Result<Option<RingSource>> {
+    let (path, inline) = (matches.text("receive.hashrings-file"), matches.text("receive.hashrings"));
+    if !path.is_empty() {
+        return Ok(Some(RingSource::File(PathBuf::from(path))));
     }
-    match ring.get("endpoints").and_then(Value::as_array).map(Vec::as_slice) {
-        Some([Value::String(address)]) => Ok(address.clone()),
-        Some([Value::Object(endpoint)]) if endpoint.len() == 1 => {
-            let address = endpoint.get("address").and_then(Value::as_str).context("an endpoint has no address");
-            address.map(str::to_string).context("--receive.hashrings")
-        }
-        _ => bail!("{unsupported}"),
+    if inline.is_empty() {
+        return Ok(None);
+    }
+    let rings = parse_hashrings(inline).context("failed to validate hashring configuration content")?;
+    if rings.is_empty() {
+        bail!("failed to validate hashring configuration content: configuration file is empty");
+    }
+    Ok(Some(RingSource::Inline(rings)))
+}
+
+/// How other nodes of the rings are reached.
+fn peer_client(matches: &Matches) -> ClientConfig {
+    ClientConfig { snappy: matches.text("receive.grpc-compression") == "snappy", ..ClientConfig::default() }
+}
+
+fn replication_config(matches: &Matches) -> Result<ReplicationConfig> {
+    let replication_factor = usize::try_from(matches.uint("receive.replication-factor"))?.max(1);
+    if replication_factor > MAX_REPLICATION_FACTOR {
+        bail!("--receive.replication-factor={replication_factor} is more than {MAX_REPLICATION_FACTOR}");
+    }
+    Ok(ReplicationConfig {
+        replication_factor,
+        algorithm: Algorithm::named(matches.text("receive.hashrings-algorithm")),
+        forward_timeout: matches.duration("receive-forward-timeout"),
+        max_backoff: matches.duration("receive-forward-max-backoff"),
+        workers: usize::try_from(matches.uint("receive.forward.async-workers"))?.clamp(1, MAX_WORKERS),
+        client: peer_client(matches),
+        local_endpoint: matches.text("receive.local-endpoint").to_string(),
+    })
+}
+
+/// Runs until a signal comes. As in stock: hashrings and a local endpoint make a router and ingester, hashrings alone a
+/// router, no hashrings an ingester.
+pub async fn run(matches: &Matches) -> Result<()> {
+    let rings = ring_source(matches)?;
+    match (rings, matches.text("receive.local-endpoint").is_empty()) {
+        (None, _) => run_ingester(matches, None).await,
+        (Some(rings), true) => run_router(matches, rings).await,
+        (Some(rings), false) => run_ingester(matches, Some(rings)).await,
     }
 }
 
-/// Runs until a signal comes: as an ingester, or, with hashrings, as a router.
-pub async fn run(matches: &Matches) -> Result<()> {
-    match matches.text("receive.hashrings") {
-        "" => run_ingester(matches).await,
-        hashrings => run_router(matches, &only_endpoint(hashrings)?).await,
+/// A replicator over the rings, in front of `local` where there is one.
+fn replicate(
+    matches: &Matches,
+    node: &mut Node,
+    rings: RingSource,
+    local: Option<Arc<dyn WriteStore>>,
+    metrics: ReplicationMetrics,
+) -> Result<Arc<Replicator>> {
+    let ring_metrics = HashringMetrics::new(&mut node.registry);
+    let (clock, random) = (Arc::clone(&node.env.clock), Arc::clone(&node.env.random));
+    let deps = ReplicationDeps { local, clock, random, metrics, ring_metrics };
+    let replicator = Replicator::new(replication_config(matches)?, deps);
+    match rings {
+        RingSource::Inline(rings) => {
+            replicator.set_hashrings(&rings).context("unable to create new hashring from config")?;
+        }
+        RingSource::File(path) => watch_rings(matches, node, path, &replicator)?,
     }
+    Ok(replicator)
+}
+
+fn watch_rings(matches: &Matches, node: &mut Node, path: PathBuf, replicator: &Arc<Replicator>) -> Result<()> {
+    let interval = matches.duration("receive.hashrings-file-refresh-interval");
+    let metrics = HashringFileMetrics::new(&mut node.registry);
+    let (disk, clock) = (Arc::clone(&node.env.disk), Arc::clone(&node.env.clock));
+    let mut file = HashringFile::new(path, interval, disk, clock, metrics);
+    file.load(replicator).context("failed to validate hashring configuration file")?;
+    let replicator = Arc::clone(replicator);
+    node.group.add("hashrings", move |shutdown| file.run(replicator, shutdown));
+    Ok(())
 }
 
 /// Serves remote write from `writer` beside `store`, until a signal comes.
@@ -117,17 +181,17 @@ async fn bind(matches: &Matches) -> Result<(Node, HttpServer)> {
     Ok((node, listener))
 }
 
-async fn run_router(matches: &Matches, endpoint: &str) -> Result<()> {
+async fn run_router(matches: &Matches, rings: RingSource) -> Result<()> {
     // Stock wants labels of a router, too.
     external_labels(matches)?;
     let router = router_config(matches)?;
-    let writer = RemoteWriter::connect(endpoint, &ClientConfig::default());
-    let writer = Arc::new(writer.with_context(|| format!("--receive.hashrings: {endpoint}"))?);
-    let (node, listener) = bind(matches).await?;
-    serve(node, router, listener, writer, proxy(Vec::new())).await
+    let (mut node, listener) = bind(matches).await?;
+    let metrics = ReplicationMetrics::new(&mut node.registry);
+    let replicator = replicate(matches, &mut node, rings, None, metrics)?;
+    serve(node, router, listener, replicator, proxy(Vec::new())).await
 }
 
-async fn run_ingester(matches: &Matches) -> Result<()> {
+async fn run_ingester(matches: &Matches, rings: Option<RingSource>) -> Result<()> {
     let mut config = ingester_config(matches, PathBuf::from(matches.text("tsdb.path")))?;
     let guard_ms = matches.duration_ms("tsdb.too-far-in-future.time-window");
     config.too_far_in_future_ms = (guard_ms > 0).then_some(guard_ms);
@@ -138,19 +202,11 @@ async fn run_ingester(matches: &Matches) -> Result<()> {
     let ingester = open(config, deps).await?;
     let maintained = Arc::clone(&ingester);
     node.group.add("ingester", move |shutdown| maintained.run(shutdown));
-    serve(node, router, listener, Arc::clone(&ingester) as _, ingester).await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::only_endpoint;
-
-    #[test]
-    fn one_ring_of_one_endpoint() {
-        assert_eq!(only_endpoint(r#"[{"endpoints":["a:1"]}]"#).unwrap(), "a:1");
-        assert_eq!(only_endpoint(r#"[{"hashring":"x","endpoints":[{"address":"a:1"}]}]"#).unwrap(), "a:1");
-        for other in ["[]", "x", r#"[{"endpoints":["a:1","b:1"]}]"#, r#"[{"tenants":["t"],"endpoints":["a:1"]}]"#] {
-            assert!(only_endpoint(other).is_err(), "{other}");
-        }
-    }
+    let metrics = ReplicationMetrics::new(&mut node.registry);
+    let writer: Arc<dyn WriteStore> = Arc::clone(&ingester) as _;
+    let writer = match rings {
+        None => writer,
+        Some(rings) => replicate(matches, &mut node, rings, Some(writer), metrics)? as _,
+    };
+    serve(node, router, listener, writer, ingester).await
 }

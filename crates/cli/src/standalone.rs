@@ -12,7 +12,7 @@ use thanoxide_ingester::{Ingester, IngesterConfig, IngesterDeps, IngesterMetrics
 use thanoxide_model::TenantId;
 use thanoxide_objstore::Bucket;
 use thanoxide_query::{QueryConfig, QueryMetrics, QueryService};
-use thanoxide_router::{Router as WriteRouter, RouterConfig, RouterDeps, RouterMetrics};
+use thanoxide_router::{ReplicationMetrics, Router as WriteRouter, RouterConfig, RouterDeps, RouterMetrics};
 use thanoxide_server::grpc::RoutesBuilder;
 use thanoxide_server::{HttpServer, Shutdown};
 use thanoxide_store::{BucketStore, StoreConfig};
@@ -76,6 +76,8 @@ pub async fn run(matches: &Matches) -> Result<()> {
     let query = QueryService::new(config.query, Arc::clone(&store), Arc::clone(&node.env.clock), query_metrics);
     let writer: Arc<dyn WriteStore> = Arc::clone(&ingester) as _;
     let router_metrics = RouterMetrics::new(&mut node.registry);
+    // Nothing is replicated here, but alerts use the metrics.
+    drop(ReplicationMetrics::new(&mut node.registry));
     let deps = RouterDeps { store: Arc::clone(&writer), metrics: router_metrics, clock: Arc::clone(&node.env.clock) };
     let write_routes = WriteRouter::new(config.router, deps)?.routes(&node.http_metrics);
 

@@ -26,7 +26,7 @@ fn append_durably(engine: &Engine, tenant: &TenantId, batch: &WriteBatch) -> Res
     appended.ticket.wait()?;
     let rejected = appended.rejected.iter();
     let rejected = rejected.map(|r| Rejected { series: r.series, verdict: r.verdict, samples: r.samples }).collect();
-    Ok((WriteOutcome { accepted: appended.accepted, rejected }, appended.dropped_exemplars))
+    Ok((WriteOutcome { accepted: appended.accepted, rejected, explanation: None }, appended.dropped_exemplars))
 }
 
 fn write_error(error: EngineError) -> WriteError {

@@ -72,6 +72,13 @@ pub struct SeriesSpan {
     pub exemplars: Range<u32>,
 }
 
+impl SeriesSpan {
+    /// How many samples, histograms and exemplars it has.
+    pub fn value_count(&self) -> u32 {
+        (self.samples.len() + self.histograms.len() + self.exemplars.len()) as u32
+    }
+}
+
 /// A decoded write request.
 #[derive(Clone, Debug, Default)]
 pub struct WriteBatch {
@@ -116,10 +123,40 @@ impl WriteBatch {
         &self.exemplars[series.exemplars.start as usize..series.exemplars.end as usize]
     }
 
+    /// Some of the series, by index, as a batch over the same text.
+    pub fn select(&self, series: &[u32]) -> WriteBatch {
+        let mut part = WriteBatch { text: self.text.clone(), ..WriteBatch::default() };
+        part.series.reserve_exact(series.len());
+        for index in series {
+            part.push_from(self, &self.series[*index as usize]);
+        }
+        part
+    }
+
+    fn push_from(&mut self, other: &WriteBatch, series: &SeriesSpan) {
+        let labels = extend(&mut self.labels, &other.labels, &series.labels);
+        let samples = extend(&mut self.samples, &other.samples, &series.samples);
+        let histograms = extend(&mut self.histograms, &other.histograms, &series.histograms);
+        let exemplars_start = self.exemplars.len() as u32;
+        for exemplar in other.exemplars_of(series) {
+            let labels = extend(&mut self.labels, &other.labels, &exemplar.labels);
+            self.exemplars.push(ExemplarSpan { labels, ..exemplar.clone() });
+        }
+        let exemplars = exemplars_start..self.exemplars.len() as u32;
+        self.series.push(SeriesSpan { labels, samples, histograms, exemplars });
+    }
+
     /// Whether there is no series.
     pub fn is_empty(&self) -> bool {
         self.series.is_empty()
     }
+}
+
+/// Appends a range of one column to another; returns where it lies now.
+fn extend<T: Clone>(to: &mut Vec<T>, from: &[T], range: &Range<u32>) -> Range<u32> {
+    let start = to.len() as u32;
+    to.extend_from_slice(&from[range.start as usize..range.end as usize]);
+    start..to.len() as u32
 }
 
 /// Builds a batch from labels in memory: for self-scrapes, tools and tests.

@@ -23,7 +23,7 @@ mod histogram;
 mod store;
 mod v2;
 
-pub use encode::{WriteRequestEncoder, encode_store_write_request, encode_write_request};
+pub use encode::{WriteRequestEncoder, encode_store_write_request, encode_tenant_write_request, encode_write_request};
 pub use store::{StoreWriteRequest, decode_store_write_request};
 pub use v2::decode_write_request_v2;
 

@@ -1,10 +1,8 @@
 //! What the storage says, as an HTTP answer in Thanos's words.
 
-use std::collections::BTreeMap;
-
 use thanoxide_model::{Verdict, WriteBatch};
 use thanoxide_server::http::{HeaderValue, IntoResponse, Response, StatusCode, Version, header};
-use thanoxide_storeapi::{Rejected, WriteError, WriteOutcome};
+use thanoxide_storeapi::{Rejected, WriteError, WriteOutcome, rejected_text};
 
 use crate::protocol::Protocol;
 use crate::refusal::Refusal;
@@ -73,6 +71,7 @@ pub fn refused(refusal: &Refusal, version: Version) -> Response {
 pub fn failed(failure: &WriteError) -> Response {
     let status = match failure {
         WriteError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        WriteError::Invalid(_) => StatusCode::BAD_REQUEST,
         WriteError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
     };
     error(status, &failure.to_string())
@@ -82,7 +81,7 @@ pub fn failed(failure: &WriteError) -> Response {
 pub fn written(batch: &WriteBatch, outcome: &WriteOutcome, protocol: Protocol) -> Response {
     let mut response = match status_of(&outcome.rejected) {
         None => StatusCode::OK.into_response(),
-        Some(status) => error(status, &rejected_text(&outcome.rejected)),
+        Some(status) => error(status, &refusal_text(outcome)),
     };
     if protocol == Protocol::V2 {
         add_counts(&mut response, Counts::without(batch, &outcome.rejected));
@@ -109,6 +108,10 @@ pub fn error(status: StatusCode, text: &str) -> Response {
     response
 }
 
+fn refusal_text(outcome: &WriteOutcome) -> String {
+    outcome.explanation.clone().unwrap_or_else(|| format!("{STORED_HERE}{}", rejected_text(&outcome.rejected)))
+}
+
 /// A full tenant weighs most, since it can pass; then conflicts, since stock answers them before anything else.
 fn status_of(rejected: &[Rejected]) -> Option<StatusCode> {
     let rank = |status: &StatusCode| match *status {
@@ -133,37 +136,6 @@ fn status_of_verdict(verdict: Verdict) -> StatusCode {
         | Verdict::EmptyLabelName => StatusCode::CONFLICT,
         Verdict::SeriesLimit => StatusCode::TOO_MANY_REQUESTS,
         _ => StatusCode::BAD_REQUEST,
-    }
-}
-
-/// `add 3 samples: out of order sample`; several kinds, sorted, as `2 errors: …; …`.
-fn rejected_text(rejected: &[Rejected]) -> String {
-    let mut of_reason: BTreeMap<(bool, String), (u64, u64)> = BTreeMap::new();
-    for rejection in rejected {
-        let (series, samples) = of_reason.entry(reason_of(rejection.verdict)).or_default();
-        *series += 1;
-        *samples += u64::from(rejection.samples);
-    }
-    let text = |((of_series, reason), (series, samples)): (&(bool, String), &(u64, u64))| {
-        if *of_series { format!("add {series} series: {reason}") } else { format!("add {samples} samples: {reason}") }
-    };
-    let mut texts: Vec<String> = of_reason.iter().map(text).collect();
-    texts.sort_unstable();
-    match &texts[..] {
-        [only] => format!("{STORED_HERE}{only}"),
-        texts => format!("{STORED_HERE}{} errors: {}", texts.len(), texts.join("; ")),
-    }
-}
-
-/// Whether a verdict is one on a series as a whole, and Thanos's words for it.
-fn reason_of(verdict: Verdict) -> (bool, String) {
-    match verdict {
-        Verdict::EmptyLabels | Verdict::EmptyLabelName => {
-            (true, "label set contains a label with empty name or value".to_string())
-        }
-        Verdict::DuplicateLabel => (true, "label set contains duplicate label names".to_string()),
-        Verdict::UnsortedLabels | Verdict::LabelTooLong | Verdict::SeriesLimit => (true, verdict.to_string()),
-        _ => (false, verdict.to_string()),
     }
 }
 
@@ -204,7 +176,8 @@ mod tests {
         ] {
             let rejected = rejected(verdicts);
             assert_eq!(status_of(&rejected).unwrap().as_u16(), status);
-            assert_eq!(rejected_text(&rejected), format!("{STORED_HERE}{text}"));
+            let outcome = WriteOutcome { rejected, ..WriteOutcome::default() };
+            assert_eq!(refusal_text(&outcome), format!("{STORED_HERE}{text}"));
         }
         assert_eq!(status_of(&[]), None);
     }

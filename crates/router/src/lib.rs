@@ -1,8 +1,8 @@
 //! Router: the door for samples. It takes remote write requests (1.0 and 2.0), finds out whose they are, refuses what is
 //! malformed or too large before it costs memory, and hands decoded batches to a `WriteStore`.
 //!
-//! It stores nothing and knows no storage: who takes the samples comes in as a trait object. It does not shard or
-//! replicate yet.
+//! It stores nothing and knows no storage: who takes the samples comes in as a trait object. [`replication`] is one: it
+//! places series on [hashrings](hashring) and forwards them to the nodes that own them.
 //!
 //! Start at [`Router`]; a request goes through [`body`] (bounded reading), [`snappy`] (bounded decompression),
 //! [`protocol`] (which message it is), the decoders of `thanoxide_proto` and [`label_check`], and what the storage says becomes an answer
@@ -19,14 +19,23 @@ pub mod body;
 pub mod budget;
 pub mod config;
 pub mod hashring;
+pub mod hashring_file;
 pub mod label_check;
 pub mod metrics;
+pub mod peer;
+pub mod placement;
 pub mod protocol;
+pub mod quorum;
 pub mod refusal;
+pub mod replication;
+pub mod replication_metrics;
 pub mod router;
 pub mod snappy;
 
 pub use config::RouterConfig;
+pub use hashring_file::{HashringFile, HashringFileMetrics};
 pub use metrics::RouterMetrics;
 pub use refusal::Refusal;
+pub use replication::{ReplicationConfig, ReplicationDeps, Replicator};
+pub use replication_metrics::ReplicationMetrics;
 pub use router::{Router, RouterDeps};

@@ -17,7 +17,6 @@ use thanoxide_storeapi::Rejected;
 const SIZE_BUCKETS: [f64; 7] = [10.0, 50.0, 100.0, 500.0, 1_000.0, 5_000.0, 10_000.0];
 
 type SizeLabels = [(&'static str, String); 2];
-type ResultLabels = [(&'static str, &'static str); 1];
 type ReasonLabels = [(&'static str, String); 1];
 
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +39,7 @@ pub struct RouterMetrics {
 }
 
 impl RouterMetrics {
-    /// Registers them. Those of forwarding and replication, which do not happen yet, stay at zero: alerts use them.
+    /// Registers them.
     pub fn new(registry: &mut Registry) -> Self {
         let metrics = RouterMetrics {
             samples: Family::new_with_constructor(Sizes),
@@ -57,7 +56,6 @@ impl RouterMetrics {
         registry.register("thanoxide_router_rejected_samples", help, metrics.rejected.clone());
         let help = "Bytes of request bodies held at the moment.";
         registry.register("thanoxide_router_inflight_bytes", help, metrics.inflight_bytes.clone());
-        register_replication(registry);
         metrics
     }
 
@@ -77,22 +75,4 @@ impl RouterMetrics {
     pub(crate) fn inflight_bytes(&self) -> Gauge<u64, AtomicU64> {
         self.inflight_bytes.clone()
     }
-}
-
-fn register_replication(registry: &mut Registry) {
-    let factor = Gauge::<i64>::default();
-    factor.set(1);
-    let help = "The number of times to replicate incoming write requests.";
-    registry.register("thanos_receive_replication_factor", help, factor);
-    let results = || {
-        let family = Family::<ResultLabels, Counter>::default();
-        for result in ["success", "error"] {
-            drop(family.get_or_create(&[("result", result)]));
-        }
-        family
-    };
-    let help = "The number of replication operations done by the receiver. The success of replication is fulfilled when a \
-                quorum is met.";
-    registry.register("thanos_receive_replications", help, results());
-    registry.register("thanos_receive_forward_requests", "The number of forward requests.", results());
 }

@@ -119,8 +119,9 @@ fn one_sample() -> Vec<u8> {
 async fn what_the_store_says_is_what_the_sender_hears() {
     let endpoint = Endpoint::start(RouterConfig::default()).await;
     let body = compress(&one_sample());
-    let rejected =
-        |verdict| Ok(WriteOutcome { accepted: 0, rejected: vec![Rejected { series: 0, verdict, samples: 1 }] });
+    let rejected = |verdict| {
+        Ok(WriteOutcome { accepted: 0, rejected: vec![Rejected { series: 0, verdict, samples: 1 }], explanation: None })
+    };
     for (answer, status, text) in [
         (rejected(Verdict::OutOfOrder), 409, "add 1 samples: out of order sample\n"),
         (rejected(Verdict::DuplicateForTimestamp), 409, "add 1 samples: duplicate sample for timestamp\n"),
@@ -128,7 +129,7 @@ async fn what_the_store_says_is_what_the_sender_hears() {
         (rejected(Verdict::SeriesLimit), 429, "add 1 series: series limit reached\n"),
         (Err(WriteError::Unavailable("TSDB not ready".into())), 503, "TSDB not ready\n"),
         (Err(WriteError::Internal("disk full".into())), 500, "disk full\n"),
-        (Ok(WriteOutcome { accepted: 1, rejected: vec![] }), 200, ""),
+        (Ok(WriteOutcome { accepted: 1, ..WriteOutcome::default() }), 200, ""),
     ] {
         *endpoint.store.answer.lock().unwrap() = answer;
         let response = endpoint.request(body.clone()).send().await.unwrap();

@@ -27,6 +27,7 @@ pub mod resort;
 pub mod store;
 pub mod write;
 
+pub use convert::verdicts::refusal_rpc_text;
 pub use endpoints::{EndpointWatch, WatchConfig, WatchedEndpoint};
 pub use grpc::{ClientConfig, RemoteStore, RemoteWriter, add_store, add_write_store, grpc_server};
 pub use memory::MemoryStore;
@@ -35,4 +36,6 @@ pub use store::{
     AggrChunk, Aggregate, EndpointStatus, LabelNamesRequest, LabelValuesRequest, LabelsAnswer, PartialResponse,
     SeriesFrame, SeriesRequest, SeriesStream, ShardInfo, Store, StoreError, StoreInfo, StoreSeries, TsdbInfo,
 };
-pub use write::{Rejected, WriteError, WriteOutcome, WriteStore};
+pub use write::{
+    PeerError, PeerErrorKind, Rejected, WriteError, WriteOrigin, WriteOutcome, WriteStore, errors_text, rejected_text,
+};

@@ -52,7 +52,7 @@ fn batch(series: usize) -> WriteBatch {
 #[tokio::test]
 async fn verdicts_come_back() {
     let rejected = vec![Rejected { series: 3, verdict: Verdict::TooOld, samples: 1 }];
-    let outcome = WriteOutcome { accepted: 99, rejected };
+    let outcome = WriteOutcome { accepted: 99, rejected, explanation: None };
     let (recorder, address) = serve(Ok(outcome.clone())).await;
     let tenant = TenantId::new("t1").unwrap();
     for snappy in [false, true] {
@@ -69,7 +69,7 @@ async fn an_unavailable_peer_is_unavailable() {
     let writer = RemoteWriter::connect(&address, &ClientConfig::default()).unwrap();
     let tenant = TenantId::new("t1").unwrap();
     let answer = writer.write(&tenant, Arc::new(batch(1))).await;
-    assert_eq!(answer, Err(WriteError::Unavailable("starting".into())));
+    assert_eq!(answer, Err(WriteError::Unavailable("rpc error: code = Unavailable desc = starting".into())));
 
     // Nobody listens where the listener is gone.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -85,13 +85,13 @@ async fn other_clients_read_statuses_and_send_either_layout() {
         Rejected { series: 0, verdict: Verdict::InvalidHistogram, samples: 2 },
         Rejected { series: 1, verdict: Verdict::OutOfOrder, samples: 1 },
     ];
-    let (recorder, address) = serve(Ok(WriteOutcome { accepted: 0, rejected })).await;
+    let (recorder, address) = serve(Ok(WriteOutcome { accepted: 0, rejected, explanation: None })).await;
     let mut client = WriteableStoreClient::connect(format!("http://{address}")).await.unwrap();
     let series = || vec![prometheus_copy::TimeSeries::default()];
     let older = thanos::WriteRequest { timeseries: series(), tenant: "a".into(), replica: 1, ..Default::default() };
     let status = client.remote_write(older).await.unwrap_err();
     assert_eq!(status.code(), tonic::Code::AlreadyExists);
-    assert_eq!(status.message(), "add 3 samples: out of order sample");
+    assert_eq!(status.message(), "2 errors: add 1 samples: out of order sample; add 2 samples: invalid histogram");
     let tuple = |tenant: &str| thanos::TimeSeriesTenantTuple { timeseries: series(), tenant: tenant.into() };
     let newer = thanos::WriteRequest { timeseries_tenant_data: vec![tuple("b"), tuple("c")], ..Default::default() };
     client.remote_write(newer).await.unwrap_err();

@@ -43,16 +43,31 @@ const FLAGS: &[FlagDef] = &[
     .placeholder("<content>"),
     FlagDef::new("tsdb.retention", Kind::Duration, "How long samples are kept on local disk. 0d keeps them for ever.")
         .default(&["15d"]),
-    FlagDef::not_yet("receive.hashrings-file", Kind::Text, &[]).placeholder("<path>"),
     FlagDef::new(
-        "receive.hashrings",
+        "receive.hashrings-file",
         Kind::Text,
-        "Hashrings as JSON. So far one ring of one endpoint for all tenants: this process then only routes, to there.",
+        "Path of a JSON file with the hashrings. It is read again when it changes.",
     )
-    .placeholder("<content>"),
-    FlagDef::not_yet("receive.hashrings-algorithm", Kind::Enum(&["hashmod", "ketama"]), &["hashmod"]),
-    FlagDef::not_yet("receive.hashrings-file-refresh-interval", Kind::Duration, &["5m"]),
-    FlagDef::not_yet("receive.local-endpoint", Kind::Text, &[]),
+    .placeholder("<path>"),
+    FlagDef::new("receive.hashrings", Kind::Text, "Hashrings as JSON. 'receive.hashrings-file' goes before it.")
+        .placeholder("<content>"),
+    FlagDef::new(
+        "receive.hashrings-algorithm",
+        Kind::Enum(&["hashmod", "ketama"]),
+        "How series are spread over a hashring that does not say it itself.",
+    )
+    .default(&["hashmod"]),
+    FlagDef::new(
+        "receive.hashrings-file-refresh-interval",
+        Kind::Duration,
+        "How often the hashring file is read again even where no change of it was seen.",
+    )
+    .default(&["5m"]),
+    FlagDef::new(
+        "receive.local-endpoint",
+        Kind::Text,
+        "This node in the hashrings. With hashrings and without it, the process only routes.",
+    ),
     FlagDef::new("receive.tenant-header", Kind::Text, "HTTP header that names the tenant of a write request.")
         .default(&["THANOS-TENANT"]),
     FlagDef::not_yet(
@@ -66,9 +81,15 @@ const FLAGS: &[FlagDef] = &[
     FlagDef::new("receive.tenant-label-name", Kind::Text, "External label that holds the tenant.")
         .default(&["tenant_id"]),
     FlagDef::not_yet("receive.replica-header", Kind::Text, &["THANOS-REPLICA"]),
-    FlagDef::not_yet("receive.forward.async-workers", Kind::Uint, &["5"]),
-    FlagDef::not_yet("receive.grpc-compression", Kind::Enum(&["snappy", "none"]), &["snappy"]),
-    FlagDef::not_yet("receive.replication-factor", Kind::Uint, &["1"]),
+    FlagDef::new("receive.forward.async-workers", Kind::Uint, "Calls to one node of a hashring at a time.")
+        .default(&["5"]),
+    FlagDef::new(
+        "receive.grpc-compression",
+        Kind::Enum(&["snappy", "none"]),
+        "How requests to other nodes are compressed.",
+    )
+    .default(&["snappy"]),
+    FlagDef::new("receive.replication-factor", Kind::Uint, "How many nodes take each series.").default(&["1"]),
     FlagDef::not_yet("receive.replication-protocol", Kind::Enum(&["protobuf", "capnproto"]), &["protobuf"]),
     FlagDef::not_yet("receive.capnproto-address", Kind::Text, &["0.0.0.0:19391"]),
     FlagDef::not_yet("receive.grpc-service-config", Kind::Text, &[]).placeholder("<content>"),
@@ -99,8 +120,12 @@ const FLAGS: &[FlagDef] = &[
     FlagDef::not_yet("receive.otlp-promote-resource-attributes", Kind::Text, &[""]).repeatable(),
     FlagDef::not_yet("enable-feature", Kind::Text, &[""]).repeatable(),
     FlagDef::not_yet("receive.lazy-retrieval-max-buffered-responses", Kind::Int, &["20"]),
-    FlagDef::not_yet("receive-forward-max-backoff", Kind::Duration, &["5s"]).hidden(),
-    FlagDef::not_yet("receive-forward-timeout", Kind::Duration, &["5s"]).hidden(),
+    FlagDef::new("receive-forward-max-backoff", Kind::Duration, "Longest time that an unavailable node is left alone.")
+        .default(&["5s"])
+        .hidden(),
+    FlagDef::new("receive-forward-timeout", Kind::Duration, "How long a node may take for its part of a write.")
+        .default(&["5s"])
+        .hidden(),
     FlagDef::not_yet("receive.artificial-max-delay", Kind::Duration, &["0s"]).hidden(),
     FlagDef::not_yet("receive.limits-config", Kind::Text, &[]).hidden(),
     FlagDef::not_yet("receive.limits-config-file", Kind::Text, &[]).hidden(),

@@ -39,6 +39,26 @@ where
     Bytes::from(out)
 }
 
+/// Encodes the StoreAPI's write request of one tenant in the layout that every version reads: some series of a batch.
+pub fn encode_tenant_write_request(
+    tenant: &str,
+    batch: &WriteBatch,
+    series: impl ExactSizeIterator<Item = usize>,
+    replica: u64,
+) -> Bytes {
+    let share = series.len() as f64 / batch.series.len().max(1) as f64;
+    let bytes = (batch.text.len() + 32 * batch.samples.len()) as f64 * share;
+    let mut encoder = WriteRequestEncoder::with_capacity(bytes as usize + tenant.len() + 32);
+    for index in series {
+        encoder.push(batch, &batch.series[index]);
+    }
+    if !tenant.is_empty() {
+        put_bytes(&mut encoder.out, 2, tenant.as_bytes());
+    }
+    put_uint(&mut encoder.out, 3, replica);
+    encoder.finish()
+}
+
 /// Writes `prometheus.WriteRequest`, one series after the other.
 #[derive(Debug, Default)]
 pub struct WriteRequestEncoder {

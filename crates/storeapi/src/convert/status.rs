@@ -33,17 +33,35 @@ pub(crate) fn from_status(status: Status) -> StoreError {
 pub(crate) fn write_to_status(error: WriteError) -> Status {
     match error {
         WriteError::Unavailable(text) => Status::unavailable(text),
+        WriteError::Invalid(text) => Status::invalid_argument(text),
         WriteError::Internal(text) => Status::internal(text),
     }
 }
 
-pub(crate) fn write_from_status(status: &Status) -> WriteError {
-    let text = status.message().to_string();
-    match status.code() {
-        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::ResourceExhausted => {
-            WriteError::Unavailable(text)
-        }
-        code => WriteError::Internal(format!("{code:?}: {text}")),
+/// Go's text of a status.
+pub(crate) fn rpc_text(status: &Status) -> String {
+    format!("rpc error: code = {} desc = {}", go_name(status.code()), status.message())
+}
+
+fn go_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "Canceled",
+        Code::Unknown => "Unknown",
+        Code::InvalidArgument => "InvalidArgument",
+        Code::DeadlineExceeded => "DeadlineExceeded",
+        Code::NotFound => "NotFound",
+        Code::AlreadyExists => "AlreadyExists",
+        Code::PermissionDenied => "PermissionDenied",
+        Code::ResourceExhausted => "ResourceExhausted",
+        Code::FailedPrecondition => "FailedPrecondition",
+        Code::Aborted => "Aborted",
+        Code::OutOfRange => "OutOfRange",
+        Code::Unimplemented => "Unimplemented",
+        Code::Internal => "Internal",
+        Code::Unavailable => "Unavailable",
+        Code::DataLoss => "DataLoss",
+        Code::Unauthenticated => "Unauthenticated",
     }
 }
 

@@ -1,13 +1,20 @@
 //! The outcome of a write: in full between our own components, as a status to all others.
 
-use thanoxide_model::{Verdict, WriteBatch};
+use thanoxide_model::Verdict;
 use thanoxide_proto::thanoxide as wire;
 use tonic::{Code, Status};
 
+use crate::write::rejected_text;
 use crate::{Rejected, WriteOutcome};
 
 /// Metadata of a caller that wants [`wire::WriteVerdicts`].
 pub(crate) const VERDICTS_METADATA: &str = "thanoxide-verdicts";
+
+/// Metadata of a write that a router kept while its owner was away.
+pub(crate) const HINTED_METADATA: &str = "thanoxide-hinted";
+
+/// Metadata of a write whose sender knows that the receiver owns its series.
+pub(crate) const PLACED_METADATA: &str = "thanoxide-placed";
 
 /// A verdict's number on the wire is its index. Append only.
 const NUMBERS: [Verdict; 14] = [
@@ -39,7 +46,11 @@ pub(crate) fn from_proto(verdicts: wire::WriteVerdicts) -> WriteOutcome {
         verdict: NUMBERS.get(r.verdict as usize).copied().unwrap_or(Verdict::Unsupported),
         samples: r.samples,
     };
-    WriteOutcome { accepted: verdicts.accepted, rejected: verdicts.rejected.into_iter().map(rejected).collect() }
+    WriteOutcome {
+        accepted: verdicts.accepted,
+        rejected: verdicts.rejected.into_iter().map(rejected).collect(),
+        explanation: None,
+    }
 }
 
 /// The answer to a caller that reads statuses only: conflicts before what is invalid, as Thanos ranks them.
@@ -47,34 +58,23 @@ pub(crate) fn to_status(outcome: &WriteOutcome) -> Result<(), Status> {
     let Some(worst) = outcome.rejected.iter().find(|r| is_conflict(r.verdict)).or(outcome.rejected.first()) else {
         return Ok(());
     };
-    let samples: u64 = outcome.rejected.iter().map(|r| u64::from(r.samples)).sum();
     let code = match worst.verdict {
         Verdict::SeriesLimit => Code::ResourceExhausted,
         verdict if is_conflict(verdict) => Code::AlreadyExists,
         _ => Code::InvalidArgument,
     };
-    Err(Status::new(code, format!("add {samples} samples: {}", worst.verdict)))
+    let text = outcome.explanation.clone().unwrap_or_else(|| rejected_text(&outcome.rejected));
+    Err(Status::new(code, text))
 }
 
-fn is_conflict(verdict: Verdict) -> bool {
+/// Whether stock has a verdict in its conflict set.
+pub(crate) fn is_conflict(verdict: Verdict) -> bool {
     use Verdict::*;
     let invalid = [Accepted, InvalidHistogram, Unsupported, SeriesLimit];
     !invalid.contains(&verdict)
 }
 
-/// What a peer that answers by status says of a batch: which of the series it means is not known, so all of them count
-/// as not taken. `None` where the write did not reach the storage.
-pub(crate) fn from_status(status: &Status, batch: &WriteBatch) -> Option<WriteOutcome> {
-    let verdict = match status.code() {
-        Code::AlreadyExists => Verdict::DuplicateForTimestamp,
-        Code::InvalidArgument => Verdict::Unsupported,
-        _ => return None,
-    };
-    let series = batch.series.iter().enumerate();
-    let rejected = series.map(|(i, s)| Rejected {
-        series: i as u32,
-        verdict,
-        samples: (s.samples.len() + s.histograms.len() + s.exemplars.len()) as u32,
-    });
-    Some(WriteOutcome { accepted: 0, rejected: rejected.collect() })
+/// What a stock client would print of the status of a write that was refused, wholly or in part; empty if it was not.
+pub fn refusal_rpc_text(outcome: &WriteOutcome) -> String {
+    to_status(outcome).err().map_or_else(String::new, |status| super::status::rpc_text(&status))
 }

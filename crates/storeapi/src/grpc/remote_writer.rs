@@ -1,6 +1,7 @@
 //! A [`WriteStore`] at the other end of a connection.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -8,28 +9,28 @@ use http::uri::PathAndQuery;
 use prost::Message;
 use thanoxide_model::{TenantId, WriteBatch};
 use thanoxide_proto::codec::BytesCodec;
-use thanoxide_proto::encode_store_write_request;
+use thanoxide_proto::encode_tenant_write_request;
 use thanoxide_proto::thanoxide::WriteVerdicts;
 use tonic::client::Grpc;
 use tonic::metadata::MetadataValue;
-use tonic::{Request, Status};
+use tonic::{Code, Request, Status};
 
 use super::MAX_MESSAGE_BYTES;
 use super::channel::{ClientConfig, GrpcChannel};
 use super::write_service::REMOTE_WRITE_PATH;
-use crate::convert::status::write_from_status;
-use crate::convert::verdicts::{VERDICTS_METADATA, from_proto, from_status};
-use crate::{StoreError, WriteError, WriteOutcome, WriteStore};
+use crate::convert::status::rpc_text;
+use crate::convert::verdicts::{HINTED_METADATA, PLACED_METADATA, VERDICTS_METADATA, from_proto};
+use crate::write::{PeerError, PeerErrorKind};
+use crate::{StoreError, WriteError, WriteOrigin, WriteOutcome, WriteStore};
 
 /// A storage behind an address: ours, which tells the fate of each series, or any that knows `thanos.WriteableStore`.
 ///
-/// Of a stock peer only the status is known: a conflict or an invalid sample rejects all series of the batch, and OK
-/// accepts them all.
+/// Requests have the layout of one tenant, which every version of Thanos reads. Of a stock peer only the status is known.
 #[derive(Clone, Debug)]
 pub struct RemoteWriter {
     address: String,
     grpc: Grpc<GrpcChannel>,
-    replica: i64,
+    timeout: Option<Duration>,
 }
 
 impl RemoteWriter {
@@ -43,13 +44,7 @@ impl RemoteWriter {
         let grpc = Grpc::new(channel)
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
-        RemoteWriter { address: address.to_string(), grpc, replica: 1 }
-    }
-
-    /// Sets the replica number plus one that goes with each write; 0 asks the peer to replicate. The default, 1, does not.
-    pub fn with_replica(mut self, replica: i64) -> Self {
-        self.replica = replica;
-        self
+        RemoteWriter { address: address.to_string(), grpc, timeout: None }
     }
 
     /// The address as given.
@@ -57,32 +52,67 @@ impl RemoteWriter {
         &self.address
     }
 
-    async fn call(&self, body: Bytes) -> Result<Bytes, Status> {
+    /// Sets how long the peer may take for a write.
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Sends an encoded `thanos.WriteRequest`; of its origin, the replica is in the body already. `Ok(None)`: the peer, a
+    /// stock one, has taken all of it.
+    pub async fn send(&self, body: Bytes, origin: WriteOrigin) -> Result<Option<WriteOutcome>, PeerError> {
+        let answer = self.call(body, origin).await.map_err(|status| peer_error(&status))?;
+        if answer.is_empty() {
+            return Ok(None);
+        }
+        let unreadable = |e| PeerError { kind: PeerErrorKind::Other, text: format!("answer of {}: {e}", self.address) };
+        Ok(Some(from_proto(WriteVerdicts::decode(answer).map_err(unreadable)?)))
+    }
+
+    async fn call(&self, body: Bytes, origin: WriteOrigin) -> Result<Bytes, Status> {
         let mut grpc = self.grpc.clone();
         grpc.ready().await.map_err(|e| Status::unavailable(format!("connect to {}: {e}", self.address)))?;
         let mut request = Request::new(body);
-        request.metadata_mut().insert(VERDICTS_METADATA, MetadataValue::from_static("1"));
+        if let Some(timeout) = self.timeout {
+            request.set_timeout(timeout);
+        }
+        let flags = [(VERDICTS_METADATA, true), (PLACED_METADATA, origin.placed), (HINTED_METADATA, origin.hinted)];
+        for (name, _) in flags.into_iter().filter(|(_, set)| *set) {
+            request.metadata_mut().insert(name, MetadataValue::from_static("1"));
+        }
         let path = PathAndQuery::from_static(REMOTE_WRITE_PATH);
         Ok(grpc.unary(request, path, BytesCodec).await?.into_inner())
     }
 }
 
+fn peer_error(status: &Status) -> PeerError {
+    let kind = match status.code() {
+        Code::AlreadyExists => PeerErrorKind::Conflict,
+        Code::InvalidArgument => PeerErrorKind::Invalid,
+        Code::Unavailable => PeerErrorKind::Unavailable,
+        // The time that we set is over; tonic says it with the other code.
+        Code::DeadlineExceeded | Code::Cancelled => return PeerError::timeout(),
+        _ => PeerErrorKind::Other,
+    };
+    PeerError { kind, text: rpc_text(status) }
+}
+
 #[async_trait]
 impl WriteStore for RemoteWriter {
     async fn write(&self, tenant: &TenantId, batch: Arc<WriteBatch>) -> Result<WriteOutcome, WriteError> {
-        let parts = [(tenant.as_str(), &*batch, 0..batch.series.len())];
-        let body = encode_store_write_request(parts, self.replica);
-        match self.call(body).await {
-            // A stock peer's answer has no content.
-            Ok(answer) if answer.is_empty() && !batch.is_empty() => {
-                let accepted = (batch.samples.len() + batch.histograms.len()) as u64;
-                Ok(WriteOutcome { accepted, rejected: Vec::new() })
-            }
-            Ok(answer) => {
-                let bad = |e| WriteError::Internal(format!("answer of {}: {e}", self.address));
-                Ok(from_proto(WriteVerdicts::decode(answer).map_err(bad)?))
-            }
-            Err(status) => from_status(&status, &batch).ok_or_else(|| write_from_status(&status)),
+        self.write_from(WriteOrigin { replica: 1, ..WriteOrigin::default() }, tenant, batch).await
+    }
+
+    async fn write_from(
+        &self,
+        origin: WriteOrigin,
+        tenant: &TenantId,
+        batch: Arc<WriteBatch>,
+    ) -> Result<WriteOutcome, WriteError> {
+        let body = encode_tenant_write_request(tenant.as_str(), &batch, 0..batch.series.len(), origin.replica);
+        match self.send(body, origin).await {
+            Ok(answer) => Ok(answer.unwrap_or_else(|| WriteOutcome::all_of(&batch))),
+            Err(error) => error.into_outcome(&batch),
         }
     }
 }

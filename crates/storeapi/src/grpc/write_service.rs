@@ -19,8 +19,9 @@ use tower::{Service, service_fn};
 
 use super::MAX_MESSAGE_BYTES;
 use crate::convert::status::write_to_status;
-use crate::convert::verdicts::{VERDICTS_METADATA, to_proto, to_status};
-use crate::{WriteOutcome, WriteStore};
+use crate::convert::verdicts::{HINTED_METADATA, PLACED_METADATA, VERDICTS_METADATA, to_proto, to_status};
+use crate::write::errors_text;
+use crate::{WriteOrigin, WriteOutcome, WriteStore};
 
 pub(crate) const REMOTE_WRITE_PATH: &str = "/thanos.WriteableStore/RemoteWrite";
 
@@ -36,20 +37,26 @@ impl WriteService {
 
     async fn remote_write(self, request: Request<Bytes>) -> Result<Response<Bytes>, Status> {
         let wants_verdicts = request.metadata().contains_key(VERDICTS_METADATA);
+        let hinted = request.metadata().contains_key(HINTED_METADATA);
+        let placed = request.metadata().contains_key(PLACED_METADATA);
         let body = request.into_inner();
         let decoded = decode_store_write_request(&body, &DecodeLimits::default());
         let decoded = decoded.map_err(|e| Status::invalid_argument(e.to_string()))?;
-        let mut outcome = WriteOutcome::default();
+        let origin = WriteOrigin { replica: decoded.replica.max(0) as u64, placed, hinted };
+        let (mut outcome, mut explanations) = (WriteOutcome::default(), Vec::new());
         let mut first_series = 0;
         for (tenant, batch) in decoded.tenants {
             let tenant = TenantId::new(&tenant).map_err(|e| Status::invalid_argument(e.to_string()))?;
             let series_count = batch.series.len() as u32;
-            let part = self.store.write(&tenant, Arc::new(batch)).await.map_err(write_to_status)?;
+            let part = self.store.write_from(origin, &tenant, Arc::new(batch)).await;
+            let part = part.map_err(write_to_status)?;
             outcome.accepted += part.accepted;
+            explanations.extend(part.explanation);
             let rejected = part.rejected.into_iter();
             outcome.rejected.extend(rejected.map(|r| crate::Rejected { series: first_series + r.series, ..r }));
             first_series += series_count;
         }
+        outcome.explanation = (!explanations.is_empty()).then(|| errors_text(explanations));
         if wants_verdicts {
             return Ok(Response::new(to_proto(&outcome).encode_to_vec().into()));
         }

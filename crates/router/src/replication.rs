@@ -1,0 +1,252 @@
+//! The router's `WriteStore`: each series to the nodes that own it, an answer once a quorum of them has it.
+//!
+//! Start at [`Replicator`]. A write is [placed](crate::placement), each node gets its [part](crate::peer), the answers are
+//! [counted](crate::quorum). What comes after the quorum goes on in the background.
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use async_trait::async_trait;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use parking_lot::Mutex;
+use thanoxide_env::{Clock, Random};
+use thanoxide_model::{TenantId, WriteBatch};
+use thanoxide_storeapi::{
+    ClientConfig, PeerError, RemoteWriter, WriteError, WriteOrigin, WriteOutcome, WriteStore, refusal_rpc_text,
+    rejected_text,
+};
+use tokio::sync::oneshot;
+use tracing::debug;
+
+use crate::hashring::{Algorithm, Endpoint, HashringConfig, HashringError, HashringMetrics, Hashrings};
+use crate::peer::{Part, Peer, PeerLimits, Way};
+use crate::placement::{Group, Placement};
+use crate::quorum::{Quorum, write_quorum};
+use crate::replication_metrics::ReplicationMetrics;
+
+/// What can be configured of replication. The defaults are stock's.
+#[derive(Clone, Debug)]
+pub struct ReplicationConfig {
+    /// How many nodes take each series.
+    pub replication_factor: usize,
+    /// How series are spread where a ring does not say it.
+    pub algorithm: Algorithm,
+    /// How long a node may take for its part of a write.
+    pub forward_timeout: Duration,
+    /// Longest time that an unavailable node is left alone.
+    pub max_backoff: Duration,
+    /// Calls to one node at a time.
+    pub workers: usize,
+    /// How nodes are reached.
+    pub client: ClientConfig,
+    /// This process's own name in the rings.
+    pub local_endpoint: String,
+}
+
+impl Default for ReplicationConfig {
+    fn default() -> Self {
+        ReplicationConfig {
+            replication_factor: 1,
+            algorithm: Algorithm::Hashmod,
+            forward_timeout: Duration::from_secs(5),
+            max_backoff: Duration::from_secs(5),
+            workers: 5,
+            client: ClientConfig { snappy: true, ..ClientConfig::default() },
+            local_endpoint: String::new(),
+        }
+    }
+}
+
+/// What replication works with.
+#[derive(Clone, Debug)]
+pub struct ReplicationDeps {
+    /// Takes what this process owns; `None` is a router only.
+    pub local: Option<Arc<dyn WriteStore>>,
+    /// For backoff.
+    pub clock: Arc<dyn Clock>,
+    /// For its jitter.
+    pub random: Arc<dyn Random>,
+    /// Its metrics.
+    pub metrics: ReplicationMetrics,
+    /// Those of the rings.
+    pub ring_metrics: HashringMetrics,
+}
+
+/// Writes to a ring.
+#[derive(Debug)]
+pub struct Replicator {
+    config: ReplicationConfig,
+    deps: ReplicationDeps,
+    placement: ArcSwapOption<Placement>,
+    /// One change of the rings at a time.
+    changing: Mutex<()>,
+}
+
+impl Replicator {
+    /// Without rings yet: writes are unavailable until [`Replicator::set_hashrings`].
+    pub fn new(config: ReplicationConfig, deps: ReplicationDeps) -> Arc<Self> {
+        deps.metrics.factor(config.replication_factor);
+        Arc::new(Replicator { config, deps, placement: ArcSwapOption::empty(), changing: Mutex::default() })
+    }
+
+    /// Swaps the rings. Nodes that stay keep their connection, all are taken for available again. On an error the old rings
+    /// stay. Needs a runtime.
+    pub fn set_hashrings(&self, configs: &[HashringConfig]) -> Result<(), HashringError> {
+        let _changing = self.changing.lock();
+        let (algorithm, factor) = (self.config.algorithm, self.config.replication_factor);
+        let hashrings = Hashrings::new(configs, algorithm, factor, &self.deps.ring_metrics)?;
+        let old = self.placement.load_full();
+        let known = |endpoint: &Endpoint| old.as_ref().and_then(|old| old.peers().get(endpoint).cloned());
+        let mut peers = HashMap::new();
+        for endpoint in hashrings.endpoints() {
+            let peer = known(&endpoint).unwrap_or_else(|| Arc::new(self.connect(&endpoint)));
+            peer.reset();
+            peers.insert(endpoint, peer);
+        }
+        self.placement.store(Some(Arc::new(Placement::new(hashrings, peers))));
+        Ok(())
+    }
+
+    /// Whether there are rings.
+    pub fn is_ready(&self) -> bool {
+        self.placement.load().is_some()
+    }
+
+    fn connect(&self, endpoint: &Endpoint) -> Peer {
+        let config = &self.config;
+        let limits =
+            PeerLimits { workers: config.workers, timeout: config.forward_timeout, max_backoff: config.max_backoff };
+        let (clock, random) = (Arc::clone(&self.deps.clock), Arc::clone(&self.deps.random));
+        Peer::new(endpoint.clone(), self.way_to(endpoint), limits, clock, random)
+    }
+
+    fn way_to(&self, endpoint: &Endpoint) -> Way {
+        let config = &self.config;
+        let own_names = [&endpoint.address, &endpoint.capnproto_address];
+        match &self.deps.local {
+            Some(store) if own_names.contains(&&config.local_endpoint) => Way::Local(Arc::clone(store)),
+            _ => match RemoteWriter::connect(&endpoint.address, &config.client) {
+                Ok(writer) => Way::Grpc(writer.with_timeout(config.forward_timeout)),
+                Err(e) => Way::Nowhere(format!("failed to dial peer: {e}: target not available")),
+            },
+        }
+    }
+
+    /// Which replicas a write asks for, and how many of them have to take it.
+    fn replicas(&self, origin: WriteOrigin) -> Result<(Range<usize>, usize), WriteError> {
+        let factor = self.config.replication_factor;
+        // A router only, as stock's, replicates what others may have replicated already.
+        if origin.replica == 0 || self.deps.local.is_none() {
+            return Ok((0..factor, write_quorum(factor)));
+        }
+        if origin.replica > factor as u64 {
+            return Err(WriteError::Invalid("request replica exceeds receiver replication factor".to_string()));
+        }
+        let replica = origin.replica as usize - 1;
+        Ok((replica..replica + 1, 1))
+    }
+}
+
+#[async_trait]
+impl WriteStore for Replicator {
+    async fn write(&self, tenant: &TenantId, batch: Arc<WriteBatch>) -> Result<WriteOutcome, WriteError> {
+        self.write_from(WriteOrigin::default(), tenant, batch).await
+    }
+
+    async fn write_from(
+        &self,
+        origin: WriteOrigin,
+        tenant: &TenantId,
+        batch: Arc<WriteBatch>,
+    ) -> Result<WriteOutcome, WriteError> {
+        if let Some(local) = self.deps.local.as_ref().filter(|_| origin.placed) {
+            return local.write_from(origin, tenant, batch).await;
+        }
+        let Some(placement) = self.placement.load_full() else {
+            return Err(WriteError::Unavailable("Service Unavailable".to_string()));
+        };
+        let (replicas, needed) = self.replicas(origin)?;
+        let quorum = Quorum::new(batch.series.len(), replicas.len(), needed);
+        let groups = placement.groups(tenant, &batch, replicas).map_err(|e| WriteError::Internal(e.to_string()))?;
+        let write = Write {
+            tenant: tenant.clone(),
+            batch,
+            origin,
+            metrics: self.deps.metrics.clone(),
+            clock: Arc::clone(&self.deps.clock),
+        };
+        let (answer, answered) = oneshot::channel();
+        // A task of its own: it goes on when the answer is given, and when nobody waits for it any more.
+        tokio::spawn(write.run(groups, quorum, answer));
+        answered.await.unwrap_or_else(|_| Err(WriteError::Internal("replication ended early".to_string())))
+    }
+}
+
+/// One write on its way.
+struct Write {
+    tenant: TenantId,
+    batch: Arc<WriteBatch>,
+    origin: WriteOrigin,
+    metrics: ReplicationMetrics,
+    clock: Arc<dyn Clock>,
+}
+
+type Answer = oneshot::Sender<Result<WriteOutcome, WriteError>>;
+
+impl Write {
+    async fn run(self, groups: Vec<Group>, mut quorum: Quorum, answer: Answer) {
+        let mut answer = Some(answer);
+        let mut calls: FuturesUnordered<_> = groups.iter().map(|group| self.send(group)).collect();
+        while let Some((group, sent)) = calls.next().await {
+            self.count(group, sent, &mut quorum);
+            if quorum.is_decided()
+                && let Some(answer) = answer.take()
+            {
+                // The sender may be gone; the other replicas are written all the same.
+                let _ = answer.send(quorum.outcome(&self.batch));
+            }
+        }
+        if let Some(answer) = answer.take() {
+            let _ = answer.send(quorum.outcome(&self.batch));
+        }
+    }
+
+    async fn send<'a>(&self, group: &'a Group) -> (&'a Group, Result<Option<WriteOutcome>, PeerError>) {
+        let origin = WriteOrigin { replica: group.replica as u64 + 1, placed: true, hinted: self.origin.hinted };
+        let part = Part { tenant: &self.tenant, batch: &self.batch, series: &group.series, origin };
+        let begin = self.clock.monotonic();
+        let sent = group.peer.send(part).await;
+        self.metrics.forwarded(&group.peer.endpoint().address, self.clock.monotonic().saturating_sub(begin));
+        (group, sent)
+    }
+
+    fn count(&self, group: &Group, sent: Result<Option<WriteOutcome>, PeerError>, quorum: &mut Quorum) {
+        let replicated = self.origin.replica > 0;
+        match sent {
+            Ok(outcome) => {
+                self.metrics.succeeded(replicated);
+                let outcome = outcome.unwrap_or_default();
+                quorum.taken(&group.series, &outcome.rejected, || refusal(&group.peer, &outcome));
+            }
+            Err(error) => {
+                debug!(endpoint = %group.peer.endpoint(), err = %error, "part of a write failed");
+                if error.kind.is_retryable() {
+                    self.metrics.failed(replicated);
+                }
+                quorum.failed(&group.series, error);
+            }
+        }
+    }
+}
+
+/// What stock would say of a node that refused some samples.
+fn refusal(peer: &Peer, outcome: &WriteOutcome) -> String {
+    let text = match peer.is_local() {
+        true => format!("writing locally: {}", rejected_text(&outcome.rejected)),
+        false => refusal_rpc_text(outcome),
+    };
+    format!("forwarding request to endpoint {}: {text}", peer.endpoint())
+}
