@@ -66,33 +66,18 @@ struct Fold {
     tail: Vec<Folded>,
 }
 
-/// One side of a two-way fold.
-struct Side<'a, T> {
-    samples: &'a [T],
-    penalty_ms: i64,
-}
-
-impl<T> Side<'_, T> {
-    fn seek(&mut self, last_ms: Option<i64>, time_ms: impl Fn(&T) -> i64) -> Option<i64> {
-        if let Some(last_ms) = last_ms {
-            let from_ms = last_ms.saturating_add(1).saturating_add(self.penalty_ms);
-            let skipped = self.samples.iter().take_while(|sample| time_ms(sample) < from_ms).count();
-            self.samples = &self.samples[skipped..];
-        }
-        self.samples.first().map(time_ms)
+/// What one side is held back by after the other gave a sample. Times wrap, as in Go.
+#[inline(always)]
+fn penalty_ms(last_ms: Option<i64>, time_ms: i64) -> i64 {
+    match last_ms {
+        None => INITIAL_PENALTY_MS,
+        Some(last_ms) => time_ms.wrapping_sub(last_ms).wrapping_mul(2),
     }
 }
 
-fn penalty_ms(last_ms: Option<i64>, time_ms: i64) -> i64 {
-    last_ms.map_or(INITIAL_PENALTY_MS, |last_ms| time_ms.saturating_sub(last_ms).saturating_mul(2))
-}
-
 impl Fold {
-    fn push(&mut self, time_ms: i64, chunk: u32, sample: u32) {
-        let last = self.folded.last();
-        let penalty_ms = penalty_ms(last.map(|last| last.time_ms), time_ms);
-        let reach_ms = time_ms.saturating_add(1).saturating_add(penalty_ms);
-        let reach_ms = last.map_or(reach_ms, |last| last.reach_ms.max(reach_ms));
+    #[inline(always)]
+    fn push(&mut self, time_ms: i64, chunk: u32, sample: u32, penalty_ms: i64, reach_ms: i64) {
         self.folded.push(Folded { time_ms, chunk, sample, reach_ms, penalty_ms });
     }
 
@@ -103,25 +88,38 @@ impl Fold {
         let mut tail = std::mem::take(&mut self.tail);
         tail.clear();
         tail.extend(self.folded.drain(kept..));
-        let mut last_ms = self.folded.last().map(|last| last.time_ms);
-        let mut left = Side { samples: &tail[..], penalty_ms: 0 };
-        let mut right = Side { samples: times_ms, penalty_ms: self.folded.last().map_or(0, |last| last.penalty_ms) };
+        let before = self.folded.last();
+        let mut last_ms = before.map(|last| last.time_ms);
+        let mut reach_ms = before.map_or(i64::MIN, |last| last.reach_ms);
+        let (mut left_penalty_ms, mut right_penalty_ms) = (0i64, before.map_or(0, |last| last.penalty_ms));
+        let (mut left, mut right) = (0, 0);
         loop {
-            let left_ms = left.seek(last_ms, |sample| sample.time_ms);
-            let right_ms = right.seek(last_ms, |time_ms| *time_ms);
-            let use_left = match (left_ms, right_ms) {
-                (Some(left_ms), Some(right_ms)) => left_ms <= right_ms,
-                (left_ms, _) => left_ms.is_some(),
+            if let Some(last_ms) = last_ms {
+                let next_ms = last_ms.wrapping_add(1);
+                let (left_from_ms, right_from_ms) =
+                    (next_ms.wrapping_add(left_penalty_ms), next_ms.wrapping_add(right_penalty_ms));
+                while left < tail.len() && tail[left].time_ms < left_from_ms {
+                    left += 1;
+                }
+                while right < times_ms.len() && times_ms[right] < right_from_ms {
+                    right += 1;
+                }
+            }
+            let use_left = match (tail.get(left), times_ms.get(right)) {
+                (Some(left), Some(right_ms)) => left.time_ms <= *right_ms,
+                (Some(_), None) => true,
+                (None, Some(_)) => false,
+                (None, None) => break,
             };
-            let Some(time_ms) = (if use_left { left_ms } else { right_ms }) else { break };
+            let time_ms = if use_left { tail[left].time_ms } else { times_ms[right] };
             let held_back_ms = penalty_ms(last_ms, time_ms);
+            reach_ms = reach_ms.max(time_ms.wrapping_add(1).wrapping_add(held_back_ms));
             if use_left {
-                let Folded { chunk, sample, .. } = left.samples[0];
-                (left.penalty_ms, right.penalty_ms) = (0, held_back_ms);
-                self.push(time_ms, chunk, sample);
+                (left_penalty_ms, right_penalty_ms) = (0, held_back_ms);
+                self.push(time_ms, tail[left].chunk, tail[left].sample, held_back_ms, reach_ms);
             } else {
-                (left.penalty_ms, right.penalty_ms) = (held_back_ms, 0);
-                self.push(time_ms, chunk, (times_ms.len() - right.samples.len()) as u32);
+                (left_penalty_ms, right_penalty_ms) = (held_back_ms, 0);
+                self.push(time_ms, chunk, right as u32, held_back_ms, reach_ms);
             }
             last_ms = Some(time_ms);
         }

@@ -11,6 +11,7 @@ mod sample;
 mod start_times;
 pub mod xor;
 pub mod xor2;
+pub(crate) mod xor_columns;
 
 pub use sample::{ChunkSample, ChunkSamples, SampleValue, samples};
 

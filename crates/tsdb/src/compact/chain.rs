@@ -70,6 +70,9 @@ fn rows(overlap: &Overlap) -> Option<Vec<Row>> {
 /// Merges rows by time; `None` where samples of one time differ.
 fn merge_rows(overlap: &Overlap, runs: &mut Vec<Run>) -> Option<()> {
     let mut rows = rows(overlap)?;
+    if let [left, right] = rows.as_mut_slice() {
+        merge_two(overlap, left, right, runs)?;
+    }
     loop {
         let mut least: Option<(i64, usize)> = None;
         let mut bound_ms = i64::MAX;
@@ -103,6 +106,46 @@ fn merge_rows(overlap: &Overlap, runs: &mut Vec<Run>) -> Option<()> {
         }
         rows[first].skip(overlap, more);
     }
+}
+
+/// Merges two rows up to the end of one of them.
+fn merge_two(overlap: &Overlap, left: &mut Row, right: &mut Row, runs: &mut Vec<Run>) -> Option<()> {
+    while let (Some(left_chunk), Some(right_chunk)) = (left.at(), right.at()) {
+        let (left_ms, right_ms) = (overlap.times_ms(left_chunk), overlap.times_ms(right_chunk));
+        let (mut l, mut r) = (left.sample, right.sample);
+        while l < left_ms.len() && r < right_ms.len() {
+            let start = l;
+            while l < left_ms.len() && left_ms[l] < right_ms[r] {
+                l += 1;
+            }
+            if l > start {
+                runs.push(Run { chunk: left_chunk as u32, start: start as u32, end: l as u32 });
+            }
+            let Some(time_ms) = left_ms.get(l) else { break };
+            let start = r;
+            while r < right_ms.len() && right_ms[r] < *time_ms {
+                r += 1;
+            }
+            if r > start {
+                runs.push(Run { chunk: right_chunk as u32, start: start as u32, end: r as u32 });
+            }
+            if right_ms.get(r) == Some(time_ms) {
+                if !overlap.same((left_chunk, l), (right_chunk, r)) {
+                    return None;
+                }
+                // The other one is read next.
+                r += 1;
+                if r == right_ms.len() {
+                    runs.push(Run { chunk: left_chunk as u32, start: l as u32, end: l as u32 + 1 });
+                    l += 1;
+                }
+            }
+        }
+        let (left_done, right_done) = (l - left.sample, r - right.sample);
+        left.skip(overlap, left_done);
+        right.skip(overlap, right_done);
+    }
+    Some(())
 }
 
 /// The place of each chunk's reader: on a sample, or before the first.

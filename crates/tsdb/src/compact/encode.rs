@@ -1,6 +1,7 @@
 //! Samples become chunks again: at most 120 in each, a new one where the kind of value changes or a histogram does not fit.
 
 use bytes::Bytes;
+use thanoxide_model::series::Columns;
 use thanoxide_model::{FloatHistogram, Histogram};
 
 use super::policy::{Decoded, Overlap, Run};
@@ -8,7 +9,7 @@ use super::source::Piece;
 use crate::chunk::histogram::{Appended, HistogramAppender, NativeHistogram};
 use crate::chunk::xor::XorAppender;
 use crate::chunk::xor2::Xor2Appender;
-use crate::chunk::{Chunk, ChunkSample, Encoding, SampleValue};
+use crate::chunk::{Chunk, ChunkSample, Encoding, SampleValue, xor_columns};
 
 /// How many samples a chunk gets.
 pub(super) const SAMPLES_PER_CHUNK: usize = 120;
@@ -60,16 +61,13 @@ impl<'o> ChunkEncoder<'o> {
         ChunkEncoder { pieces, open: None, samples: 0, min_time_ms: 0, max_time_ms: 0, xor2 }
     }
 
-    /// Writes the chosen samples. `chunks` are those that `overlap` was read from.
-    pub(super) fn push_runs(&mut self, overlap: &Overlap, chunks: &[Piece], runs: &[Run]) {
+    /// Writes the chosen samples.
+    pub(super) fn push_runs(&mut self, overlap: &Overlap, runs: &[Run], columns: &mut Columns) {
+        if !self.xor2 && self.open.is_none() && overlap.chunks.iter().all(Decoded::is_plain) {
+            return self.push_plain(overlap, runs, columns);
+        }
         for run in runs {
             let decoded = &overlap.chunks[run.chunk as usize];
-            let piece = &chunks[run.chunk as usize];
-            if self.is_whole_chunk(run, decoded, piece) {
-                self.cut();
-                self.pieces.push(piece.clone());
-                continue;
-            }
             for sample in run.start as usize..run.end as usize {
                 if decoded.is_float() {
                     let (time_ms, value) = (decoded.floats.timestamps_ms[sample], decoded.floats.values[sample]);
@@ -81,15 +79,26 @@ impl<'o> ChunkEncoder<'o> {
         }
     }
 
-    /// A chunk that would come out as it went in: all its samples, as many as a chunk gets, where a new chunk begins.
-    fn is_whole_chunk(&self, run: &Run, decoded: &Decoded, piece: &Piece) -> bool {
-        let samples = (run.end - run.start) as usize;
-        let begins = self.open.is_none() || self.samples >= SAMPLES_PER_CHUNK;
-        begins
-            && !self.xor2
-            && samples == SAMPLES_PER_CHUNK
-            && decoded.floats.values.len() == samples
-            && piece.chunk.encoding == Encoding::Xor
+    /// Floats without start times, which most samples are, are laid side by side and written a chunk at a time.
+    fn push_plain(&mut self, overlap: &Overlap, runs: &[Run], columns: &mut Columns) {
+        columns.clear();
+        for run in runs {
+            let floats = &overlap.chunks[run.chunk as usize].floats;
+            let (start, end) = (run.start as usize, run.end as usize);
+            if end - start == 1 {
+                columns.timestamps_ms.push(floats.timestamps_ms[start]);
+                columns.values.push(floats.values[start]);
+            } else {
+                columns.timestamps_ms.extend_from_slice(&floats.timestamps_ms[start..end]);
+                columns.values.extend_from_slice(&floats.values[start..end]);
+            }
+        }
+        let chunks = columns.timestamps_ms.chunks(SAMPLES_PER_CHUNK).zip(columns.values.chunks(SAMPLES_PER_CHUNK));
+        self.pieces.extend(chunks.map(|(times_ms, values)| {
+            let (min_time_ms, max_time_ms) = (times_ms[0], times_ms[times_ms.len() - 1]);
+            let data = Bytes::from(xor_columns::encode(times_ms, values));
+            Piece { chunk: Chunk { min_time_ms, max_time_ms, encoding: Encoding::Xor, data }, frame: None }
+        }));
     }
 
     fn begin(&mut self, open: Open, time_ms: i64) {

@@ -56,6 +56,11 @@ impl Decoded {
         self.others.is_empty()
     }
 
+    /// Whether the samples are floats without start times.
+    pub(super) fn is_plain(&self) -> bool {
+        self.is_float() && self.floats.start_timestamps_ms.is_empty()
+    }
+
     fn times_ms(&self) -> &[i64] {
         if self.is_float() { &self.floats.timestamps_ms } else { &self.other_times_ms }
     }

@@ -1,5 +1,7 @@
 //! The chunks of one series from several blocks: copied where they lie apart, merged where they overlap.
 
+use thanoxide_model::series::Columns;
+
 use super::encode::ChunkEncoder;
 use super::heap::Heap;
 use super::policy::{Overlap, Run};
@@ -13,6 +15,7 @@ pub(super) struct SeriesMerge {
     overlap: Overlap,
     runs: Vec<Run>,
     group: Vec<Piece>,
+    columns: Columns,
     /// Samples of chunks that overlapped.
     pub(super) merged_samples: u64,
 }
@@ -77,7 +80,7 @@ impl SeriesMerge {
         options.policy.choose(&self.overlap, &mut self.runs);
         let mut merged = Vec::new();
         let mut encoder = ChunkEncoder::new(&mut merged, options.xor2);
-        encoder.push_runs(&self.overlap, &self.group, &self.runs);
+        encoder.push_runs(&self.overlap, &self.runs, &mut self.columns);
         encoder.finish();
         Ok(merged)
     }
