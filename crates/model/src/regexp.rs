@@ -54,6 +54,7 @@ pub struct Regexp {
     prefix: Box<[u8]>,
     suffix: Box<[u8]>,
     contained: Box<[Box<[u8]>]>,
+    required: Option<memchr::memmem::Finder<'static>>,
     groups: OnceLock<Result<Arc<Groups>, RegexpError>>,
 }
 
@@ -88,12 +89,17 @@ impl Regexp {
             (None, None) => Plan::Program(compile(hir.clone(), WhichCaptures::None, MAX_PROGRAM_BYTES)?),
         };
         let known = |bytes: Box<[u8]>| if comparable { bytes } else { Box::default() };
+        let (prefix, suffix) = (known(shape::prefix(&hir)), known(shape::suffix(&hir)));
+        let contained: Box<[Box<[u8]>]> = if comparable { shape::contained(&hir).into() } else { Box::default() };
+        let required = [&prefix, &suffix].into_iter().chain(&contained).max_by_key(|literal| literal.len());
+        let required = required.filter(|literal| !literal.is_empty());
         Ok(Regexp {
             pattern: pattern.to_vec(),
             plan,
-            prefix: known(shape::prefix(&hir)),
-            suffix: known(shape::suffix(&hir)),
-            contained: if comparable { shape::contained(&hir).into() } else { Box::default() },
+            required: required.map(|literal| memchr::memmem::Finder::new(&**literal).into_owned()),
+            prefix,
+            suffix,
+            contained,
             literals: literals.map(Into::into),
             groups: OnceLock::new(),
         })
@@ -146,6 +152,16 @@ impl Regexp {
     /// What every matching value holds, in this order and without overlap; may be empty.
     pub fn contains(&self) -> &[Box<[u8]>] {
         &self.contained
+    }
+
+    /// Finds the longest literal that every matching value holds; `None` where there is no such literal.
+    pub fn required(&self) -> Option<&memchr::memmem::Finder<'static>> {
+        self.required.as_ref()
+    }
+
+    /// Whether every value that is not empty matches, as with `.*` and `.+`.
+    pub fn takes_all(&self) -> bool {
+        matches!(&self.plan, Plan::Glob(glob) if glob.takes_all())
     }
 
     /// Expands Go's `$1`, `$name` and `${name}` in `template` by the groups of a match over the whole value; none where the

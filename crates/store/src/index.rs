@@ -1,6 +1,5 @@
 //! Matching series in a block's index.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,7 +7,6 @@ use thanoxide_env::Disk;
 use thanoxide_model::{Labels, Matcher};
 use thanoxide_tsdb::encoding::FileSource;
 use thanoxide_tsdb::index::{IndexError, IndexReader};
-use thanoxide_tsdb::postings;
 
 use crate::chunk_frame::ChunkPlace;
 use crate::selection::SelectError;
@@ -60,38 +58,15 @@ impl BlockIndex {
 
     /// Label names of the series that satisfy all matchers, sorted.
     pub(crate) fn label_names(&self, matchers: &[Matcher]) -> Result<Vec<Vec<u8>>, String> {
-        if matchers.is_empty() {
-            return Ok(self.reader.label_names().map(<[u8]>::to_vec).collect());
-        }
-        let mut names: BTreeSet<Vec<u8>> = BTreeSet::new();
-        for series in self.matching(matchers).map_err(|e| e.to_string())? {
-            for (name, _) in &self.reader.series(series).map_err(|e| e.to_string())?.labels {
-                if !names.contains(name) {
-                    names.insert(name.to_vec());
-                }
-            }
-        }
-        Ok(names.into_iter().collect())
+        self.reader.names_among(matchers).map_err(|e| e.to_string())
     }
 
     /// Values of a label among the series that satisfy all matchers, sorted.
     pub(crate) fn label_values(&self, name: &[u8], matchers: &[Matcher]) -> Result<Vec<Vec<u8>>, String> {
-        let all = self.reader.label_values(name).map_err(|e| e.to_string())?;
-        if matchers.is_empty() {
-            return Ok(all);
-        }
-        let among = self.matching(matchers).map_err(|e| e.to_string())?;
-        let mut values = Vec::new();
-        for value in all {
-            let having = self.reader.postings(name, &value).map_err(|e| e.to_string())?;
-            if !postings::intersect(&having, &among).is_empty() {
-                values.push(value);
-            }
-        }
-        Ok(values)
+        self.reader.values_among(name, matchers).map_err(|e| e.to_string())
     }
 
     fn matching(&self, matchers: &[Matcher]) -> Result<Vec<u32>, IndexError> {
-        postings::select(&self.reader, matchers)
+        Ok(self.reader.matching(matchers)?.iter().collect())
     }
 }

@@ -1,7 +1,7 @@
 //! The head: the newest samples of one tenant, in memory.
 //!
-//! Label texts are numbered once ([`symbols`]). A series is a record in a slot ([`slab`]); it is found by a keyed 128-bit
-//! hash of its labels, and by label value through [`postings`]. Its newest samples are in an open chunk, cut by
+//! Each label is numbered once ([`labels`]). A series is a record in a slot ([`slab`]); it is found by a keyed 128-bit
+//! hash of its labels, and by label value through the label's list ([`postings`]). Its newest samples are in an open chunk, cut by
 //! Prometheus's rules ([`series`]).
 //!
 //! Invariants:
@@ -11,6 +11,7 @@
 
 mod append;
 mod collect;
+mod labels;
 pub mod matching;
 mod open_chunk;
 mod postings;
@@ -18,8 +19,9 @@ mod replay;
 mod sample_records;
 mod series;
 mod slab;
-mod symbols;
+mod texts;
 mod truncate;
+mod verdicts;
 
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashTable};
@@ -31,10 +33,10 @@ pub(crate) use open_chunk::{OpenChunk, Pushed, range_end};
 pub use replay::{Replay, ReplayCounts};
 
 use crate::wal::record::SeriesRef;
-use postings::Postings;
+use labels::{LabelPairs, Pair};
 use series::Series;
 use slab::Slab;
-use symbols::{Symbol, Symbols};
+use verdicts::Verdicts;
 
 /// A series' place in the head; used again once the series is gone.
 pub(crate) type Slot = u32;
@@ -57,13 +59,13 @@ pub struct HeadStats {
 pub struct Head {
     chunk_range_ms: i64,
     hash_key: u64,
-    symbols: Symbols,
+    labels: LabelPairs,
+    verdicts: Verdicts,
     slab: Slab<Series>,
-    /// The series made last.
-    newest: Slot,
+    /// The labels of the series made last: the next one has most of them, at the same places.
+    beside: Vec<Pair>,
     table: HashTable<Slot>,
     live: RoaringBitmap,
-    postings: Postings,
     next_ref: SeriesRef,
     /// First and last time of a sample; `i64::MAX` and `i64::MIN` where there is none.
     min_time_ms: i64,
@@ -81,12 +83,12 @@ impl Head {
         Head {
             chunk_range_ms,
             hash_key,
-            symbols: Symbols::new(hash_key),
+            labels: LabelPairs::new(hash_key),
+            verdicts: Verdicts::default(),
             slab: Slab::default(),
-            newest: 0,
+            beside: Vec::new(),
             table: HashTable::new(),
             live: RoaringBitmap::new(),
-            postings: Postings::default(),
             next_ref: 1,
             min_time_ms: i64::MAX,
             max_time_ms: i64::MIN,
@@ -124,7 +126,7 @@ impl Head {
 
     /// The labels of a series.
     fn labels_of<'a>(&'a self, series: &'a Series) -> impl ExactSizeIterator<Item = (&'a [u8], &'a [u8])> + Clone {
-        series.labels.iter().map(|(name, value)| (self.symbols.text(*name), self.symbols.text(*value)))
+        series.labels.iter().map(|label| self.labels.text(*label))
     }
 
     fn find(&self, hash: u128) -> Option<Slot> {
@@ -139,29 +141,18 @@ impl Head {
         series_ref: SeriesRef,
         labels: impl Iterator<Item = (&'a [u8], &'a [u8])>,
     ) -> Slot {
-        let labels = self.intern(labels);
-        let slot = self.slab.insert(Series::new(hash, series_ref, labels));
-        self.newest = slot;
-        let Head { slab, table, postings, live, .. } = self;
+        let Head { slab, table, labels: known, live, beside, .. } = self;
+        let slot = slab.insert(Series::new(hash, series_ref, Box::default()));
+        let hints = beside.drain(..).map(Some).chain(std::iter::repeat(None));
+        let numbered: Box<[Pair]> = labels.zip(hints).map(|((n, v), hint)| known.insert(n, v, hint, slot)).collect();
+        beside.extend_from_slice(&numbered);
+        if let Some(series) = slab.get_mut(slot) {
+            series.labels = numbered;
+        }
         let hash_of = |slot: &Slot| slab.get(*slot).map_or(0, |series| series.hash as u64);
         table.insert_unique(hash as u64, slot, hash_of);
         live.insert(slot);
-        if let Some(series) = slab.get(slot) {
-            series.labels.iter().for_each(|(name, value)| postings.insert(*name, *value, slot));
-        }
         slot
-    }
-
-    /// Numbers of a new series' labels. They are mostly those of the series before it, at the same places.
-    fn intern<'a>(&mut self, labels: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Box<[(Symbol, Symbol)]> {
-        let Head { slab, symbols, newest, .. } = self;
-        let before = slab.get(*newest).map_or(&[] as &[_], |series| &series.labels);
-        let hints = before.iter().map(Some).chain(std::iter::repeat(None));
-        let mut numbered = Vec::with_capacity(before.len());
-        numbered.extend(labels.zip(hints).map(|((name, value), hint)| {
-            (symbols.intern(name, hint.map(|h| h.0)), symbols.intern(value, hint.map(|h| h.1)))
-        }));
-        numbered.into_boxed_slice()
     }
 
     fn hash(&self, packed: &[u8]) -> u128 {

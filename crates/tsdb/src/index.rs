@@ -15,9 +15,12 @@
 //! Version 1 names symbols and series by their byte offset, and does not sort the offset table. Version 3 reads as version
 //! 2. We write version 2, without label indices, as Prometheus 3.14 does. See `docs/format/index.md`.
 
+mod lists;
+mod matching;
 mod offsets;
 mod reader;
 mod symbols;
+mod verdicts;
 mod writer;
 
 pub use offsets::Posting;

@@ -1,10 +1,16 @@
-//! Sorted lists of series, and which of them satisfy matchers.
+//! Which series satisfy matchers.
 //!
-//! A list is a `Vec<u32>`, strictly rising. Where the lists come from is behind [`LabelIndex`], so that a head and a block's
-//! index answer alike.
+//! Series are numbers in roaring bitmaps. Where these come from is behind [`LabelIndex`], so that a head and a block's
+//! index answer alike. A pattern is run over the distinct values of its label only, and over none where it is a set of
+//! literals; what every matcher costs decides about their order, and a matcher that is dear beside the few series that are
+//! left is put to these alone.
 
+use std::sync::Arc;
+
+use roaring::RoaringBitmap;
 use thanoxide_model::Matcher;
 use thanoxide_model::matcher::MatchKind;
+use thanoxide_model::regexp::Regexp;
 
 /// What knows which series have a label.
 pub trait LabelIndex {
@@ -12,141 +18,116 @@ pub trait LabelIndex {
     type Error;
 
     /// All series.
-    fn all(&self) -> Result<Vec<u32>, Self::Error>;
+    fn all(&self) -> Result<Arc<RoaringBitmap>, Self::Error>;
 
-    /// The series with a label.
-    fn with_label(&self, name: &[u8], value: &[u8]) -> Result<Vec<u32>, Self::Error>;
+    /// How many series there are.
+    fn len(&self) -> Result<u64, Self::Error>;
 
-    /// The series whose value of a label `accepts` takes; series without the label are not asked for.
-    fn with_value(&self, name: &[u8], accepts: &dyn Fn(&[u8]) -> bool) -> Result<Vec<u32>, Self::Error>;
+    /// How many values a label has, about.
+    fn value_count(&self, name: &[u8]) -> Result<u64, Self::Error>;
 
-    /// As [`LabelIndex::with_value`], where only values that begin with `prefix` need be looked at.
-    fn with_prefix(
-        &self,
-        name: &[u8],
-        prefix: &[u8],
-        accepts: &dyn Fn(&[u8]) -> bool,
-    ) -> Result<Vec<u32>, Self::Error> {
-        self.with_value(name, &|value| value.starts_with(prefix) && accepts(value))
+    /// How many series have a label.
+    fn count(&self, name: &[u8], value: &[u8]) -> Result<u64, Self::Error>;
+
+    /// The series with any of some values of a label.
+    fn with_values(&self, name: &[u8], values: &[&[u8]]) -> Result<Arc<RoaringBitmap>, Self::Error>;
+
+    /// The series whose value of a label a pattern takes; those without the label are not asked for.
+    fn with_pattern(&self, name: &[u8], regexp: &Regexp) -> Result<Arc<RoaringBitmap>, Self::Error>;
+
+    /// The series that have a label whose value a pattern refuses.
+    fn without_pattern(&self, name: &[u8], regexp: &Regexp) -> Result<Arc<RoaringBitmap>, Self::Error>;
+
+    /// The series that have a label with any value but one.
+    fn without_value(&self, name: &[u8], value: &[u8]) -> Result<Arc<RoaringBitmap>, Self::Error>;
+
+    /// Where looking at each of some series is cheaper than at the label's values: keeps those that satisfy the matcher,
+    /// and says so.
+    fn retain(&self, among: &mut RoaringBitmap, matcher: &Matcher) -> Result<bool, Self::Error>;
+}
+
+/// The series that have the matcher's label with a value that it accepts, or refuses.
+fn having<I: LabelIndex>(index: &I, matcher: &Matcher, accepted: bool) -> Result<Arc<RoaringBitmap>, I::Error> {
+    let (name, value) = (matcher.name(), matcher.value());
+    let positive = matches!(matcher.kind(), MatchKind::Equal | MatchKind::Regexp) == accepted;
+    match (matcher.regexp(), positive) {
+        (None, true) => index.with_values(name, &[value]),
+        (None, false) => index.without_value(name, value),
+        (Some(regexp), true) => match regexp.set_matches() {
+            Some(values) => index.with_values(name, &values.iter().map(|value| &**value).collect::<Vec<_>>()),
+            None if regexp.takes_all() => index.without_value(name, b""),
+            None => index.with_pattern(name, regexp),
+        },
+        // No value is empty, so one that takes all that is not empty refuses none.
+        (Some(regexp), false) if regexp.takes_all() => Ok(Arc::default()),
+        (Some(regexp), false) => index.without_pattern(name, regexp),
     }
 }
 
-/// The series whose value the pattern of a `=~` or `!~` takes, or the one of `=` or `!=`.
-fn with_pattern<I: LabelIndex>(index: &I, matcher: &Matcher) -> Result<Vec<u32>, I::Error> {
-    let Some(regexp) = matcher.regexp() else { return index.with_label(matcher.name(), matcher.value()) };
-    match regexp.set_matches() {
-        Some(values) => {
-            let lists = values.iter().map(|value| index.with_label(matcher.name(), value));
-            Ok(union(lists.collect::<Result<Vec<_>, _>>()?))
-        }
-        None => index.with_prefix(matcher.name(), regexp.prefix(), &|value| regexp.is_match(value)),
-    }
-}
-
-/// The series that satisfy all matchers.
-pub fn select<I: LabelIndex>(index: &I, matchers: &[Matcher]) -> Result<Vec<u32>, I::Error> {
-    let (subtracting, adding): (Vec<&Matcher>, Vec<&Matcher>) = matchers.iter().partition(|m| m.matches_empty());
-    let mut found: Option<Vec<u32>> = None;
-    // Equality first: it is cheap to look up, and may end the search.
-    let equal_first = |m: &&&Matcher| m.kind() == MatchKind::Equal;
-    let ordered = adding.iter().filter(equal_first).chain(adding.iter().filter(|m| !equal_first(m)));
-    for matcher in ordered {
-        let with = match matcher.kind() {
-            MatchKind::Equal | MatchKind::Regexp => with_pattern(index, matcher)?,
-            _ => index.with_value(matcher.name(), &|value| matcher.matches(value))?,
-        };
-        let both = match found {
-            None => with,
-            Some(found) => intersect(&found, &with),
-        };
-        if both.is_empty() {
-            return Ok(both);
-        }
-        found = Some(both);
-    }
-    let mut found = match found {
-        Some(found) => found,
-        None => index.all()?,
+/// What a matcher costs, in values to look at.
+fn cost<I: LabelIndex>(index: &I, matcher: &Matcher) -> Result<u64, I::Error> {
+    let positive = matches!(matcher.kind(), MatchKind::Equal | MatchKind::Regexp) != matcher.matches_empty();
+    let few = match matcher.regexp() {
+        None => Some(1),
+        Some(regexp) => regexp.set_matches().map(|values| values.len() as u64),
     };
-    // These also hold where the label is absent: take away what has it with a value that does not match.
-    for matcher in subtracting {
-        if found.is_empty() {
-            break;
-        }
-        let without = match matcher.kind() {
-            MatchKind::NotEqual | MatchKind::NotRegexp => with_pattern(index, matcher)?,
-            _ => index.with_value(matcher.name(), &|value| !matcher.matches(value))?,
+    match few.filter(|_| positive) {
+        Some(values) => Ok(values),
+        None => index.value_count(matcher.name()),
+    }
+}
+
+/// The series that satisfy all matchers; all series where there is none.
+pub fn select<I: LabelIndex>(index: &I, matchers: &[Matcher]) -> Result<RoaringBitmap, I::Error> {
+    let mut ordered = Vec::with_capacity(matchers.len());
+    for matcher in matchers {
+        // A matcher that accepts the empty value holds also where the label is absent: it takes series away. Any other one
+        // chooses among those that have the label, which comes first.
+        let removes = matcher.matches_empty();
+        ordered.push((removes, cost(index, matcher)?, matcher));
+    }
+    ordered.sort_by_key(|(removes, cost, _)| (*removes, *cost));
+    let mut found: Option<RoaringBitmap> = None;
+    for (removes, _, matcher) in ordered {
+        let mut among = match (found.take(), removes) {
+            (Some(among), _) => among,
+            (None, true) => Arc::unwrap_or_clone(index.all()?),
+            (None, false) => {
+                found = Some(Arc::unwrap_or_clone(having(index, matcher, true)?));
+                continue;
+            }
         };
-        found = subtract(&found, &without);
-    }
-    Ok(found)
-}
-
-/// What is in both.
-pub fn intersect(left: &[u32], right: &[u32]) -> Vec<u32> {
-    let (few, many) = if left.len() <= right.len() { (left, right) } else { (right, left) };
-    let mut out = Vec::with_capacity(few.len());
-    let mut rest = many;
-    for series in few {
-        rest = skip_below(rest, *series);
-        if rest.first() == Some(series) {
-            out.push(*series);
+        if among.is_empty() {
+            return Ok(among);
         }
-    }
-    out
-}
-
-/// What is in `left` only.
-pub fn subtract(left: &[u32], right: &[u32]) -> Vec<u32> {
-    let mut rest = right;
-    let mut keep = |series: &u32| {
-        rest = skip_below(rest, *series);
-        rest.first() != Some(series)
-    };
-    left.iter().copied().filter(|series| keep(series)).collect()
-}
-
-/// What is in any of the lists.
-pub fn union(lists: Vec<Vec<u32>>) -> Vec<u32> {
-    let mut lists = lists;
-    match lists.len() {
-        0 => return Vec::new(),
-        1 => return lists.swap_remove(0),
-        _ => {}
-    }
-    let total: usize = lists.iter().map(Vec::len).sum();
-    let mut all = Vec::with_capacity(total);
-    lists.iter().for_each(|list| all.extend_from_slice(list));
-    all.sort_unstable();
-    all.dedup();
-    all
-}
-
-/// Steps over numbers below `target`, in growing strides: lists of very different lengths are common.
-fn skip_below(list: &[u32], target: u32) -> &[u32] {
-    let mut stride = 1;
-    while stride < list.len() && list[stride] < target {
-        stride *= 2;
-    }
-    let head = &list[..list.len().min(stride + 1)];
-    &list[head.partition_point(|series| *series < target)..]
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn lists_are_sets(left in proptest::collection::btree_set(0u32..200, 0..60), right in proptest::collection::btree_set(0u32..200, 0..60)) {
-            let (l, r): (Vec<u32>, Vec<u32>) = (left.iter().copied().collect(), right.iter().copied().collect());
-            prop_assert_eq!(intersect(&l, &r), left.intersection(&right).copied().collect::<Vec<_>>());
-            prop_assert_eq!(subtract(&l, &r), left.difference(&right).copied().collect::<Vec<_>>());
-            prop_assert_eq!(union(vec![l, r]), left.union(&right).copied().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>());
+        if !index.retain(&mut among, matcher)? {
+            match removes {
+                true => among -= &*having(index, matcher, false)?,
+                false => among &= &*having(index, matcher, true)?,
+            }
         }
+        found = Some(among);
     }
+    match found {
+        Some(found) => Ok(found),
+        None => Ok(Arc::unwrap_or_clone(index.all()?)),
+    }
+}
+
+/// At most so many series satisfy all matchers, as far as the lengths of lists tell.
+pub fn estimate<I: LabelIndex>(index: &I, matchers: &[Matcher]) -> Result<u64, I::Error> {
+    let mut least = index.len()?;
+    for matcher in matchers.iter().filter(|matcher| !matcher.matches_empty()) {
+        let values = match (matcher.kind(), matcher.regexp().and_then(Regexp::set_matches)) {
+            (MatchKind::Equal, _) => vec![matcher.value()],
+            (MatchKind::Regexp, Some(values)) => values.iter().map(|value| &**value).collect(),
+            _ => continue,
+        };
+        let mut sum = 0;
+        for value in values {
+            sum += index.count(matcher.name(), value)?;
+        }
+        least = least.min(sum);
+    }
+    Ok(least)
 }

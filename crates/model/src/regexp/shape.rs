@@ -48,6 +48,11 @@ impl Glob {
         Some(glob)
     }
 
+    /// Whether every value that is not empty is of this form.
+    pub(super) fn takes_all(&self) -> bool {
+        self.literals.is_empty() && self.open_end.is_some()
+    }
+
     /// Whether a whole value is of this form. A value's bytes need not be UTF-8.
     pub(super) fn is_match(&self, value: &[u8]) -> bool {
         let Some(((first_gap, first), literals)) = self.literals.split_first() else {

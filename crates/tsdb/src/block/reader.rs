@@ -10,9 +10,8 @@ use thanoxide_model::{Labels, Matcher};
 use super::{BlockError, CHUNKS_DIR, INDEX_FILE, TOMBSTONES_FILE, redact};
 use crate::chunk::Chunk;
 use crate::encoding::FileSource;
-use crate::index::{IndexError, IndexReader, SeriesEntry};
+use crate::index::{IndexReader, SeriesEntry};
 use crate::meta::{BlockMeta, META_FILE};
-use crate::postings::{self, LabelIndex};
 use crate::segment::SegmentReader;
 use crate::tombstones::Tombstones;
 
@@ -66,7 +65,7 @@ impl Block {
 
     /// The series that satisfy all matchers, in order of their labels.
     pub fn postings(&self, matchers: &[Matcher]) -> Result<Vec<u32>, BlockError> {
-        Ok(postings::select(&self.index, matchers)?)
+        Ok(self.index.matching(matchers)?.iter().collect())
     }
 
     /// The series that satisfy all matchers and have a sample in `min_time_ms..=max_time_ms`, sorted by labels, with the
@@ -82,38 +81,12 @@ impl Block {
 
     /// All label names of the series that satisfy all matchers, sorted.
     pub fn label_names(&self, matchers: &[Matcher]) -> Result<Vec<Vec<u8>>, BlockError> {
-        if matchers.is_empty() {
-            return Ok(self.index.label_names().map(<[u8]>::to_vec).collect());
-        }
-        let mut names = std::collections::BTreeSet::new();
-        for series in self.postings(matchers)? {
-            for (name, _) in &self.index.series(series)?.labels {
-                if !names.contains(name) {
-                    names.insert(name.to_vec());
-                }
-            }
-        }
-        Ok(names.into_iter().collect())
+        Ok(self.index.names_among(matchers)?)
     }
 
     /// All values of a label among the series that satisfy all matchers, sorted.
     pub fn label_values(&self, name: &[u8], matchers: &[Matcher]) -> Result<Vec<Vec<u8>>, BlockError> {
-        if matchers.is_empty() {
-            return Ok(self.index.label_values(name)?);
-        }
-        let series = self.postings(matchers)?;
-        let mut values = Vec::new();
-        let mut lists = Vec::new();
-        self.index.for_each_value(name, &mut |value, offset| {
-            lists.push((value.to_vec(), offset));
-            true
-        })?;
-        for (value, offset) in lists {
-            if !postings::intersect(&series, &self.index.postings_at(offset)?).is_empty() {
-                values.push(value);
-            }
-        }
-        Ok(values)
+        Ok(self.index.values_among(name, matchers)?)
     }
 
     fn chunks(
@@ -167,33 +140,5 @@ impl Iterator for BlockSeries<'_> {
                 read => return Some(read),
             }
         }
-    }
-}
-
-impl LabelIndex for IndexReader {
-    type Error = IndexError;
-
-    fn all(&self) -> Result<Vec<u32>, IndexError> {
-        self.all_postings()
-    }
-
-    fn with_label(&self, name: &[u8], value: &[u8]) -> Result<Vec<u32>, IndexError> {
-        self.postings(name, value)
-    }
-
-    fn with_value(&self, name: &[u8], accepts: &dyn Fn(&[u8]) -> bool) -> Result<Vec<u32>, IndexError> {
-        self.with_prefix(name, b"", accepts)
-    }
-
-    fn with_prefix(&self, name: &[u8], prefix: &[u8], accepts: &dyn Fn(&[u8]) -> bool) -> Result<Vec<u32>, IndexError> {
-        let mut offsets = Vec::new();
-        self.for_each_value_with_prefix(name, prefix, &mut |value, offset| {
-            if accepts(value) {
-                offsets.push(offset);
-            }
-            true
-        })?;
-        let lists = offsets.into_iter().map(|offset| self.postings_at(offset)).collect::<Result<Vec<_>, _>>()?;
-        Ok(postings::union(lists))
     }
 }

@@ -25,3 +25,15 @@ pub(super) fn merge(mut answers: Vec<Vec<SelectedSeries>>) -> Vec<SelectedSeries
     }
     merged
 }
+
+/// Merges answers that are each sorted; equal texts become one.
+pub(super) fn merge_texts(mut answers: Vec<Vec<Vec<u8>>>) -> Vec<Vec<u8>> {
+    answers.retain(|answer| !answer.is_empty());
+    if answers.len() <= 1 {
+        return answers.pop().unwrap_or_default();
+    }
+    let mut all = answers.concat();
+    all.sort();
+    all.dedup();
+    all
+}

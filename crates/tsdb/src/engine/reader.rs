@@ -1,12 +1,11 @@
 //! Reading a tenant.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use thanoxide_model::Matcher;
 
 use super::blocks::BlockSet;
-use super::merge::merge;
+use super::merge::{merge, merge_texts};
 use super::tenant::{State, Tenant};
 use super::{EngineError, SelectedSeries};
 use crate::meta::BlockMeta;
@@ -62,16 +61,14 @@ impl TenantReader {
         min_time_ms: i64,
         max_time_ms: i64,
     ) -> Result<Vec<Vec<u8>>, EngineError> {
-        let mut names = BTreeSet::new();
-        let ((), blocks) = self.pin(|state| {
-            if in_head(state, min_time_ms, max_time_ms) {
-                state.head.label_names(matchers, &mut names);
-            }
+        let (head, blocks) = self.pin(|state| {
+            in_head(state, min_time_ms, max_time_ms).then(|| state.head.label_names(matchers)).unwrap_or_default()
         });
+        let mut answers = vec![head];
         for block in blocks.overlapping(min_time_ms, max_time_ms) {
-            names.extend(block.label_names(matchers)?);
+            answers.push(block.label_names(matchers)?);
         }
-        Ok(names.into_iter().collect())
+        Ok(merge_texts(answers))
     }
 
     /// The values of a label among series that satisfy all matchers, sorted. The times choose blocks, not series.
@@ -82,16 +79,16 @@ impl TenantReader {
         min_time_ms: i64,
         max_time_ms: i64,
     ) -> Result<Vec<Vec<u8>>, EngineError> {
-        let mut values = BTreeSet::new();
-        let ((), blocks) = self.pin(|state| {
-            if in_head(state, min_time_ms, max_time_ms) {
-                state.head.label_values(name, matchers, &mut values);
-            }
+        let (head, blocks) = self.pin(|state| {
+            in_head(state, min_time_ms, max_time_ms)
+                .then(|| state.head.label_values(name, matchers))
+                .unwrap_or_default()
         });
+        let mut answers = vec![head];
         for block in blocks.overlapping(min_time_ms, max_time_ms) {
-            values.extend(block.label_values(name, matchers)?);
+            answers.push(block.label_values(name, matchers)?);
         }
-        Ok(values.into_iter().collect())
+        Ok(merge_texts(answers))
     }
 
     /// What the tenant holds.

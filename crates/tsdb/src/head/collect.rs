@@ -1,7 +1,6 @@
 //! Reading a head: series and their chunks, as they are now.
 
 use roaring::RoaringBitmap;
-use thanoxide_model::labels::compare_pairs;
 use thanoxide_model::{Labels, Matcher};
 
 use super::series::Series;
@@ -42,7 +41,7 @@ impl Head {
         };
         let mut slots: Vec<Slot> = self.live.iter().filter(within).collect();
         slots.sort_unstable_by(|a, b| match (self.slab.get(*a), self.slab.get(*b)) {
-            (Some(a), Some(b)) => compare_pairs(self.labels_of(a), self.labels_of(b)),
+            (Some(a), Some(b)) => self.labels.compare(&a.labels, &b.labels),
             _ => std::cmp::Ordering::Equal,
         });
         slots
@@ -51,10 +50,14 @@ impl Head {
     /// The label texts of some series, and the empty one, which stock's blocks have.
     pub(crate) fn symbols_of(&self, slots: &[Slot]) -> SymbolSet {
         let series = slots.iter().filter_map(|slot| self.slab.get(*slot));
-        let used: RoaringBitmap = series.flat_map(|series| series.labels.iter().flat_map(|(n, v)| [*n, *v])).collect();
+        let used: RoaringBitmap = series.flat_map(|series| series.labels.iter().copied()).collect();
         let mut symbols = SymbolSet::default();
         symbols.add(b"");
-        used.iter().for_each(|symbol| symbols.add(self.symbols.text(symbol)));
+        for label in &used {
+            let (name, value) = self.labels.text(label);
+            symbols.add(name);
+            symbols.add(value);
+        }
         symbols
     }
 

@@ -1,18 +1,25 @@
-//! Which series have a label value.
+//! Lists of series: one that most values of a label that names instances need, or a bitmap.
 
-use foldhash::fast::FixedState;
-use hashbrown::hash_map::Entry;
-use hashbrown::{HashMap, HashSet};
 use roaring::RoaringBitmap;
 
 use super::Slot;
-use super::symbols::Symbol;
+use super::slab::Slab;
 
-/// Most values of a label that names instances belong to one series, which needs no bitmap.
-#[derive(Debug)]
-enum Slots {
-    One(Slot),
-    Many(Box<Many>),
+/// A slot, or with the highest bit set the number of a bitmap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slots(u32);
+
+const IS_BITMAP: u32 = 1 << 31;
+
+impl Slots {
+    /// A list of one.
+    pub(crate) fn one(slot: Slot) -> Self {
+        Slots(slot)
+    }
+
+    fn bitmap(self) -> Option<Slot> {
+        (self.0 & IS_BITMAP != 0).then_some(self.0 & !IS_BITMAP)
+    }
 }
 
 /// The most values that a container of a bitmap keeps as a list.
@@ -43,85 +50,73 @@ impl Many {
     }
 }
 
-/// Slots by (name, value), and values by name.
+/// The bitmaps of all lists that need one.
 #[derive(Debug, Default)]
-pub(crate) struct Postings {
-    slots: HashMap<(Symbol, Symbol), Slots, FixedState>,
-    values: HashMap<Symbol, RoaringBitmap, FixedState>,
+pub(crate) struct Lists {
+    bitmaps: Slab<Many>,
 }
 
-impl Postings {
-    pub(crate) fn insert(&mut self, name: Symbol, value: Symbol, slot: Slot) {
-        match self.slots.entry((name, value)) {
-            Entry::Vacant(vacant) => {
-                vacant.insert(Slots::One(slot));
-                self.values.entry(name).or_default().insert(value);
-            }
-            Entry::Occupied(mut occupied) => match occupied.get_mut() {
-                Slots::Many(many) => many.insert(slot),
-                Slots::One(one) => {
-                    let both = Many::pair(*one, slot);
-                    occupied.insert(Slots::Many(Box::new(both)));
+impl Lists {
+    /// Adds a series to a list that does not have it.
+    pub(crate) fn insert(&mut self, slots: &mut Slots, slot: Slot) {
+        match slots.bitmap() {
+            None => *slots = Slots(IS_BITMAP | self.bitmaps.insert(Many::pair(slots.0, slot))),
+            Some(bitmap) => {
+                if let Some(many) = self.bitmaps.get_mut(bitmap) {
+                    many.insert(slot);
                 }
-            },
-        }
-    }
-
-    /// The names of all labels.
-    pub(crate) fn names(&self) -> impl Iterator<Item = Symbol> {
-        self.values.keys().copied()
-    }
-
-    /// The values of a label.
-    pub(crate) fn values(&self, name: Symbol) -> impl Iterator<Item = Symbol> {
-        self.values.get(&name).into_iter().flatten()
-    }
-
-    /// Adds the series that have a label value to `into`.
-    pub(crate) fn union_into(&self, name: Symbol, value: Symbol, into: &mut RoaringBitmap) {
-        match self.slots.get(&(name, value)) {
-            None => {}
-            Some(Slots::One(slot)) => {
-                into.insert(*slot);
-            }
-            Some(Slots::Many(many)) => *into |= &many.slots,
-        }
-    }
-
-    /// Whether any of some series has a label value.
-    pub(crate) fn intersects(&self, name: Symbol, value: Symbol, among: &RoaringBitmap) -> bool {
-        match self.slots.get(&(name, value)) {
-            None => false,
-            Some(Slots::One(slot)) => among.contains(*slot),
-            Some(Slots::Many(many)) => !many.slots.is_disjoint(among),
-        }
-    }
-
-    /// Forgets series that had some of `pairs`.
-    pub(crate) fn remove(&mut self, dead: &RoaringBitmap, pairs: &HashSet<(Symbol, Symbol), FixedState>) {
-        for pair in pairs {
-            let Some(slots) = self.slots.get_mut(pair) else { continue };
-            let emptied = match slots {
-                Slots::One(slot) => dead.contains(*slot),
-                Slots::Many(many) => {
-                    many.slots -= dead;
-                    many.slots.is_empty()
-                }
-            };
-            if emptied {
-                self.slots.remove(pair);
-                self.remove_value(pair.0, pair.1);
             }
         }
-        self.slots.shrink_to(self.slots.len() * 2);
     }
 
-    fn remove_value(&mut self, name: Symbol, value: Symbol) {
-        if let Some(values) = self.values.get_mut(&name) {
-            values.remove(value);
-            if values.is_empty() {
-                self.values.remove(&name);
+    fn get(&self, slots: &Slots) -> Result<&RoaringBitmap, Slot> {
+        slots.bitmap().and_then(|bitmap| self.bitmaps.get(bitmap)).map(|many| &many.slots).ok_or(slots.0)
+    }
+
+    /// How many series a list has.
+    pub(crate) fn count(&self, slots: &Slots) -> u64 {
+        self.get(slots).map_or(1, RoaringBitmap::len)
+    }
+
+    /// All series of some lists.
+    pub(crate) fn union<'a>(&self, lists: impl Iterator<Item = &'a Slots>) -> RoaringBitmap {
+        let (mut all, mut single) = (RoaringBitmap::new(), Vec::new());
+        for slots in lists {
+            match self.get(slots) {
+                Ok(many) => all |= many,
+                Err(slot) => single.push(slot),
             }
+        }
+        // Sorted they are added a container at a time.
+        single.sort_unstable();
+        let single = RoaringBitmap::from_sorted_iter(single).unwrap_or_default();
+        if all.is_empty() { single } else { all | single }
+    }
+
+    /// Whether any of some series is in a list.
+    pub(crate) fn intersects(&self, slots: &Slots, among: &RoaringBitmap) -> bool {
+        match self.get(slots) {
+            Ok(many) => !many.is_disjoint(among),
+            Err(slot) => among.contains(slot),
+        }
+    }
+
+    /// Takes series off a list. Says whether none is left; the list is then forgotten.
+    pub(crate) fn subtract(&mut self, slots: &mut Slots, dead: &RoaringBitmap) -> bool {
+        let Some(bitmap) = slots.bitmap() else { return dead.contains(slots.0) };
+        let Some(many) = self.bitmaps.get_mut(bitmap) else { return true };
+        many.slots -= dead;
+        match many.slots.len() {
+            0 => {
+                self.bitmaps.remove(bitmap);
+                true
+            }
+            1 => {
+                *slots = Slots(many.slots.min().unwrap_or_default());
+                self.bitmaps.remove(bitmap);
+                false
+            }
+            _ => false,
         }
     }
 }

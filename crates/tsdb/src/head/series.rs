@@ -6,8 +6,8 @@ use thanoxide_model::sample::stale_nan;
 use thanoxide_model::write_batch::HistogramValue;
 use thanoxide_model::{FloatHistogram, Histogram, Verdict};
 
+use super::labels::Pair;
 use super::open_chunk::{OpenChunk, Pushed};
-use super::symbols::Symbol;
 use crate::chunk::Chunk;
 use crate::wal::record::SeriesRef;
 
@@ -28,13 +28,13 @@ pub(crate) struct Series {
     pub(super) hash: u128,
     pub(super) series_ref: SeriesRef,
     /// Sorted by the names' texts.
-    pub(super) labels: Box<[(Symbol, Symbol)]>,
+    pub(super) labels: Box<[Pair]>,
     pub(super) chunks: Vec<Chunk>,
     pub(super) open: Option<OpenChunk>,
 }
 
 impl Series {
-    pub(crate) fn new(hash: u128, series_ref: SeriesRef, labels: Box<[(Symbol, Symbol)]>) -> Self {
+    pub(crate) fn new(hash: u128, series_ref: SeriesRef, labels: Box<[Pair]>) -> Self {
         Series { hash, series_ref, labels, chunks: Vec::new(), open: None }
     }
 

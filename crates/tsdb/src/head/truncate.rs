@@ -1,7 +1,5 @@
 //! Giving up what a block holds.
 
-use foldhash::fast::FixedState;
-use hashbrown::HashSet;
 use roaring::RoaringBitmap;
 
 use super::{Head, Slot};
@@ -52,11 +50,12 @@ impl Head {
     }
 
     fn bury(&mut self, dead: &RoaringBitmap, segment: u32) {
-        let mut pairs: HashSet<_, FixedState> = HashSet::default();
+        let mut labels = RoaringBitmap::new();
         for slot in dead {
-            self.remove_series(slot, segment, &mut pairs);
+            self.remove_series(slot, segment, &mut labels);
         }
-        self.postings.remove(dead, &pairs);
+        let gone = self.labels.remove(dead, &labels);
+        self.verdicts.forget(&gone, &self.labels);
         self.live -= dead;
         let Head { slab, table, .. } = self;
         if table.capacity() > table.len() * 4 {
@@ -64,7 +63,7 @@ impl Head {
         }
     }
 
-    fn remove_series(&mut self, slot: Slot, segment: u32, pairs: &mut HashSet<(u32, u32), FixedState>) {
+    fn remove_series(&mut self, slot: Slot, segment: u32, labels: &mut RoaringBitmap) {
         let Some(series) = self.slab.get(slot) else { return };
         let hash = series.hash;
         if let Ok(entry) = self.table.find_entry(hash as u64, |s| *s == slot) {
@@ -72,11 +71,6 @@ impl Head {
         }
         let Some(series) = self.slab.remove(slot) else { return };
         self.expiries.insert(series.series_ref, segment);
-        pairs.extend(series.labels.iter().copied());
-        // Numbers of texts must not be used again before the postings are rid of them: nothing is made until `bury` ends.
-        series.labels.iter().for_each(|(name, value)| {
-            self.symbols.release(*name);
-            self.symbols.release(*value);
-        });
+        labels.extend(series.labels.iter().copied());
     }
 }

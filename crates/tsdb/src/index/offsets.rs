@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use memchr::memmem::Finder;
+
+use super::lists::WINDOW_BYTES;
 use super::{InSection, IndexError};
 use crate::encoding::{ByteSource, DecodeError, Reader};
 
@@ -146,21 +149,81 @@ impl Offsets {
             }
             Some(Values::Sampled { samples, end }) => {
                 let first = samples.partition_point(|(sample, _)| **sample <= *from).saturating_sub(1);
-                self.scan(samples[first].1, *end, &mut |value, offset| value < from || each(value, offset))
+                for part in Parts::new(&samples[first..], *end) {
+                    let (from_place, to) = (part[0], part[part.len() - 1]);
+                    if !self.scan(from_place, to, &mut |value, offset| value < from || each(value, offset))? {
+                        break;
+                    }
+                }
+                Ok(())
             }
         }
     }
 
-    fn scan(&self, from: u32, to: u32, each: &mut dyn FnMut(&[u8], u64) -> bool) -> Result<(), IndexError> {
+    /// Calls `each` for the values of a name that hold a literal and begin with `prefix`, and for some others. Parts of
+    /// the table without the literal are not taken apart.
+    pub(super) fn with_literal(
+        &self,
+        name: &[u8],
+        prefix: &[u8],
+        literal: &Finder<'_>,
+        each: &mut dyn FnMut(&[u8], u64),
+    ) -> Result<(), IndexError> {
+        let Some(Values::Sampled { samples, end }) = self.name(name) else {
+            return self.for_each(name, prefix, &mut |value, offset| {
+                each(value, offset);
+                value.starts_with(prefix)
+            });
+        };
+        let first = samples.partition_point(|(sample, _)| **sample <= *prefix).saturating_sub(1);
+        let behind = |sample: &[u8]| sample > prefix && !sample.starts_with(prefix);
+        let last = first + samples[first..].partition_point(|(sample, _)| !behind(sample));
+        let end = samples.get(last).map_or(*end, |(_, place)| *place);
+        for part in Parts::new(&samples[first..last], end) {
+            self.search(&part, literal, each)?;
+        }
+        Ok(())
+    }
+
+    /// Looks for a literal in a part of the table, of which the places of some entries are known, first and end among them.
+    fn search(&self, places: &[u32], literal: &Finder<'_>, each: &mut dyn FnMut(&[u8], u64)) -> Result<(), IndexError> {
+        let (from, to) = (places[0], places[places.len() - 1]);
+        let bytes = self.source.range(self.start + u64::from(from)..self.start + u64::from(to))?;
+        let mut at = 0;
+        while let Some(hit) = literal.find(&bytes[at..]) {
+            let hit = from + (at + hit) as u32;
+            let after = places.partition_point(|place| *place <= hit).min(places.len() - 1);
+            let (group, end) = (places[after - 1] - from, places[after] - from);
+            let mut reader = Reader::new(&bytes[group as usize..end as usize]);
+            while !reader.is_empty() {
+                let entry = read_entry(&mut reader).in_section("postings offset table")?;
+                each(entry.value, entry.offset);
+            }
+            at = end as usize;
+        }
+        Ok(())
+    }
+
+    /// Says whether `each` wants more.
+    fn scan(&self, from: u32, to: u32, each: &mut dyn FnMut(&[u8], u64) -> bool) -> Result<bool, IndexError> {
         let bytes = self.source.range(self.start + u64::from(from)..self.start + u64::from(to))?;
         let mut reader = Reader::new(&bytes);
         while !reader.is_empty() {
             let entry = read_entry(&mut reader).in_section("postings offset table")?;
             if !each(entry.value, entry.offset) {
-                break;
+                return Ok(false);
             }
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// How many values a name has, up to 31 more or less.
+    pub(super) fn values_about(&self, name: &[u8]) -> u64 {
+        match self.name(name) {
+            None => 0,
+            Some(Values::All(all)) => all.len() as u64,
+            Some(Values::Sampled { samples, .. }) => (samples.len() * SAMPLE_EVERY) as u64,
+        }
     }
 
     /// Where the series of a label are listed.
@@ -185,5 +248,31 @@ impl Offsets {
                 Ok(found)
             }
         }
+    }
+}
+
+/// Cuts a name's entries into parts that are read at once: the places of sampled entries, and where the part ends.
+struct Parts<'a> {
+    samples: &'a [(Box<[u8]>, u32)],
+    end: u32,
+}
+
+impl<'a> Parts<'a> {
+    fn new(samples: &'a [(Box<[u8]>, u32)], end: u32) -> Self {
+        Parts { samples, end }
+    }
+}
+
+impl Iterator for Parts<'_> {
+    type Item = Vec<u32>;
+
+    fn next(&mut self) -> Option<Vec<u32>> {
+        let (_, first) = self.samples.first()?;
+        let fits = |place: u32| u64::from(place - first) <= WINDOW_BYTES;
+        let len = self.samples.partition_point(|(_, place)| fits(*place)).max(1);
+        let (part, rest) = self.samples.split_at(len);
+        self.samples = rest;
+        let end = rest.first().map_or(self.end, |(_, place)| *place);
+        Some(part.iter().map(|(_, place)| *place).chain([end]).collect())
     }
 }

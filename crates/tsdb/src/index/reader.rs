@@ -6,8 +6,10 @@ use bytes::Bytes;
 use thanoxide_model::Labels;
 use thanoxide_model::labels::MAX_LABEL_BYTES;
 
+use super::lists::Lists;
 use super::offsets::Offsets;
 use super::symbols::Symbols;
+use super::verdicts::Verdicts;
 use super::{ChunkMeta, InSection, IndexError, SERIES_ALIGNMENT, SeriesEntry, TOC_BYTES, Toc, read_header, read_toc};
 use crate::encoding::{ByteSource, DecodeError, Reader, verify_checksum};
 
@@ -17,11 +19,12 @@ const SERIES_GUESS_BYTES: u64 = 512;
 /// An open index: symbols and a part of the postings offset table in memory, the rest where it is.
 #[derive(Debug)]
 pub struct IndexReader {
-    source: Arc<dyn ByteSource>,
+    pub(super) source: Arc<dyn ByteSource>,
     version: u8,
     toc: Toc,
     symbols: Symbols,
-    offsets: Offsets,
+    pub(super) offsets: Offsets,
+    pub(super) verdicts: Verdicts,
 }
 
 impl IndexReader {
@@ -32,7 +35,9 @@ impl IndexReader {
         let symbols = Symbols::read(section(&*source, toc.symbols, "symbols")?, toc.symbols + 4, version)?;
         let table = section(&*source, toc.postings_table, "postings offset table")?;
         let offsets = Offsets::read(&table, &source, toc.postings_table + 4, version)?;
-        Ok(IndexReader { source, version, toc, symbols, offsets })
+        // So many bytes beside the index may be spent on answers.
+        let verdicts = Verdicts::new((source.len() / 16).clamp(64 << 10, 16 << 20) as usize);
+        Ok(IndexReader { source, version, toc, symbols, offsets, verdicts })
     }
 
     /// The format's version.
@@ -58,6 +63,11 @@ impl IndexReader {
     /// All label names in use, sorted.
     pub fn label_names(&self) -> impl Iterator<Item = &[u8]> {
         self.offsets.names()
+    }
+
+    /// How many values a label has, up to 31 more or less.
+    pub(super) fn values_about(&self, name: &[u8]) -> u64 {
+        self.offsets.values_about(name)
     }
 
     /// Calls `each` with the values of a name in order, and where each one's series are listed, until it says false.
@@ -100,7 +110,7 @@ impl IndexReader {
 
     /// The list at a file offset (see [`IndexReader::for_each_value`]).
     pub fn postings_at(&self, offset: u64) -> Result<Vec<u32>, IndexError> {
-        decode_postings(&section(&*self.source, offset, "postings")?)
+        Lists::new(&*self.source).read(offset, false)
     }
 
     /// Labels and chunks of a series.
@@ -110,6 +120,24 @@ impl IndexReader {
         let labels = self.read_labels(&mut reader)?;
         let chunks = read_chunk_metas(&mut reader).in_section("series")?;
         Ok(SeriesEntry { labels, chunks })
+    }
+
+    /// The value of a label of a series, as the number of its text; `None` where it has none.
+    pub(super) fn value_of(&self, series: u32, name: &[u8]) -> Result<Option<u32>, IndexError> {
+        let body = self.series_body(series)?;
+        let mut reader = Reader::new(&body);
+        for _ in 0..reader.uvarint_len().in_section("series")? {
+            let (found, value) = (reader.uvarint32().in_section("series")?, reader.uvarint32().in_section("series")?);
+            if self.symbols.get(found)? == name {
+                return Ok(Some(value));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A text by the number that series use.
+    pub(super) fn symbol(&self, symbol: u32) -> Result<&[u8], IndexError> {
+        self.symbols.get(symbol)
     }
 
     fn series_body(&self, series: u32) -> Result<Bytes, IndexError> {
@@ -155,19 +183,6 @@ fn section(source: &dyn ByteSource, offset: u64, name: &'static str) -> Result<B
     let bytes = source.range(start..start + u64::from(len) + 4)?;
     Reader::checked(&bytes).in_section(name)?;
     Ok(bytes.slice(..len as usize))
-}
-
-/// A list of series: its count and the numbers, rising.
-fn decode_postings(bytes: &[u8]) -> Result<Vec<u32>, IndexError> {
-    let (count, list) = bytes.split_first_chunk::<4>().ok_or(DecodeError::UnexpectedEnd).in_section("postings")?;
-    if list.len() as u64 != u64::from(u32::from_be_bytes(*count)) * 4 {
-        return Err(IndexError::corrupt("postings", "length and count disagree"));
-    }
-    let series: Vec<u32> = list.as_chunks::<4>().0.iter().map(|bytes| u32::from_be_bytes(*bytes)).collect();
-    match series.is_sorted() {
-        true => Ok(series),
-        false => Err(IndexError::corrupt("postings", "series are not sorted")),
-    }
 }
 
 /// The chunks of a series' body, behind its labels.

@@ -1,0 +1,113 @@
+//! Reading lists of series out of an index.
+//!
+//! A list is `u32 len, u32 count, u32 series…, crc`. Lists of values beside each other lie beside each other, so that many
+//! of them are read with few reads.
+
+use bytes::Bytes;
+use roaring::RoaringBitmap;
+
+use super::{InSection, IndexError};
+use crate::encoding::{ByteSource, DecodeError, Reader};
+
+/// Length and count, what most lists of one series take with their checksum, and a little more.
+const SMALL_BYTES: u64 = 256;
+/// How much is read at a time.
+pub(super) const WINDOW_BYTES: u64 = 128 * 1024;
+
+/// Reads lists at rising offsets, each once.
+pub(super) struct Lists<'a> {
+    source: &'a dyn ByteSource,
+    window: Bytes,
+    start: u64,
+}
+
+impl<'a> Lists<'a> {
+    pub(super) fn new(source: &'a dyn ByteSource) -> Self {
+        Lists { source, window: Bytes::new(), start: 0 }
+    }
+
+    /// The list at an offset. `near` says whether lists behind it will be read.
+    pub(super) fn read(&mut self, offset: u64, near: bool) -> Result<Vec<u32>, IndexError> {
+        let bytes = self.bytes(offset, 4, near)?;
+        let len = u64::from(Reader::new(&bytes).u32().in_section("postings")?);
+        let bytes = self.bytes(offset, 4 + len + 4, near)?;
+        Reader::checked(&bytes[4..]).in_section("postings")?;
+        decode(&bytes[4..4 + len as usize])
+    }
+
+    fn bytes(&mut self, offset: u64, len: u64, near: bool) -> Result<Bytes, IndexError> {
+        let end = offset.checked_add(len).ok_or_else(|| IndexError::corrupt("postings", "offset overflows"))?;
+        let inside = |start: u64, window: &Bytes| offset >= start && end <= start + window.len() as u64;
+        if !inside(self.start, &self.window) {
+            self.window = self.source.up_to(offset, len.max(if near { WINDOW_BYTES } else { SMALL_BYTES }))?;
+            self.start = offset;
+        }
+        if !inside(self.start, &self.window) {
+            return Err(DecodeError::UnexpectedEnd).in_section("postings");
+        }
+        let at = (offset - self.start) as usize;
+        Ok(self.window.slice(at..at + len as usize))
+    }
+}
+
+/// The union of the lists at some offsets.
+pub(super) fn union(source: &dyn ByteSource, mut offsets: Vec<u64>) -> Result<RoaringBitmap, IndexError> {
+    const FEW: usize = 64;
+    offsets.sort_unstable();
+    let mut lists = Lists::new(source);
+    let (mut all, mut short) = (RoaringBitmap::new(), Vec::new());
+    for (i, offset) in offsets.iter().enumerate() {
+        let near = offsets.get(i + FEW).is_some_and(|later| later - offset < WINDOW_BYTES);
+        let list = lists.read(*offset, near)?;
+        match list.len() {
+            0..FEW => short.extend(list),
+            _ => all |= bitmap(list),
+        }
+    }
+    short.sort_unstable();
+    let short = bitmap(short);
+    Ok(if all.is_empty() { short } else { all | short })
+}
+
+/// A sorted list. Where it repeats a number, that counts once.
+pub(super) fn bitmap(mut list: Vec<u32>) -> RoaringBitmap {
+    list.dedup();
+    RoaringBitmap::from_sorted_iter(list).unwrap_or_default()
+}
+
+/// How many series the list at an offset has.
+pub(super) fn count(source: &dyn ByteSource, offset: u64) -> Result<u64, IndexError> {
+    let head = source.up_to(offset, 8)?;
+    let mut reader = Reader::new(&head);
+    reader.u32().in_section("postings")?;
+    Ok(u64::from(reader.u32().in_section("postings")?))
+}
+
+/// Whether the list at an offset has any of some series. Reads only as far as the first, without looking at the checksum.
+pub(super) fn intersects(source: &dyn ByteSource, offset: u64, among: &RoaringBitmap) -> Result<bool, IndexError> {
+    let mut rest = count(source, offset)?.saturating_mul(4);
+    let (mut at, mut step) = (offset.saturating_add(8), SMALL_BYTES);
+    while rest > 0 {
+        let bytes = source.range(at..at.saturating_add(rest.min(step)))?;
+        if bytes.as_chunks::<4>().0.iter().any(|series| among.contains(u32::from_be_bytes(*series))) {
+            return Ok(true);
+        }
+        at += bytes.len() as u64;
+        rest -= bytes.len() as u64;
+        step = (step * 4).min(WINDOW_BYTES);
+    }
+    Ok(false)
+}
+
+/// A list of series: its count and the numbers, rising.
+fn decode(bytes: &[u8]) -> Result<Vec<u32>, IndexError> {
+    let (count, list) = bytes.split_first_chunk::<4>().ok_or(DecodeError::UnexpectedEnd).in_section("postings")?;
+    if list.len() as u64 != u64::from(u32::from_be_bytes(*count)) * 4 {
+        return Err(IndexError::corrupt("postings", "length and count disagree"));
+    }
+    let series: Vec<u32> = list.as_chunks::<4>().0.iter().map(|bytes| u32::from_be_bytes(*bytes)).collect();
+    match series.is_sorted() {
+        true => Ok(series),
+        false => Err(IndexError::corrupt("postings", "series are not sorted")),
+    }
+}
