@@ -21,7 +21,7 @@ pub trait LabelIndex {
     fn all(&self) -> Result<Arc<RoaringBitmap>, Self::Error>;
 
     /// How many series there are.
-    fn len(&self) -> Result<u64, Self::Error>;
+    fn series_count(&self) -> Result<u64, Self::Error>;
 
     /// How many values a label has, about.
     fn value_count(&self, name: &[u8]) -> Result<u64, Self::Error>;
@@ -116,7 +116,7 @@ pub fn select<I: LabelIndex>(index: &I, matchers: &[Matcher]) -> Result<RoaringB
 
 /// At most so many series satisfy all matchers, as far as the lengths of lists tell.
 pub fn estimate<I: LabelIndex>(index: &I, matchers: &[Matcher]) -> Result<u64, I::Error> {
-    let mut least = index.len()?;
+    let mut least = index.series_count()?;
     for matcher in matchers.iter().filter(|matcher| !matcher.matches_empty()) {
         let values = match (matcher.kind(), matcher.regexp().and_then(Regexp::set_matches)) {
             (MatchKind::Equal, _) => vec![matcher.value()],

@@ -62,7 +62,7 @@ impl TenantReader {
         max_time_ms: i64,
     ) -> Result<Vec<Vec<u8>>, EngineError> {
         let (head, blocks) = self.pin(|state| {
-            in_head(state, min_time_ms, max_time_ms).then(|| state.head.label_names(matchers)).unwrap_or_default()
+            if in_head(state, min_time_ms, max_time_ms) { state.head.label_names(matchers) } else { Vec::new() }
         });
         let mut answers = vec![head];
         for block in blocks.overlapping(min_time_ms, max_time_ms) {
@@ -80,9 +80,7 @@ impl TenantReader {
         max_time_ms: i64,
     ) -> Result<Vec<Vec<u8>>, EngineError> {
         let (head, blocks) = self.pin(|state| {
-            in_head(state, min_time_ms, max_time_ms)
-                .then(|| state.head.label_values(name, matchers))
-                .unwrap_or_default()
+            if in_head(state, min_time_ms, max_time_ms) { state.head.label_values(name, matchers) } else { Vec::new() }
         });
         let mut answers = vec![head];
         for block in blocks.overlapping(min_time_ms, max_time_ms) {

@@ -105,7 +105,7 @@ impl LabelIndex for Head {
         Ok(Arc::new(self.live.clone()))
     }
 
-    fn len(&self) -> Result<u64, Infallible> {
+    fn series_count(&self) -> Result<u64, Infallible> {
         Ok(self.live.len())
     }
 

@@ -128,7 +128,7 @@ impl LabelIndex for IndexReader {
         self.verdicts.get(Asked::All, b"", b"", || self.all_postings().map(lists::bitmap))
     }
 
-    fn len(&self) -> Result<u64, IndexError> {
+    fn series_count(&self) -> Result<u64, IndexError> {
         self.count(b"", b"")
     }
 
