@@ -10,7 +10,7 @@ pub(crate) mod sum;
 pub(crate) mod top;
 pub(crate) mod variance;
 
-use crate::annotations::{Annotations, Note};
+use crate::annotations::{Annotations, Note, Place};
 use crate::ast::AggregateOp;
 use crate::exec::column::{Bits, Column};
 use crate::exec::scalar::ScalarColumn;
@@ -25,7 +25,7 @@ use variance::Variance;
 pub(crate) struct Remarks<'a> {
     pub(crate) notes: &'a mut Annotations,
     /// The aggregated expression.
-    pub(crate) position: usize,
+    pub(crate) position: Place,
     /// The metric of the series being added.
     pub(crate) metric_name: &'a [u8],
 }

@@ -1,13 +1,23 @@
 //! What should be told to the user although the answer stands: warnings and infos, with Prometheus's texts.
 //!
 //! Notes are one per text; the position of the offending sub-expression is printed last, as ` (line:col)`, and takes no
-//! part in that comparison. Of equal texts the rightmost position is kept, so the outcome does not depend on threads.
+//! part in that comparison. Of equal texts the position of the operator that is evaluated last is kept, whatever threads
+//! there are; of texts that count, that of the first.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use thanoxide_model::float::format_g;
 use thanoxide_model::labels::go_quote;
+
+/// Which part of a query a note is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    /// The turn of the operator in the order of evaluation: that of the syntax tree, from the bottom up.
+    pub(crate) turn: u32,
+    /// Where the part begins, bytes.
+    pub(crate) start: usize,
+}
 
 /// How much a note matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,96 +59,96 @@ enum Tally {
 pub(crate) struct Note {
     level: Level,
     text: String,
-    position: usize,
+    position: Place,
     tally: Tally,
 }
 
 impl Note {
-    fn new(level: Level, text: String, position: usize) -> Self {
+    fn new(level: Level, text: String, position: Place) -> Self {
         Note { level, text, position, tally: Tally::None }
     }
 
-    fn warning(position: usize, text: String) -> Self {
+    fn warning(position: Place, text: String) -> Self {
         Note::new(Level::Warning, format!("PromQL warning: {text}"), position)
     }
 
-    fn info(position: usize, text: String) -> Self {
+    fn info(position: Place, text: String) -> Self {
         Note::new(Level::Info, format!("PromQL info: {text}"), position)
     }
 
-    pub(crate) fn invalid_quantile(q: f64, position: usize) -> Self {
+    pub(crate) fn invalid_quantile(q: f64, position: Place) -> Self {
         let text = format!("quantile value should be between 0 and 1, got {}", format_g(q));
         Note::warning(position, text)
     }
 
-    pub(crate) fn invalid_ratio(ratio: f64, capped: f64, position: usize) -> Self {
+    pub(crate) fn invalid_ratio(ratio: f64, capped: f64, position: Place) -> Self {
         let (ratio, capped) = (format_g(ratio), format_g(capped));
         Note::warning(position, format!("ratio value should be between -1 and 1, got {ratio}, capping to {capped}"))
     }
 
-    pub(crate) fn bad_bucket_label(name: &[u8], le: &[u8], position: usize) -> Self {
+    pub(crate) fn bad_bucket_label(name: &[u8], le: &[u8], position: Place) -> Self {
         let text = format!("bucket label \"le\" is missing or has a malformed value of {}", go_quote(le));
         Note::warning(position, with_name(text, name))
     }
 
-    pub(crate) fn mixed_floats_histograms(name: &[u8], position: usize) -> Self {
+    pub(crate) fn mixed_floats_histograms(name: &[u8], position: Place) -> Self {
         let text = format!("encountered a mix of histograms and floats for metric name {}", go_quote(name));
         Note::warning(position, text)
     }
 
-    pub(crate) fn mixed_in_aggregation(position: usize) -> Self {
+    pub(crate) fn mixed_in_aggregation(position: Place) -> Self {
         Note::warning(position, "encountered a mix of histograms and floats for aggregation".into())
     }
 
-    pub(crate) fn mixed_classic_native(name: &[u8], position: usize) -> Self {
+    pub(crate) fn mixed_classic_native(name: &[u8], position: Place) -> Self {
         let text = "vector contains a mix of classic and native histograms".to_string();
         Note::warning(position, with_name(text, name))
     }
 
-    pub(crate) fn not_counter(name: &[u8], position: usize) -> Self {
+    pub(crate) fn not_counter(name: &[u8], position: Place) -> Self {
         Note::warning(position, format!("this native histogram metric is not a counter: {}", go_quote(name)))
     }
 
-    pub(crate) fn not_gauge(name: &[u8], position: usize) -> Self {
+    pub(crate) fn not_gauge(name: &[u8], position: Place) -> Self {
         Note::warning(position, format!("this native histogram metric is not a gauge: {}", go_quote(name)))
     }
 
-    pub(crate) fn mixed_exponential_custom(name: &[u8], position: usize) -> Self {
+    pub(crate) fn mixed_exponential_custom(name: &[u8], position: Place) -> Self {
         let text = "vector contains a mix of histograms with exponential and custom buckets schemas for metric name";
         Note::warning(position, format!("{text} {}", go_quote(name)))
     }
 
-    pub(crate) fn incompatible_bucket_layout(operator: &str, position: usize) -> Self {
+    pub(crate) fn incompatible_bucket_layout(operator: &str, position: Place) -> Self {
         Note::warning(position, format!("incompatible bucket layout encountered for binary operator {operator}"))
     }
 
-    pub(crate) fn sort_in_range_query(position: usize) -> Self {
+    pub(crate) fn sort_in_range_query(position: Place) -> Self {
         let text = "sort is ineffective for range queries since results are always ordered by labels";
         Note::warning(position, text.into())
     }
 
-    pub(crate) fn reset_collision(operation: HistogramOperation, position: usize) -> Self {
+    pub(crate) fn reset_collision(operation: HistogramOperation, position: Place) -> Self {
         let text = format!("conflicting counter resets during histogram {}", operation.as_str());
         Note::warning(position, text)
     }
 
-    pub(crate) fn start_time_overlap(name: &[u8], position: usize) -> Self {
+    pub(crate) fn start_time_overlap(name: &[u8], position: Place) -> Self {
         let text =
             format!("sample has start time that overlaps with previous sample timestamp for metric {}", go_quote(name));
         Note { tally: Tally::Occurrences(1), ..Note::warning(position, text) }
     }
 
-    pub(crate) fn possible_non_counter(name: &[u8], position: usize) -> Self {
+    pub(crate) fn possible_non_counter(name: &[u8], position: Place) -> Self {
         let text = "metric might not be a counter, name does not end in _total/_sum/_count/_bucket:";
         Note::info(position, format!("{text} {}", go_quote(name)))
     }
 
-    pub(crate) fn possible_non_counter_label(name: &[u8], kind: &[u8], position: usize) -> Self {
+    pub(crate) fn possible_non_counter_label(name: &[u8], kind: &[u8], position: Place) -> Self {
         let text = "metric might not be a counter, __type__ label is not set to \"counter\" or \"histogram\", got";
         Note::info(position, format!("{text} {}: {}", go_quote(kind), go_quote(name)))
     }
 
-    pub(crate) fn forced_monotonicity(name: &[u8], position: usize, fixes: &MonotonicityFixes) -> Self {
+    pub(crate) fn forced_monotonicity(name: &[u8], position: Place, fixes: &MonotonicityFixes) -> Self {
         let text = "input to histogram_quantile needed to be fixed for monotonicity (see \
                     https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile)";
         let tally = Tally::Monotonicity {
@@ -152,36 +162,36 @@ impl Note {
         Note { tally, ..Note::info(position, with_name(text.into(), name)) }
     }
 
-    pub(crate) fn incompatible_types(left: &str, operator: &str, right: &str, position: usize) -> Self {
+    pub(crate) fn incompatible_types(left: &str, operator: &str, right: &str, position: Place) -> Self {
         let text = "incompatible sample types encountered for binary operator";
         Note::info(position, format!("{text} {}: {left} {operator} {right}", go_quote(operator.as_bytes())))
     }
 
-    pub(crate) fn ignored_in_aggregation(aggregation: &str, position: usize) -> Self {
+    pub(crate) fn ignored_in_aggregation(aggregation: &str, position: Place) -> Self {
         Note::info(position, format!("ignored histogram in {aggregation} aggregation"))
     }
 
-    pub(crate) fn ignored_in_mixed_range(name: &[u8], position: usize) -> Self {
+    pub(crate) fn ignored_in_mixed_range(name: &[u8], position: Place) -> Self {
         let text = "ignored histograms in a range containing both floats and histograms for metric name";
         Note::info(position, format!("{text} {}", go_quote(name)))
     }
 
-    pub(crate) fn quantile_is_nan(name: &[u8], position: usize) -> Self {
+    pub(crate) fn quantile_is_nan(name: &[u8], position: Place) -> Self {
         let text = "input to histogram_quantile has NaN observations, result is NaN".to_string();
         Note::info(position, with_name(text, name))
     }
 
-    pub(crate) fn quantile_is_skewed(name: &[u8], position: usize) -> Self {
+    pub(crate) fn quantile_is_skewed(name: &[u8], position: Place) -> Self {
         let text = "input to histogram_quantile has NaN observations, result is skewed higher".to_string();
         Note::info(position, with_name(text, name))
     }
 
-    pub(crate) fn fraction_excludes_nan(name: &[u8], position: usize) -> Self {
+    pub(crate) fn fraction_excludes_nan(name: &[u8], position: Place) -> Self {
         let text = "input to histogram_fraction has NaN observations, which are excluded from all fractions";
         Note::info(position, with_name(text.into(), name))
     }
 
-    pub(crate) fn reconciled_custom_buckets(operation: HistogramOperation, position: usize) -> Self {
+    pub(crate) fn reconciled_custom_buckets(operation: HistogramOperation, position: Place) -> Self {
         let text = format!("mismatched custom buckets were reconciled during {}", operation.as_str());
         Note::info(position, text)
     }
@@ -192,7 +202,10 @@ impl Note {
     }
 
     fn absorb(&mut self, other: Note) {
-        self.position = self.position.max(other.position);
+        self.position = match &self.tally {
+            Tally::None => self.position.max(other.position),
+            Tally::Occurrences(_) | Tally::Monotonicity { .. } => self.position.min(other.position),
+        };
         match (&mut self.tally, other.tally) {
             (Tally::Occurrences(count), Tally::Occurrences(more)) => *count += more,
             (
@@ -218,7 +231,7 @@ impl Note {
     }
 
     fn print(&self, query: &str) -> String {
-        let at = line_and_column(query, self.position);
+        let at = line_and_column(query, self.position.start);
         let text = &self.text;
         match &self.tally {
             Tally::Occurrences(count) if *count > 1 => format!("{text} ({count} occurrences) ({at})"),
@@ -347,13 +360,17 @@ impl Annotations {
 mod tests {
     use super::*;
 
+    fn at(start: usize) -> Place {
+        Place { turn: start as u32, start }
+    }
+
     #[test]
     fn equal_texts_are_one() {
         let mut notes = Annotations::default();
-        notes.add(Note::possible_non_counter(b"a", 3));
-        notes.add(Note::possible_non_counter(b"a", 9));
-        notes.add(Note::start_time_overlap(b"a", 0));
-        notes.add(Note::start_time_overlap(b"a", 0));
+        notes.add(Note::possible_non_counter(b"a", at(3)));
+        notes.add(Note::possible_non_counter(b"a", at(9)));
+        notes.add(Note::start_time_overlap(b"a", at(0)));
+        notes.add(Note::start_time_overlap(b"a", at(0)));
         assert_eq!(notes.texts(Level::Info, "0123\n56789").len(), 1);
         assert!(notes.texts(Level::Info, "0123\n56789")[0].ends_with("_bucket: \"a\" (2:5)"));
         assert!(notes.texts(Level::Warning, "x")[0].ends_with("for metric \"a\" (2 occurrences) (1:1)"));

@@ -80,6 +80,11 @@ pub(crate) fn collect(stream: &mut dyn Stream, cx: &Context<'_>) -> Result<Batch
     Ok(all)
 }
 
+/// Of two errors that of the operand that Prometheus evaluates first: `earlier` if it fails as well, else this one.
+pub(crate) fn first_error(earlier: &mut dyn Stream, later: QueryError, cx: &Context<'_>) -> QueryError {
+    collect(earlier, cx).err().unwrap_or(later)
+}
+
 /// What changes how PromQL is evaluated.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {

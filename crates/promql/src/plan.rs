@@ -5,10 +5,12 @@
 
 mod analysis;
 mod call;
+mod reference;
 mod select;
 
 use std::sync::Arc;
 
+use crate::annotations::Place;
 use crate::ast::{Aggregate, AggregateOp, At, Binary, BinaryOp, DurationContext, Expr, TimeSpan, UnaryOp};
 use crate::engine::QueryError;
 use crate::exec::aggregation::count_values::CountValues;
@@ -27,7 +29,7 @@ use crate::exec::set::SetOperation;
 use crate::exec::vector_scalar::VectorScalar;
 use crate::exec::{Batch, Context, Settings, Stream};
 use crate::types::ValueType;
-use analysis::{is_invariant, is_name_pinned};
+use analysis::is_name_pinned;
 
 /// More steps than any memory holds, even without other limits.
 const MAX_STEPS: usize = 1 << 27;
@@ -116,19 +118,21 @@ pub(crate) struct Lowering {
     settings: Settings,
     times: QueryTimes,
     selections: Vec<Arc<Selection>>,
+    /// Operators so far.
+    turns: u32,
 }
 
 impl Lowering {
     /// For an instant query.
     pub(crate) fn instant(settings: Settings, time_ms: i64) -> Self {
         let times = QueryTimes { start_ms: time_ms, end_ms: time_ms, step_ms: 0 };
-        Lowering { settings, times, selections: Vec::new() }
+        Lowering { settings, times, selections: Vec::new(), turns: 0 }
     }
 
     /// For a range query; its end need not be a step.
     pub(crate) fn range(settings: Settings, grid: Grid, end_ms: i64) -> Self {
         let times = QueryTimes { start_ms: grid.start_ms, end_ms, step_ms: grid.step_ms };
-        Lowering { settings, times, selections: Vec::new() }
+        Lowering { settings, times, selections: Vec::new(), turns: 0 }
     }
 
     /// A whole query.
@@ -153,6 +157,12 @@ impl Lowering {
         })
     }
 
+    /// The place of an operator whose operands are all lowered.
+    fn place(&mut self, start: usize) -> Place {
+        self.turns += 1;
+        Place { turn: self.turns, start }
+    }
+
     fn duration(&self, span: &TimeSpan, signed: bool) -> Result<i64, QueryError> {
         let context = DurationContext {
             step_ms: self.times.step_ms,
@@ -174,11 +184,11 @@ impl Lowering {
         match scope.grid.steps {
             0 => Ok(Box::new(Nothing)),
             MAX_STEPS.. => Err(QueryError::TooManySamples),
-            steps @ 2.. if is_invariant(expr) => {
+            steps @ 2.. if self.is_invariant(expr) => {
                 let inner = self.varying(expr, &scope.once())?;
                 Ok(Box::new(Repeat { inner, steps }))
             }
-            _ if is_invariant(expr) => self.varying(expr, &scope.once()),
+            _ if self.is_invariant(expr) => self.varying(expr, &scope.once()),
             _ => self.varying(expr, scope),
         }
     }
@@ -216,7 +226,7 @@ impl Lowering {
         if scope.grid.steps >= MAX_STEPS {
             return Err(QueryError::TooManySamples);
         }
-        if scope.grid.steps > 1 && is_invariant(expr) {
+        if scope.grid.steps > 1 && self.is_invariant(expr) {
             let inner = self.varying_scalar(expr, &scope.once())?;
             return Ok(ScalarNode::Invariant(Box::new(inner)));
         }
@@ -250,8 +260,7 @@ impl Lowering {
         let mut grouping = Grouping { labels: aggregate.grouping.clone(), without: aggregate.without };
         let inner_scope = Scope { grouping: Some(grouping.clone()), ..scope.inside(aggregate.op.as_str()) };
         let expr = aggregate.expr.unparen();
-        let (steps, position) = (scope.grid.steps, aggregate.expr.unparen().span().start);
-        let param_position = aggregate.param.as_ref().map_or(0, |p| p.unparen().span().start);
+        let steps = scope.grid.steps;
         if aggregate.op == AggregateOp::CountValues {
             let label = value_label(aggregate)?;
             if !grouping.without {
@@ -265,10 +274,12 @@ impl Lowering {
             None => None,
         };
         let inner = Some(self.vector(expr, &inner_scope)?);
+        let param_start = aggregate.param.as_ref().map_or(0, |p| p.unparen().span().start);
+        let (param_position, position) = (self.place(param_start), self.place(expr.span().start));
         use AggregateOp::{BottomK, LimitK, LimitRatio, TopK as Top};
         Ok(match (aggregate.op, param) {
             (op @ (Top | BottomK | LimitK | LimitRatio), Some(param)) => {
-                let position = aggregate.span.start;
+                let position = self.place(aggregate.span.start);
                 Box::new(TopK { inner, op, grouping, param, steps, position, param_position })
             }
             (op, param) => Box::new(Aggregation { inner, op, grouping, param, steps, position, param_position }),
@@ -281,13 +292,14 @@ impl Lowering {
             scope.histograms = Needed::Buckets;
         }
         let scope = &scope;
-        let (op, position) = (binary.op, binary.span.start);
+        let (op, start) = (binary.op, binary.span.start);
         let scalar_first = binary.lhs.value_type() == ValueType::Scalar;
         if scalar_first || binary.rhs.value_type() == ValueType::Scalar {
             let (vector, scalar) = if scalar_first { (&binary.rhs, &binary.lhs) } else { (&binary.lhs, &binary.rhs) };
             let scalar = self.argument(scalar, scope)?;
             let inner = self.vector(vector, scope)?;
             let return_bool = binary.return_bool;
+            let position = self.place(start);
             let stream = VectorScalar { vector: inner, scalar, scalar_first, op, return_bool, position };
             let drops_name = changes_metric(op) || return_bool;
             let stream: Vector = Box::new(stream);
@@ -301,7 +313,7 @@ impl Lowering {
         Ok(if op.is_set() {
             Box::new(SetOperation::new(op, matching, lhs, rhs, steps))
         } else {
-            let (sides, return_bool) = (Some((lhs, rhs)), binary.return_bool);
+            let (sides, return_bool, position) = (Some((lhs, rhs)), binary.return_bool, self.place(start));
             Box::new(VectorVector { sides, op, return_bool, matching, position, steps })
         })
     }

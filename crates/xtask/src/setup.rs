@@ -15,8 +15,9 @@ const PACKAGES: [(&str, &str); 5] = [
 ];
 
 /// Go modules of ours and the programs they make.
-const GO_PROGRAMS: [(&str, &str, &str); 3] = [
+const GO_PROGRAMS: [(&str, &str, &str); 4] = [
     ("tests/interop/prometheus", "oracle", ""),
+    ("tests/interop/prometheus-batch", "oracle-batch", ""),
     ("tests/interop/thanos", "storereader", "netgo,slicelabels"),
     ("tests/interop/thanos/receiver", "receiver", "netgo,slicelabels"),
 ];

@@ -1,4 +1,4 @@
-// The batch oracle evaluates queries as Prometheus 3.15 does (whose engine and test scripts are the closest to what Thanos has now), many of them and without a network: one JSON object per
+// The batch oracle evaluates queries as Prometheus 3.15 does, many of them and without a network: one JSON object per
 // line on standard input, one answer per line on standard output, in the same order.
 //
 //	{"series": [...]}                       a dataset, replacing the one before; answered by the same series as read back

@@ -74,6 +74,11 @@ impl Best {
         }
     }
 
+    /// The candidates as they stand in the heap.
+    pub(crate) fn into_heap(self) -> Vec<Candidate> {
+        self.heap
+    }
+
     /// The candidates, best first.
     pub(crate) fn into_sorted(mut self, worst: Worst) -> Vec<Candidate> {
         // Insertion sort on the reversed comparison: ties end where Go's sort leaves them for few elements.

@@ -33,7 +33,10 @@ impl Stream for Absent {
 pub(crate) fn labels_of(matchers: &[Matcher]) -> Labels {
     let mut builder = LabelsBuilder::default();
     let mut set: Vec<&[u8]> = Vec::new();
-    for matcher in matchers.iter().filter(|m| m.name() != b"__name__") {
+    // Prometheus's storage has put those that only take series away to the end.
+    let mut ordered: Vec<&Matcher> = matchers.iter().filter(|m| m.name() != b"__name__").collect();
+    ordered.sort_by_key(|m| subtracts(m, matchers));
+    for matcher in ordered {
         if matcher.kind() == MatchKind::Equal && !set.contains(&matcher.name()) {
             builder.set(matcher.name(), matcher.value());
             set.push(matcher.name());
@@ -42,4 +45,11 @@ pub(crate) fn labels_of(matchers: &[Matcher]) -> Labels {
         }
     }
     builder.build()
+}
+
+/// Whether a matcher is looked up by the series that it does not match.
+fn subtracts(matcher: &Matcher, all: &[Matcher]) -> bool {
+    let must_be_set = all.iter().any(|m| m.name() == matcher.name() && !m.matches_empty());
+    let negative = matches!(matcher.kind(), MatchKind::NotEqual | MatchKind::NotRegexp);
+    !must_be_set || (negative && matcher.matches_empty())
 }

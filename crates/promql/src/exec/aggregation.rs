@@ -9,7 +9,7 @@ use thanoxide_model::Labels;
 use super::scalar::{ScalarArg, ScalarColumn};
 use super::{Batch, Context, SeriesColumn, Stream};
 use crate::aggregate::{Accumulator, Remarks};
-use crate::annotations::{Annotations, Note};
+use crate::annotations::{Annotations, Note, Place};
 use crate::ast::AggregateOp;
 use crate::engine::QueryError;
 
@@ -49,6 +49,11 @@ impl GroupIndex {
         self.numbers.insert(group.clone(), number);
         (number, true)
     }
+
+    /// How many groups there are.
+    pub(crate) fn len(&self) -> usize {
+        self.numbers.len()
+    }
 }
 
 /// An aggregation that gives one series a group.
@@ -59,9 +64,9 @@ pub(crate) struct Aggregation {
     pub(crate) param: Option<ScalarArg>,
     pub(crate) steps: usize,
     /// Of the aggregated expression.
-    pub(crate) position: usize,
+    pub(crate) position: Place,
     /// Of the parameter.
-    pub(crate) param_position: usize,
+    pub(crate) param_position: Place,
 }
 
 struct Group {

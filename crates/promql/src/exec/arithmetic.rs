@@ -6,7 +6,7 @@ use thanoxide_model::FloatHistogram;
 use thanoxide_model::histogram::{CounterResetHint, Keep};
 
 use super::column::Cell;
-use crate::annotations::{Annotations, HistogramOperation, Note};
+use crate::annotations::{Annotations, HistogramOperation, Note, Place};
 use crate::ast::BinaryOp;
 use crate::functions::go_math;
 
@@ -76,7 +76,7 @@ pub(crate) struct Outcome {
 /// Where operators complain.
 pub(crate) struct Complaints<'a> {
     pub(crate) op: BinaryOp,
-    pub(crate) position: usize,
+    pub(crate) position: Place,
     pub(crate) notes: &'a mut Annotations,
 }
 
@@ -120,21 +120,30 @@ fn made(value: Made) -> Outcome {
     Outcome { value, keep: true }
 }
 
+/// A copy to compute with. Custom buckets have no zero bucket: whatever stands there, such as a negative zero, is gone.
+pub(crate) fn copy(histogram: &FloatHistogram) -> FloatHistogram {
+    let mut copy = histogram.clone();
+    if copy.uses_custom_buckets() {
+        (copy.zero_threshold, copy.zero_count) = (0.0, 0.0);
+    }
+    copy
+}
+
 fn scaled(histogram: &FloatHistogram, scale: impl Fn(&mut FloatHistogram)) -> Outcome {
-    let mut result = histogram.clone();
+    let mut result = copy(histogram);
     scale(&mut result);
     result.compact(0);
     made(Made::Histogram(Arc::new(result)))
 }
 
 fn trimmed(histogram: &FloatHistogram, value: f64, keep: Keep) -> Outcome {
-    let mut result = histogram.clone();
+    let mut result = copy(histogram);
     result.trim(value, keep);
     made(Made::Histogram(Arc::new(result)))
 }
 
 fn combine(a: &FloatHistogram, b: &FloatHistogram, complaints: &mut Complaints<'_>) -> Option<Outcome> {
-    let mut result = a.clone();
+    let mut result = copy(a);
     let (combined, operation) = if complaints.op == BinaryOp::Add {
         (result.add(b), HistogramOperation::Add)
     } else {

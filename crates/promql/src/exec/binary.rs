@@ -13,7 +13,7 @@ use super::column::{Bits, Cell, Column};
 use super::matching::{Groups, result_labels, signature};
 use super::merge::{Merger, same_labelset};
 use super::{Batch, Context, SeriesColumn, Stream, collect};
-use crate::annotations::Annotations;
+use crate::annotations::{Annotations, Place};
 use crate::ast::{BinaryOp, Cardinality, VectorMatching};
 use crate::engine::QueryError;
 
@@ -23,7 +23,7 @@ pub(crate) struct VectorVector {
     pub(crate) op: BinaryOp,
     pub(crate) return_bool: bool,
     pub(crate) matching: VectorMatching,
-    pub(crate) position: usize,
+    pub(crate) position: Place,
     pub(crate) steps: usize,
 }
 

@@ -11,8 +11,8 @@ use super::column::{Bits, Column};
 use super::grid::Grid;
 use super::merge::{Merger, without_name};
 use super::scalar::{ScalarArg, ScalarColumn};
-use super::{Batch, Context, SeriesColumn, Stream, collect};
-use crate::annotations::{Annotations, MonotonicityFix, MonotonicityFixes, Note};
+use super::{Batch, Context, SeriesColumn, Stream, collect, first_error};
+use crate::annotations::{Annotations, MonotonicityFix, MonotonicityFixes, Note, Place};
 use crate::engine::QueryError;
 use crate::functions::classic::{self, ClassicBucket};
 use crate::functions::{histogram, quantile};
@@ -20,7 +20,7 @@ use crate::functions::{histogram, quantile};
 /// A scalar argument and where it is in the query.
 pub(crate) struct Placed {
     pub(crate) scalar: ScalarArg,
-    pub(crate) position: usize,
+    pub(crate) position: Place,
 }
 
 /// What is asked of the histograms.
@@ -37,13 +37,24 @@ pub(crate) enum Question {
     },
 }
 
+impl Question {
+    /// The quantiles, if it asks for any.
+    pub(crate) fn placed(&mut self) -> impl Iterator<Item = &mut Placed> {
+        match self {
+            Question::Quantile(placed) => std::slice::from_mut(placed).iter_mut(),
+            Question::Quantiles { quantiles, .. } => quantiles.iter_mut(),
+            Question::Fraction { .. } => [].iter_mut(),
+        }
+    }
+}
+
 /// A question about each histogram of a vector.
 pub(crate) struct HistogramStream {
     pub(crate) inner: Option<Box<dyn Stream>>,
     pub(crate) question: Question,
     pub(crate) grid: Grid,
     /// Of the vector.
-    pub(crate) position: usize,
+    pub(crate) position: Place,
 }
 
 /// A question with its numbers at hand.
@@ -80,7 +91,7 @@ impl Fixes {
         by_step[histogram.1] += 1;
     }
 
-    fn notes(self, position: usize) -> impl Iterator<Item = Note> {
+    fn notes(self, position: Place) -> impl Iterator<Item = Note> {
         self.by_name.into_iter().map(move |(name, (mut fixes, by_step))| {
             by_step.into_iter().for_each(|count| fixes.count_step(count));
             Note::forced_monotonicity(&name, position, &fixes)
@@ -108,7 +119,13 @@ struct Group {
 impl Stream for HistogramStream {
     fn next(&mut self, cx: &Context<'_>) -> Result<Option<Batch>, QueryError> {
         let Some(mut inner) = self.inner.take() else { return Ok(None) };
-        let parts = self.ask(cx)?;
+        let parts = match self.ask(cx) {
+            // Its vector is the first argument.
+            Err(error) if matches!(self.question, Question::Quantiles { .. }) => {
+                return Err(first_error(&mut *inner, error, cx));
+            }
+            parts => parts?,
+        };
         let mut input = collect(&mut *inner, cx)?;
         let mut notes = Annotations::default();
         let groups = self.group(&input.series, cx, &mut notes);

@@ -38,7 +38,7 @@ impl Grid {
 }
 
 /// Where a selector looks at each step: `@` and `offset`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Modifiers {
     pub(crate) at_ms: Option<i64>,
     pub(crate) offset_ms: i64,

@@ -6,7 +6,7 @@ use super::column::Column;
 use super::grid::Grid;
 use super::merge::without_name;
 use super::scalar::{ScalarArg, ScalarColumn};
-use super::{Batch, Context, SeriesColumn, Stream};
+use super::{Batch, Context, SeriesColumn, Stream, first_error};
 use crate::engine::QueryError;
 use crate::functions::date::DatePart;
 use crate::functions::float::FloatFunction;
@@ -37,8 +37,13 @@ pub(crate) struct PointwiseStream {
 
 impl Stream for PointwiseStream {
     fn next(&mut self, cx: &Context<'_>) -> Result<Option<Batch>, QueryError> {
-        let Some(mut batch) = self.inner.next(cx)? else { return Ok(None) };
-        let work = self.function.prepare(cx)?;
+        let batch = self.inner.next(cx)?;
+        // Even if there is no series: the arguments may fail, or have something to tell.
+        let work = match self.function.prepare(cx) {
+            Err(error) if batch.is_some() => return Err(first_error(&mut *self.inner, error, cx)),
+            work => work?,
+        };
+        let Some(mut batch) = batch else { return Ok(None) };
         for series in &mut batch.series {
             work.apply(&mut series.column, self.grid);
             drop_name(series, cx);
@@ -144,7 +149,9 @@ fn step_times(column: &mut Column, grid: Grid) {
 fn negate(column: &mut Column) {
     column.values.iter_mut().for_each(|v| *v = -*v);
     for histogram in column.histograms.iter_mut().flatten() {
-        std::sync::Arc::make_mut(histogram).mul(-1.0);
+        let mut negated = super::arithmetic::copy(histogram);
+        negated.mul(-1.0);
+        *histogram = std::sync::Arc::new(negated);
     }
 }
 

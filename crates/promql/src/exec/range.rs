@@ -11,7 +11,7 @@ use super::samples::{self, Window, WindowCutter};
 use super::scalar::{ScalarArg, ScalarColumn};
 use super::selection::{Selected, SelectionReader, Span};
 use super::{Batch, Context, SeriesColumn, Stream, batch_len, for_each_series};
-use crate::annotations::{Annotations, Note};
+use crate::annotations::{Annotations, Note, Place};
 use crate::engine::QueryError;
 use crate::functions::range::{Edges, Evaluator, RangeCall, RangeFunction, SeriesNotes, store};
 use crate::functions::sweep;
@@ -135,7 +135,7 @@ impl RangeCallStream {
         function: RangeFunction,
         scalars: Vec<ScalarArg>,
         grid: Grid,
-        position: usize,
+        position: Place,
     ) -> Self {
         let work = RangeWork { shape: range.shape, function, grid, position };
         RangeCallStream { range, scalars, work, seen: HashSet::default() }
@@ -156,7 +156,7 @@ struct RangeWork {
     shape: RangeShape,
     function: RangeFunction,
     grid: Grid,
-    position: usize,
+    position: Place,
 }
 
 impl RangeWork {

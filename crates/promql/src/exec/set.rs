@@ -3,7 +3,7 @@
 use super::column::Bits;
 use super::matching::Groups;
 use super::merge::merge;
-use super::{Batch, Context, SeriesColumn, Stream, collect};
+use super::{Batch, Context, SeriesColumn, Stream, collect, first_error};
 use crate::ast::{BinaryOp, VectorMatching};
 use crate::engine::QueryError;
 
@@ -63,6 +63,13 @@ impl SetOperation {
         Ok(all)
     }
 
+    fn note_presence(&mut self, rhs: &mut dyn Stream, cx: &Context<'_>) -> Result<(), QueryError> {
+        while let Some(batch) = rhs.next(cx)? {
+            batch.series.iter().for_each(|s| self.present.add(s, &self.matching));
+        }
+        Ok(())
+    }
+
     fn subtract(&self, series: &mut SeriesColumn) {
         if let Some(present) = self.present.of(series, &self.matching) {
             let mut keep = Bits::all(self.steps);
@@ -86,9 +93,7 @@ impl Stream for SetOperation {
             return self.or(&mut *rhs, cx).map(Some);
         }
         if let Some(mut rhs) = self.rhs.take() {
-            while let Some(batch) = rhs.next(cx)? {
-                batch.series.iter().for_each(|s| self.present.add(s, &self.matching));
-            }
+            self.note_presence(&mut *rhs, cx).map_err(|error| first_error(&mut *self.lhs, error, cx))?;
         }
         let Some(mut batch) = self.lhs.next(cx)? else { return Ok(None) };
         for series in &mut batch.series {

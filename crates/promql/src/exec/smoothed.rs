@@ -10,7 +10,7 @@ use super::grid::{Grid, Modifiers};
 use super::samples::{Window, WindowCutter, remove_stale};
 use super::selection::{Selected, SelectionReader, Span};
 use super::{Batch, Context, Scratch, SeriesColumn, Stream, batch_len, for_each_series};
-use crate::annotations::Annotations;
+use crate::annotations::{Annotations, Place};
 use crate::engine::QueryError;
 use crate::functions::extended::interpolate;
 use crate::functions::extended_histogram;
@@ -28,11 +28,11 @@ struct Smoother {
     span: Span,
     grid: Grid,
     modifiers: Modifiers,
-    position: usize,
+    position: Place,
 }
 
 impl SmoothedSelector {
-    pub(crate) fn new(reader: SelectionReader, grid: Grid, modifiers: Modifiers, position: usize) -> Self {
+    pub(crate) fn new(reader: SelectionReader, grid: Grid, modifiers: Modifiers, position: Place) -> Self {
         let smoother = Smoother { span: reader.span(), grid, modifiers, position };
         SmoothedSelector { reader, smoother }
     }

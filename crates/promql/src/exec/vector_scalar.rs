@@ -4,8 +4,8 @@ use super::arithmetic::{self, Complaints, changes_metric};
 use super::column::{Cell, Column};
 use super::pointwise::drop_name;
 use super::scalar::{ScalarArg, ScalarColumn};
-use super::{Batch, Context, Stream};
-use crate::annotations::Annotations;
+use super::{Batch, Context, Stream, first_error};
+use crate::annotations::{Annotations, Place};
 use crate::ast::BinaryOp;
 use crate::engine::QueryError;
 
@@ -17,13 +17,16 @@ pub(crate) struct VectorScalar {
     pub(crate) scalar_first: bool,
     pub(crate) op: BinaryOp,
     pub(crate) return_bool: bool,
-    pub(crate) position: usize,
+    pub(crate) position: Place,
 }
 
 impl Stream for VectorScalar {
     fn next(&mut self, cx: &Context<'_>) -> Result<Option<Batch>, QueryError> {
         // Even if there is no series: the scalar may have something to tell.
-        let scalar = self.scalar.column(cx)?;
+        let scalar = match self.scalar.column(cx) {
+            Err(error) if !self.scalar_first => return Err(first_error(&mut *self.vector, error, cx)),
+            scalar => scalar?,
+        };
         let Some(mut batch) = self.vector.next(cx)? else { return Ok(None) };
         let shape = Shape { op: self.op, scalar_first: self.scalar_first, return_bool: self.return_bool };
         let mut notes = Annotations::default();

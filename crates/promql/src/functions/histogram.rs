@@ -5,7 +5,7 @@ use thanoxide_model::{FloatHistogram, kahan};
 
 use super::classic::capped;
 use super::go_math;
-use crate::annotations::Note;
+use crate::annotations::{Note, Place};
 
 /// What is worth telling about a quantile or fraction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub(crate) enum Remark {
 }
 
 impl Remark {
-    pub(crate) fn note(self, name: &[u8], position: usize) -> Note {
+    pub(crate) fn note(self, name: &[u8], position: Place) -> Note {
         match self {
             Remark::ResultIsNan => Note::quantile_is_nan(name, position),
             Remark::Skewed => Note::quantile_is_skewed(name, position),

@@ -6,7 +6,8 @@ use thanoxide_model::FloatHistogram;
 use thanoxide_model::histogram::{Combined, CounterResetHint, HistogramError};
 
 use super::range::{SeriesNote, SeriesNotes};
-use crate::annotations::{HistogramOperation, Note};
+use crate::annotations::{HistogramOperation, Note, Place};
+use crate::exec::arithmetic::copy;
 
 /// What sums of histograms meet on their way.
 #[derive(Clone, Copy, Debug, Default)]
@@ -32,7 +33,7 @@ impl Met {
     }
 
     /// Notes of all that.
-    pub(crate) fn notes(&self, position: usize) -> impl Iterator<Item = Note> {
+    pub(crate) fn notes(&self, position: Place) -> impl Iterator<Item = Note> {
         let collision = self.reset_collision().then(|| Note::reset_collision(HistogramOperation::Aggregate, position));
         let reconciled =
             self.bounds_reconciled.then(|| Note::reconciled_custom_buckets(HistogramOperation::Aggregate, position));
@@ -52,7 +53,7 @@ impl HistogramSum {
     pub(crate) fn new(first: &FloatHistogram) -> Self {
         let mut met = Met::default();
         met.histogram(first);
-        HistogramSum { total: first.clone(), compensation: None, met }
+        HistogramSum { total: copy(first), compensation: None, met }
     }
 
     pub(crate) fn add(&mut self, histogram: &FloatHistogram) -> Result<(), HistogramError> {
@@ -86,7 +87,7 @@ impl HistogramMean {
     pub(crate) fn new(first: &FloatHistogram) -> Self {
         let mut met = Met::default();
         met.histogram(first);
-        HistogramMean { total: first.clone(), compensation: None, count: 1.0, incremental: false, met }
+        HistogramMean { total: copy(first), compensation: None, count: 1.0, incremental: false, met }
     }
 
     pub(crate) fn add(&mut self, histogram: &FloatHistogram) -> Result<(), HistogramError> {

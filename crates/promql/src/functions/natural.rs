@@ -29,27 +29,26 @@ impl<'a> Iterator for Runs<'a> {
 }
 
 /// A run of digits as a number, if it fits.
-fn number(run: &[u8]) -> Option<u64> {
+fn number(run: &[u8]) -> Option<i64> {
     std::str::from_utf8(run).ok()?.parse().ok()
 }
 
-/// Whether `a` comes before `b`: run by run, numbers as numbers.
+/// Whether `a` comes before `b`: run by run, numbers as numbers. As in the order that Prometheus takes, nothing comes before
+/// the empty text, which comes before nothing, and of equal numbers each comes before the other.
 pub(crate) fn is_less(a: &[u8], b: &[u8]) -> bool {
     let (mut left, mut right) = (Runs::of(a), Runs::of(b));
     loop {
-        match (left.next(), right.next()) {
-            (_, None) => return false,
-            (None, Some(_)) => return true,
-            (Some(l), Some(r)) if l == r => {}
-            (Some(l), Some(r)) => match (number(l), number(r)) {
-                (Some(x), Some(y)) if x != y => return x < y,
-                (Some(_), Some(_)) => {
-                    if l.len() != r.len() {
-                        return l.len() < r.len();
-                    }
-                }
-                _ => return l < r,
-            },
+        let (Some(l), Some(r)) = (left.next(), right.next()) else { return false };
+        let same = match (number(l), number(r)) {
+            (Some(x), Some(y)) if x != y => return x < y,
+            (Some(_), Some(_)) => true,
+            _ => l == r,
+        };
+        if !same {
+            return l < r;
+        }
+        if left.rest.is_empty() {
+            return true;
         }
     }
 }
@@ -60,9 +59,10 @@ mod tests {
 
     #[test]
     fn numbers_count() {
-        for (less, more) in [("a2", "a10"), ("2", "10"), ("a", "b"), ("a", "a1"), ("", "a"), ("1.2.3", "1.10.0")] {
+        for (less, more) in [("a2", "a10"), ("2", "10"), ("a", "b"), ("a", "a1"), ("1.2.3", "1.10.0")] {
             assert!(is_less(less.as_bytes(), more.as_bytes()), "{less} {more}");
             assert!(!is_less(more.as_bytes(), less.as_bytes()), "{more} {less}");
         }
+        assert!(!is_less(b"", b"a") && !is_less(b"a", b"") && is_less(b"01", b"1") && is_less(b"1", b"01"));
     }
 }

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use super::over_time::floats_only;
 use super::range::{Output, RangeCall, SeriesNotes};
 use super::sweep::Windows;
-use crate::annotations::Note;
+use crate::annotations::{Note, Place};
 use crate::exec::column::Column;
 use crate::exec::samples::Window;
 
@@ -125,7 +125,7 @@ fn slide(sorted: &mut Vec<f64>, out: &[f64], new: &[f64]) {
 }
 
 /// The warning for a quantile outside of 0..=1.
-pub(crate) fn check(q: f64, position: usize) -> Option<Note> {
+pub(crate) fn check(q: f64, position: Place) -> Option<Note> {
     (!is_valid(q)).then(|| Note::invalid_quantile(q, position))
 }
 

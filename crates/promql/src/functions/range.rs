@@ -7,7 +7,7 @@ use thanoxide_model::{FloatHistogram, Labels};
 
 use super::rate::{self, Resets};
 use super::{changes, compare, extended, instant_rate, over_time, quantile, regression, smoothing};
-use crate::annotations::{Annotations, Note};
+use crate::annotations::{Annotations, Note, Place};
 use crate::engine::QueryError;
 use crate::exec::column::Column;
 use crate::exec::samples::Window;
@@ -115,7 +115,7 @@ pub(crate) struct RangeCall<'a> {
     /// The other arguments, in order.
     pub(crate) scalars: &'a [ScalarColumn],
     /// Where the range expression is in the query.
-    pub(crate) position: usize,
+    pub(crate) position: Place,
 }
 
 impl RangeCall<'_> {
@@ -151,7 +151,7 @@ impl From<FloatHistogram> for Output {
 /// Notes about one series; the same kind is not made twice for it.
 pub(crate) struct SeriesNotes<'a> {
     labels: &'a Labels,
-    position: usize,
+    position: Place,
     seen: u32,
     pub(crate) notes: Annotations,
 }
@@ -167,7 +167,7 @@ pub(crate) enum SeriesNote {
 }
 
 impl<'a> SeriesNotes<'a> {
-    pub(crate) fn new(labels: &'a Labels, position: usize) -> Self {
+    pub(crate) fn new(labels: &'a Labels, position: Place) -> Self {
         SeriesNotes { labels, position, seen: 0, notes: Annotations::default() }
     }
 
@@ -194,7 +194,7 @@ impl<'a> SeriesNotes<'a> {
     }
 
     /// Adds any note.
-    pub(crate) fn add(&mut self, make: impl FnOnce(usize) -> Note) {
+    pub(crate) fn add(&mut self, make: impl FnOnce(Place) -> Note) {
         self.notes.add(make(self.position));
     }
 }

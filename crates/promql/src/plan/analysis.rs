@@ -21,26 +21,30 @@ const TIME_DEPENDENT: [&str; 11] = [
 ];
 
 /// Whether the value is the same at each step. Follows Prometheus to the letter: of an aggregation the parameter does
-/// not count.
-pub(super) fn is_invariant(expr: &Expr) -> bool {
+/// not count. `is_shared` says whether all of an argument of `info()` looks at one time.
+pub(super) fn is_invariant(expr: &Expr, is_shared: &dyn Fn(&Expr) -> bool) -> bool {
+    let is_invariant = |expr| is_invariant(expr, is_shared);
     match expr {
         Expr::Vector(selector) => selector.at.is_some(),
         Expr::Matrix(matrix) => matrix.selector.at.is_some(),
         Expr::Subquery(subquery) => subquery.at.is_some(),
         Expr::Aggregate(aggregate) => is_invariant(aggregate.expr.unparen()),
         Expr::Binary(binary) => is_invariant(&binary.lhs) && is_invariant(&binary.rhs),
-        Expr::Call(call) => is_invariant_call(call),
+        Expr::Call(call) => is_invariant_call(call, is_shared),
         Expr::Paren(paren) => is_invariant(&paren.expr),
         Expr::Unary(unary) => is_invariant(&unary.expr),
         Expr::Number(_) | Expr::String(_) => true,
     }
 }
 
-fn is_invariant_call(call: &Call) -> bool {
+fn is_invariant_call(call: &Call, is_shared: &dyn Fn(&Expr) -> bool) -> bool {
+    let is_invariant = |expr: &Expr| is_invariant(expr, is_shared);
     let mut args = call.args.iter().map(Expr::unparen);
     match call.function.name {
         // The sample's own time, where the sample is fixed.
         "timestamp" => args.all(|arg| matches!(arg, Expr::Vector(_)) && is_invariant(arg)),
+        // The second argument is no vector.
+        "info" => args.next().is_some_and(|base| is_invariant(base) && is_shared(base)),
         name => !TIME_DEPENDENT.contains(&name) && args.all(is_invariant),
     }
 }
@@ -71,13 +75,15 @@ pub(super) fn is_name_pinned(expr: &Expr) -> bool {
         Expr::Call(call) => match call.function.name {
             "label_replace" | "label_join" | "info" => false,
             "last_over_time" | "first_over_time" | "sort" | "sort_desc" | "sort_by_label" | "sort_by_label_desc" => {
-                call.args.iter().any(is_name_pinned)
+                call.args.first().is_some_and(is_name_pinned)
             }
             _ => true,
         },
         Expr::Binary(binary) => match binary.op {
             BinaryOp::Or => false,
             op if binary.return_bool || super::changes_metric(op) => true,
+            // What fills in for a missing left side has no name.
+            _ if binary.matching.as_ref().is_some_and(|m| m.fill_lhs.is_some() || m.fill_rhs.is_some()) => false,
             _ if binary.lhs.value_type() == ValueType::Scalar => is_name_pinned(&binary.rhs),
             _ => is_name_pinned(&binary.lhs),
         },

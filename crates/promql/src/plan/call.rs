@@ -3,10 +3,11 @@
 use thanoxide_model::{FloatHistogram, Labels, Regexp};
 
 use super::{Lowering, Nothing, Scope, Vector, is_label_name};
-use crate::ast::{Call, Expr, VectorSelector};
+use crate::ast::{Call, Expr};
 use crate::engine::QueryError;
 use crate::exec::absent::{Absent, labels_of};
 use crate::exec::buckets::{HistogramStream, Placed, Question};
+use crate::exec::grid::Modifiers;
 use crate::exec::info::Info;
 use crate::exec::instant::Take;
 use crate::exec::merge::MergeSameLabels;
@@ -92,10 +93,10 @@ impl Lowering {
         range.name_pinned |= function == RangeFunction::AbsentOverTime;
         check_edges(range.shape.edges, call.function.name)?;
         // Prometheus forgets where a subquery was.
-        let position = match call.args.first().map(Expr::unparen) {
+        let position = self.place(match call.args.first().map(Expr::unparen) {
             None | Some(Expr::Subquery(_)) => 0,
             Some(first) => first.span().start,
-        };
+        });
         let stream = RangeCallStream::new(range, function, scalars, scope.grid, position);
         if function == RangeFunction::AbsentOverTime {
             return Ok(absent(Box::new(stream), range_arg, scope));
@@ -121,7 +122,7 @@ impl Lowering {
     }
 
     fn buckets(&mut self, call: &Call, scope: &Scope) -> Result<Vector, QueryError> {
-        let (vector, question) = match call.function.name {
+        let (vector, mut question) = match call.function.name {
             "histogram_fraction" => {
                 let low = self.argument(arg(call, 0)?, scope)?;
                 let high = self.argument(arg(call, 1)?, scope)?;
@@ -136,12 +137,13 @@ impl Lowering {
         };
         let vector = vector.unparen();
         let inner = Some(self.vector(vector, scope)?);
-        let position = vector.span().start;
+        let position = self.place(vector.span().start);
+        question.placed().for_each(|placed| placed.position.turn = position.turn);
         Ok(Box::new(HistogramStream { inner, question, grid: scope.grid, position }))
     }
 
     fn placed(&mut self, expr: &Expr, scope: &Scope) -> Result<Placed, QueryError> {
-        Ok(Placed { scalar: self.argument(expr, scope)?, position: expr.unparen().span().start })
+        Ok(Placed { scalar: self.argument(expr, scope)?, position: self.place(expr.unparen().span().start) })
     }
 
     fn label_replace(&mut self, call: &Call, scope: &Scope) -> Result<Vector, QueryError> {
@@ -179,7 +181,7 @@ impl Lowering {
             SortBy::Value
         };
         let inner = Some(self.vector(arg(call, 0)?.unparen(), scope)?);
-        let (descending, position) = (name.ends_with("_desc"), call.span.start);
+        let (descending, position) = (name.ends_with("_desc"), self.place(call.span.start));
         let one_time = scope.end_ms == scope.grid.start_ms;
         Ok(Box::new(Sort { inner, by, descending, one_time, position }))
     }
@@ -216,56 +218,9 @@ impl Lowering {
             Some(Expr::Vector(selector)) => Some(selector.matchers.clone()),
             _ => None,
         };
-        let (at_ms, offset_ms) = self.info_time(base, None, 0)?.unwrap_or((None, 0));
+        let Modifiers { at_ms, offset_ms } = self.shared_reference(base)?.unwrap_or_default();
         let inner = Some(self.vector(base, scope)?);
         Ok(Box::new(Info { inner, matchers, grid: scope.grid, at_ms, offset_ms }))
-    }
-
-    /// The `@` and offset of the first selector in an expression, with those of the subqueries around it.
-    fn info_time(
-        &self,
-        expr: &Expr,
-        outer_at_ms: Option<i64>,
-        outer_offset_ms: i64,
-    ) -> Result<Option<(Option<i64>, i64)>, QueryError> {
-        let own = |selector: &VectorSelector| -> Result<_, QueryError> {
-            let modifiers = self.modifiers(selector)?;
-            Ok(Some(match modifiers.at_ms {
-                Some(at_ms) => (Some(at_ms), modifiers.offset_ms),
-                None => (outer_at_ms, outer_offset_ms.saturating_add(modifiers.offset_ms)),
-            }))
-        };
-        let first = |exprs: &[&Expr]| -> Result<_, QueryError> {
-            for expr in exprs {
-                if let Some(found) = self.info_time(expr, outer_at_ms, outer_offset_ms)? {
-                    return Ok(Some(found));
-                }
-            }
-            Ok(None)
-        };
-        match expr {
-            Expr::Vector(selector) => own(selector),
-            Expr::Matrix(matrix) => own(&matrix.selector),
-            Expr::Subquery(subquery) => {
-                let offset_ms = self.duration(&subquery.offset, true)?;
-                match self.at_ms(subquery.at) {
-                    Some(at_ms) => self.info_time(&subquery.expr, Some(at_ms), offset_ms),
-                    None => {
-                        let offset_ms = outer_offset_ms.saturating_add(offset_ms);
-                        self.info_time(&subquery.expr, outer_at_ms, offset_ms)
-                    }
-                }
-            }
-            Expr::Aggregate(aggregate) => match &aggregate.param {
-                Some(param) => first(&[&aggregate.expr, param]),
-                None => first(&[&aggregate.expr]),
-            },
-            Expr::Binary(binary) => first(&[&binary.lhs, &binary.rhs]),
-            Expr::Call(call) => first(&call.args.iter().collect::<Vec<_>>()),
-            Expr::Paren(paren) => first(&[&paren.expr]),
-            Expr::Unary(unary) => first(&[&unary.expr]),
-            Expr::Number(_) | Expr::String(_) => Ok(None),
-        }
     }
 
     pub(super) fn scalar_call(&mut self, call: &Call, scope: &Scope) -> Result<ScalarNode, QueryError> {

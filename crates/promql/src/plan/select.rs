@@ -14,7 +14,7 @@ use crate::exec::instant::{InstantSelector, Take};
 use crate::exec::range::{Range, RangeInput, RangeSamples, RangeShape};
 use crate::exec::selection::{Selection, SelectionReader};
 use crate::exec::smoothed::SmoothedSelector;
-use crate::exec::subquery::{ForgetResets, inner_grid};
+use crate::exec::subquery::{ForgetResets, inner_grid, last_ms};
 use crate::functions::range::Edges;
 
 /// How far a selector looks beside its reference time.
@@ -32,7 +32,7 @@ impl Lowering {
             let lookback_ms = self.settings.lookback_ms;
             let reach = Reach { back_ms: lookback_ms, ahead_ms: lookback_ms, range_ms: 0 };
             let (reader, modifiers) = self.open(selector, scope, reach)?;
-            let position = selector.span.start;
+            let position = self.place(selector.span.start);
             return Ok(Box::new(SmoothedSelector::new(reader, scope.grid, modifiers, position)));
         }
         self.instant_selector(selector, scope, Take::Value)
@@ -46,7 +46,11 @@ impl Lowering {
         take: Take,
     ) -> Result<Vector, QueryError> {
         let reach = Reach { back_ms: self.settings.lookback_ms, ..Reach::default() };
-        let (reader, modifiers) = self.open(selector, scope, reach)?;
+        let (reader, mut modifiers) = self.open(selector, scope, reach)?;
+        if matches!(take, Take::Timestamp | Take::StartTimestamp) && modifiers.at_ms.is_some() {
+            // Prometheus reads what the offset asks for, but then looks at the time of `@`.
+            modifiers.offset_ms = 0;
+        }
         Ok(Box::new(InstantSelector::new(reader, scope.grid, modifiers, take)))
     }
 
@@ -130,7 +134,7 @@ impl Lowering {
         let offset_ms = self.duration(&subquery.offset, true)?;
         let modifiers = Modifiers { at_ms: self.at_ms(subquery.at), offset_ms };
         let grid: Grid = inner_grid(scope.grid, modifiers, range_ms, step_ms);
-        let end_ms = modifiers.at_ms.unwrap_or(scope.end_ms).saturating_sub(offset_ms);
+        let end_ms = last_ms(scope.grid, modifiers);
         let inner_scope = Scope { grid, end_ms, hint_step_ms: step_ms, histograms: Needed::Buckets, ..scope.clone() };
         let inner = self.vector(&subquery.expr, &inner_scope)?;
         let name_pinned = is_name_pinned(&subquery.expr);

@@ -46,7 +46,7 @@ const ARITHMETIC: [&str; 7] = ["+", "-", "*", "/", "%", "^", "atan2"];
 const COMPARISONS: [&str; 6] = ["==", "!=", "<", ">", "<=", ">="];
 const NUMBERS: [&str; 16] =
     ["0", "1", "2", "-1", "0.5", "1e3", "100", "0.1", "Inf", "-Inf", "NaN", "0x10", "5m", "1e-9", "3.7", "-0"];
-const RANGES: [&str; 11] = ["15s", "1m", "90s", "2m", "5m", "10m", "20m", "1h", "301s", "30s", "7m30s"];
+const RANGES: [&str; 13] = ["15s", "1m", "90s", "2m", "5m", "10m", "20m", "1h", "301s", "30s", "7m30s", "5m", "15m"];
 const STEPS: [&str; 7] = ["", "15s", "30s", "1m", "2m", "5m", "13s"];
 const OFFSETS: [&str; 8] = ["1m", "5m", "-1m", "-5m", "30s", "-15s", "7s", "(1m + 30s)"];
 const LABELS: [&str; 7] = ["a", "b", "instance", "job", "le", "version", "missing"];
@@ -69,7 +69,7 @@ pub(crate) struct Grammar<'d> {
 impl Grammar<'_> {
     /// A whole query; `instant` ones may also be ranges and strings.
     pub(crate) fn query(&mut self, instant: bool) -> String {
-        let depth = self.dice.pick(&[1, 1, 2, 2, 2, 3, 3, 4]);
+        let depth = self.dice.pick(&[1, 1, 1, 2, 2, 2, 3, 3, 4]);
         match self.dice.below(100) {
             0..=3 => self.scalar(depth),
             4..=6 if instant => self.any_matrix(depth),
@@ -134,10 +134,10 @@ impl Grammar<'_> {
             "b!=\"10\"",
             "missing=\"\"",
             "instance!=\"i3\"",
-            "a=\"nothing\"",
+            "a!=\"nothing\"",
             "job=~\".+\"",
         ];
-        match self.dice.weighted(&[60, 30, 10]) {
+        match self.dice.weighted(&[68, 25, 7]) {
             0 => String::new(),
             1 => self.dice.pick(&all).to_string(),
             _ => format!("{},{}", self.dice.pick(&all), self.dice.pick(&all)),

@@ -4,12 +4,12 @@ use thanoxide_model::Labels;
 
 use super::{Bounds, GroupIndex, Grouping};
 use crate::aggregate::top::{Best, Candidate, Worst};
-use crate::annotations::Note;
+use crate::annotations::{Note, Place};
 use crate::ast::AggregateOp;
 use crate::engine::QueryError;
 use crate::exec::column::{Bits, Cell, Column};
 use crate::exec::scalar::{ScalarArg, ScalarColumn};
-use crate::exec::{Batch, Context, SeriesColumn, Stream};
+use crate::exec::{Batch, Context, SeriesColumn, Stream, first_error};
 use crate::limits::Charge;
 
 /// Such an aggregation.
@@ -20,9 +20,9 @@ pub(crate) struct TopK {
     pub(crate) param: ScalarArg,
     pub(crate) steps: usize,
     /// Of the aggregation.
-    pub(crate) position: usize,
+    pub(crate) position: Place,
     /// Of the parameter.
-    pub(crate) param_position: usize,
+    pub(crate) param_position: Place,
 }
 
 impl Stream for TopK {
@@ -33,7 +33,7 @@ impl Stream for TopK {
             crate::exec::collect(&mut *inner, cx)?;
             return Ok(None);
         }
-        self.check_param(&param, cx)?;
+        self.check_param(&param, cx).map_err(|error| first_error(&mut *inner, error, cx))?;
         match self.op {
             AggregateOp::LimitRatio => self.limit_ratio(&mut *inner, &param, cx).map(Some),
             AggregateOp::LimitK => self.limit_k(&mut *inner, &param, cx).map(Some),
@@ -135,7 +135,7 @@ impl TopK {
     fn limit_k(&self, inner: &mut dyn Stream, param: &ScalarColumn, cx: &Context<'_>) -> Result<Batch, QueryError> {
         let mut index = GroupIndex::default();
         let mut taken: Vec<Vec<u64>> = Vec::new();
-        self.filter(inner, cx, |series| {
+        let batch = self.filter(inner, cx, |series| {
             let (group, is_new) = index.number(&self.grouping.group(&series.labels));
             if is_new {
                 taken.push(vec![0; self.steps]);
@@ -148,11 +148,16 @@ impl TopK {
                 }
             }
             keep
-        })
+        })?;
+        Ok(self.order(batch, index))
     }
 
     fn limit_ratio(&self, inner: &mut dyn Stream, param: &ScalarColumn, cx: &Context<'_>) -> Result<Batch, QueryError> {
-        self.filter(inner, cx, |series| {
+        let mut index = GroupIndex::default();
+        let batch = self.filter(inner, cx, |series| {
+            if self.steps == 1 {
+                index.number(&self.grouping.group(&series.labels));
+            }
             // Where the hash of the labels lies between 0 and 1 decides.
             let offset = series.labels.hash() as f64 / u64::MAX as f64;
             let mut keep = Bits::none(self.steps);
@@ -164,7 +169,26 @@ impl TopK {
                 }
             }
             keep
-        })
+        })?;
+        Ok(self.order(batch, index))
+    }
+
+    /// Puts the series of an instant query into the order that they have in Prometheus: group by group, and within a group
+    /// as in a heap by value. A second `limitk` around this one shows it.
+    fn order(&self, mut batch: Batch, mut index: GroupIndex) -> Batch {
+        if self.steps != 1 {
+            return batch;
+        }
+        let mut groups = vec![Best::default(); index.len()];
+        for (number, series) in batch.series.iter().enumerate() {
+            let (group, _) = index.number(&self.grouping.group(&series.labels));
+            let value = if series.column.floats.get(0) { series.column.values[0] } else { 0.0 };
+            groups[group].offer(Candidate { value, series: number as u32 }, usize::MAX, Worst::Lowest);
+        }
+        let mut series: Vec<Option<SeriesColumn>> = batch.series.into_iter().map(Some).collect();
+        let ordered = groups.into_iter().flat_map(Best::into_heap);
+        batch.series = ordered.filter_map(|candidate| series[candidate.series as usize].take()).collect();
+        batch
     }
 
     fn filter(

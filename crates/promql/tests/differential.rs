@@ -1,0 +1,37 @@
+//! A slice of the long run `promql-differential`: random queries beside Prometheus's own engine. The seed is printed;
+//! `THANOXIDE_SEED` repeats it.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "support/dataset.rs"]
+mod dataset;
+#[path = "support/dice.rs"]
+mod dice;
+#[path = "support/differential.rs"]
+mod differential;
+#[allow(dead_code, reason = "the series are read here, answers of the HTTP API are not")]
+#[path = "support/golden.rs"]
+mod golden;
+#[path = "support/grammar.rs"]
+mod grammar;
+#[path = "support/memory.rs"]
+mod memory;
+#[path = "support/oracle.rs"]
+mod oracle;
+#[path = "support/rules.rs"]
+mod rules;
+
+use std::time::{Duration, Instant};
+
+use differential::End;
+
+/// In CI.
+const LONG: Duration = Duration::from_secs(150);
+/// Elsewhere.
+const SHORT: Duration = Duration::from_secs(20);
+
+#[test]
+fn random_queries_are_answered_as_prometheus_answers_them() {
+    let time = if std::env::var_os("CI").is_some() { LONG } else { SHORT };
+    assert!(differential::run(End::Time(Instant::now() + time)), "answers differ, or too few queries give data");
+}
