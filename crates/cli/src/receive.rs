@@ -7,10 +7,11 @@ use anyhow::{Context, Result, bail};
 use thanoxide_flags::Matches;
 use thanoxide_ingester::{Ingester, IngesterConfig, IngesterDeps, IngesterMetrics};
 use thanoxide_model::Labels;
+use thanoxide_model::tenant::HINTS_DIR;
 use thanoxide_router::hashring::{Algorithm, HashringConfig, HashringMetrics, parse_hashrings};
 use thanoxide_router::{
-    HashringFile, HashringFileMetrics, ReplicationConfig, ReplicationDeps, ReplicationMetrics, Replicator,
-    Router as WriteRouter, RouterConfig, RouterDeps, RouterMetrics,
+    HashringFile, HashringFileMetrics, HintConfig, HintMetrics, Hints, ReplicationConfig, ReplicationDeps,
+    ReplicationMetrics, Replicator, Router as WriteRouter, RouterConfig, RouterDeps, RouterMetrics,
 };
 use thanoxide_server::HttpServer;
 use thanoxide_server::grpc::RoutesBuilder;
@@ -132,8 +133,14 @@ fn replicate(
 ) -> Result<Arc<Replicator>> {
     let ring_metrics = HashringMetrics::new(&mut node.registry);
     let (clock, random) = (Arc::clone(&node.env.clock), Arc::clone(&node.env.random));
-    let deps = ReplicationDeps { local, clock, random, metrics, ring_metrics };
-    let replicator = Replicator::new(replication_config(matches)?, deps);
+    let config = replication_config(matches)?;
+    let hints = if config.replication_factor > 1 { open_hints(matches, node)? } else { None };
+    let deps = ReplicationDeps { local, clock, random, metrics, ring_metrics, hints: hints.clone() };
+    let replicator = Replicator::new(config, deps);
+    if let Some(hints) = hints {
+        let replicator = Arc::clone(&replicator);
+        node.group.add("hints", move |shutdown| hints.run(replicator, shutdown));
+    }
     match rings {
         RingSource::Inline(rings) => {
             replicator.set_hashrings(&rings).context("unable to create new hashring from config")?;
@@ -141,6 +148,19 @@ fn replicate(
         RingSource::File(path) => watch_rings(matches, node, path, &replicator)?,
     }
     Ok(replicator)
+}
+
+/// Where writes are kept for nodes that are away.
+fn open_hints(matches: &Matches, node: &mut Node) -> Result<Option<Arc<Hints>>> {
+    let max_bytes = matches.bytes("receive.hints-max-bytes");
+    if max_bytes == 0 {
+        return Ok(None);
+    }
+    let dir = PathBuf::from(matches.text("tsdb.path")).join(HINTS_DIR);
+    let config = HintConfig { dir, max_bytes, max_age: matches.duration("receive.hints-max-age") };
+    let metrics = HintMetrics::new(&mut node.registry);
+    let (disk, clock) = (Arc::clone(&node.env.disk), Arc::clone(&node.env.clock));
+    Hints::open(config, disk, clock, metrics).map(Some).context("opening the hints")
 }
 
 fn watch_rings(matches: &Matches, node: &mut Node, path: PathBuf, replicator: &Arc<Replicator>) -> Result<()> {

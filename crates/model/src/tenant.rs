@@ -8,6 +8,9 @@ use thiserror::Error;
 /// The longest tenant id.
 pub const MAX_TENANT_BYTES: usize = 150;
 
+/// A directory beside those of tenants, so no tenant has this name: what a router keeps for other nodes.
+pub const HINTS_DIR: &str = "thanoxide.hints";
+
 /// A name that cannot be a tenant's.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
 #[error("invalid tenant {id:?}: {reason}")]
@@ -28,7 +31,7 @@ impl TenantId {
         let refuse = |reason| Err(TenantError { id: id.chars().take(40).collect(), reason });
         match id {
             "" => return refuse("it is empty"),
-            "." | ".." => return refuse("it names a directory of its own"),
+            "." | ".." | HINTS_DIR => return refuse("it names a directory of its own"),
             _ => {}
         }
         if id.len() > MAX_TENANT_BYTES {

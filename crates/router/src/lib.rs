@@ -20,6 +20,7 @@ pub mod budget;
 pub mod config;
 pub mod hashring;
 pub mod hashring_file;
+pub mod hints;
 pub mod label_check;
 pub mod metrics;
 pub mod peer;
@@ -34,6 +35,7 @@ pub mod snappy;
 
 pub use config::RouterConfig;
 pub use hashring_file::{HashringFile, HashringFileMetrics};
+pub use hints::{HintConfig, HintMetrics, Hints};
 pub use metrics::RouterMetrics;
 pub use refusal::Refusal;
 pub use replication::{ReplicationConfig, ReplicationDeps, Replicator};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use thanoxide_env::{Clock, Random};
 use thanoxide_model::{TenantId, WriteBatch};
@@ -85,7 +86,8 @@ impl Part<'_> {
         (all as f64 * self.series.len() as f64 / self.batch.series.len().max(1) as f64) as u64
     }
 
-    fn encode(&self) -> bytes::Bytes {
+    /// As an encoded `thanos.WriteRequest`.
+    pub fn encode(&self) -> Bytes {
         let series = self.series.iter().map(|index| *index as usize);
         encode_tenant_write_request(self.tenant.as_str(), self.batch, series, self.origin.replica)
     }

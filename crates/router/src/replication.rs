@@ -1,7 +1,8 @@
 //! The router's `WriteStore`: each series to the nodes that own it, an answer once a quorum of them has it.
 //!
 //! Start at [`Replicator`]. A write is [placed](crate::placement), each node gets its [part](crate::peer), the answers are
-//! [counted](crate::quorum). What comes after the quorum goes on in the background.
+//! [counted](crate::quorum). What comes after the quorum goes on in the background. Of a write that reached its quorum, the parts
+//! that failed but may still succeed are kept for their node as [hints](crate::hints); they never count.
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use tokio::sync::oneshot;
 use tracing::debug;
 
 use crate::hashring::{Algorithm, Endpoint, HashringConfig, HashringError, HashringMetrics, Hashrings};
+use crate::hints::Hints;
 use crate::peer::{Part, Peer, PeerLimits, Way};
 use crate::placement::{Group, Placement};
 use crate::quorum::{Quorum, write_quorum};
@@ -73,6 +75,8 @@ pub struct ReplicationDeps {
     pub metrics: ReplicationMetrics,
     /// Those of the rings.
     pub ring_metrics: HashringMetrics,
+    /// Keeps what a node misses while it is away; `None` leaves it to the other replicas.
+    pub hints: Option<Arc<Hints>>,
 }
 
 /// Writes to a ring.
@@ -113,6 +117,14 @@ impl Replicator {
     /// Whether there are rings.
     pub fn is_ready(&self) -> bool {
         self.placement.load().is_some()
+    }
+
+    /// The node of this gRPC address: the one in the rings, or one that is in none of them any more.
+    pub fn peer(&self, address: &str) -> Arc<Peer> {
+        let placement = self.placement.load_full();
+        let of_rings = placement.iter().flat_map(|placement| placement.peers().values());
+        let known = of_rings.filter(|peer| peer.endpoint().address == address).map(Arc::clone).next();
+        known.unwrap_or_else(|| Arc::new(self.connect(&Endpoint::new(address))))
     }
 
     fn connect(&self, endpoint: &Endpoint) -> Peer {
@@ -177,6 +189,7 @@ impl WriteStore for Replicator {
             origin,
             metrics: self.deps.metrics.clone(),
             clock: Arc::clone(&self.deps.clock),
+            hints: self.deps.hints.clone(),
         };
         let (answer, answered) = oneshot::channel();
         // A task of its own: it goes on when the answer is given, and when nobody waits for it any more.
@@ -192,6 +205,7 @@ struct Write {
     origin: WriteOrigin,
     metrics: ReplicationMetrics,
     clock: Arc<dyn Clock>,
+    hints: Option<Arc<Hints>>,
 }
 
 type Answer = oneshot::Sender<Result<WriteOutcome, WriteError>>;
@@ -199,8 +213,12 @@ type Answer = oneshot::Sender<Result<WriteOutcome, WriteError>>;
 impl Write {
     async fn run(self, groups: Vec<Group>, mut quorum: Quorum, answer: Answer) {
         let mut answer = Some(answer);
+        let mut missed = Vec::new();
         let mut calls: FuturesUnordered<_> = groups.iter().map(|group| self.send(group)).collect();
         while let Some((group, sent)) = calls.next().await {
+            if sent.as_ref().is_err_and(|error| error.kind.is_retryable()) && !group.peer.is_local() {
+                missed.push(group);
+            }
             self.count(group, sent, &mut quorum);
             if quorum.is_decided()
                 && let Some(answer) = answer.take()
@@ -212,13 +230,28 @@ impl Write {
         if let Some(answer) = answer.take() {
             let _ = answer.send(quorum.outcome(&self.batch));
         }
+        // A write that failed comes again whole.
+        if quorum.outcome(&self.batch).is_ok() {
+            self.keep(&missed).await;
+        }
+    }
+
+    /// Keeps the parts of an acknowledged write that may still succeed.
+    async fn keep(&self, missed: &[&Group]) {
+        let Some(hints) = self.hints.as_ref().filter(|_| !self.origin.hinted) else { return };
+        for group in missed {
+            hints.keep(&group.peer.endpoint().address, self.part(group).encode()).await;
+        }
+    }
+
+    fn part<'a>(&'a self, group: &'a Group) -> Part<'a> {
+        let origin = WriteOrigin { replica: group.replica as u64 + 1, placed: true, hinted: self.origin.hinted };
+        Part { tenant: &self.tenant, batch: &self.batch, series: &group.series, origin }
     }
 
     async fn send<'a>(&self, group: &'a Group) -> (&'a Group, Result<Option<WriteOutcome>, PeerError>) {
-        let origin = WriteOrigin { replica: group.replica as u64 + 1, placed: true, hinted: self.origin.hinted };
-        let part = Part { tenant: &self.tenant, batch: &self.batch, series: &group.series, origin };
         let begin = self.clock.monotonic();
-        let sent = group.peer.send(part).await;
+        let sent = group.peer.send(self.part(group)).await;
         self.metrics.forwarded(&group.peer.endpoint().address, self.clock.monotonic().saturating_sub(begin));
         (group, sent)
     }

@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use prometheus_client::registry::Registry;
-use thanoxide_env::{SystemClock, SystemRandom};
+use thanoxide_env::{SystemClock, SystemDisk, SystemRandom};
 use thanoxide_model::write_batch::WriteBatchBuilder;
 use thanoxide_model::{Labels, Sample, TenantId, Verdict, WriteBatch};
 use thanoxide_router::hashring::{Algorithm, HashringMetrics, parse_hashrings};
-use thanoxide_router::{ReplicationConfig, ReplicationDeps, ReplicationMetrics, Replicator};
+use thanoxide_router::{
+    HintConfig, HintMetrics, Hints, ReplicationConfig, ReplicationDeps, ReplicationMetrics, Replicator,
+};
 use thanoxide_server::grpc::RoutesBuilder;
 use thanoxide_server::{GrpcMetrics, GrpcServer, Probe, Shutdown};
 use thanoxide_storeapi::{Rejected, WriteError, WriteOrigin, WriteOutcome, WriteStore, add_write_store};
@@ -90,6 +92,15 @@ async fn serve(node: &Arc<Node>, shutdown: Shutdown) -> String {
 
 impl Ring {
     async fn of(moods: &[Mood], replication_factor: usize, forward_timeout: Duration) -> Self {
+        Self::with_hints(moods, replication_factor, forward_timeout, None).await
+    }
+
+    async fn with_hints(
+        moods: &[Mood],
+        replication_factor: usize,
+        forward_timeout: Duration,
+        hints: Option<Arc<Hints>>,
+    ) -> Self {
         let shutdown = Shutdown::new();
         let (mut nodes, mut addresses) = (Vec::new(), Vec::new());
         for mood in moods {
@@ -110,6 +121,7 @@ impl Ring {
             random: Arc::new(SystemRandom),
             metrics: ReplicationMetrics::new(&mut Registry::default()),
             ring_metrics: HashringMetrics::default(),
+            hints,
         };
         let replicator = Replicator::new(config, deps);
         let ring = Ring { nodes, addresses, replicator, shutdown };
@@ -232,4 +244,56 @@ async fn rings_that_cannot_be_made_leave_the_old_ones() {
     let too_few = parse_hashrings(r#"[{"endpoints":["a:1"]}]"#).unwrap();
     assert!(ring.replicator.set_hashrings(&too_few).is_err());
     assert_eq!(ring.write(10).await.unwrap().accepted, 10);
+}
+
+fn hints(dir: &std::path::Path, max_bytes: u64) -> Arc<Hints> {
+    let config = HintConfig { dir: dir.to_path_buf(), max_bytes, max_age: LONG };
+    Hints::open(config, Arc::new(SystemDisk), Arc::new(SystemClock::default()), HintMetrics::default()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_node_missed_is_kept_and_delivered_when_it_is_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let kept = hints(dir.path(), 1 << 20);
+    let moods = [Mood::Takes, Mood::Unavailable, Mood::Takes];
+    let ring = Ring::with_hints(&moods, 3, LONG, Some(Arc::clone(&kept))).await;
+    for _ in 0..3 {
+        assert_eq!(ring.write(40).await.unwrap().accepted, 40);
+    }
+    while kept.bytes() == 0 {
+        tokio::task::yield_now().await;
+    }
+    // Over a restart of the router.
+    let stop = Shutdown::new();
+    stop.request();
+    Arc::clone(&kept).run(Arc::clone(&ring.replicator), stop).await.unwrap();
+    drop(kept);
+    let reopened = hints(dir.path(), 1 << 20);
+    assert!(reopened.bytes() > 0);
+    *ring.nodes[1].mood.lock().unwrap() = Mood::Takes;
+    ring.replicator.peer(&ring.addresses[1]).reset();
+    let stop = Shutdown::new();
+    let delivery = tokio::spawn(Arc::clone(&reopened).run(Arc::clone(&ring.replicator), stop.clone()));
+    while reopened.bytes() > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    stop.request();
+    delivery.await.unwrap().unwrap();
+    let series = ring.nodes[1].series.lock().unwrap();
+    assert!(series.len() >= 40 && series.iter().all(|(_, origin)| origin.hinted), "{}", series.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hints_are_bounded_and_a_failed_write_leaves_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let kept = hints(dir.path(), 10);
+    let moods = [Mood::Takes, Mood::Unavailable, Mood::Takes];
+    let ring = Ring::with_hints(&moods, 3, LONG, Some(Arc::clone(&kept))).await;
+    assert_eq!(ring.write(40).await.unwrap().accepted, 40);
+    assert_eq!(kept.bytes(), 0);
+    let kept = hints(&dir.path().join("other"), 1 << 20);
+    let moods = [Mood::Takes, Mood::Unavailable, Mood::Unavailable];
+    let ring = Ring::with_hints(&moods, 3, LONG, Some(Arc::clone(&kept))).await;
+    assert!(ring.write(40).await.is_err());
+    assert_eq!(kept.bytes(), 0);
 }

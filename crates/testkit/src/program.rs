@@ -110,12 +110,26 @@ impl Program {
     /// Thanos's own receiver over a directory, on free ports: `remote-write` and `grpc`.
     pub fn stock_receiver(data_dir: &Path) -> Result<Self> {
         let mut program = Program::spawn(Command::new(interop("receiver")).arg("--data-dir").arg(data_dir))?;
-        for (component, text) in [("grpc", "StoreAPI on "), ("remote-write", "listening on ")] {
-            let line = program.await_line(text, "")?;
-            let address = line.rsplit(' ').next().context("no address")?.to_string();
-            program.addresses.insert(component.to_string(), address);
-        }
+        program.await_stock(&[("grpc", "StoreAPI on "), ("remote-write", "listening on ")])?;
         Ok(program)
+    }
+
+    /// Thanos's own receive over a directory in any of its modes: `remote-write`, `grpc` and `capnproto`.
+    pub fn stock_ring(data_dir: &Path, args: &[&str]) -> Result<Self> {
+        let mut command = Command::new(interop("ringreceiver"));
+        let mut program = Program::spawn(command.arg("--data-dir").arg(data_dir).args(args))?;
+        let components = [("grpc", "StoreAPI on "), ("capnproto", "capnproto on "), ("remote-write", "listening on ")];
+        program.await_stock(&components)?;
+        Ok(program)
+    }
+
+    fn await_stock(&mut self, components: &[(&str, &str)]) -> Result<()> {
+        for (component, text) in components {
+            let line = self.await_line(text, "")?;
+            let address = line.rsplit(' ').next().context("no address")?.to_string();
+            self.addresses.insert((*component).to_string(), address);
+        }
+        Ok(())
     }
 
     fn await_addresses(&mut self, components: &[&str]) -> Result<()> {

@@ -24,6 +24,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
 use thanoxide_env::Env;
+use thanoxide_model::tenant::HINTS_DIR;
 use thanoxide_model::{TenantId, WriteBatch};
 
 pub use crate::head::{Rejected, SelectedSeries};
@@ -91,7 +92,7 @@ impl Engine {
     fn open_existing(&self) -> Result<(), EngineError> {
         for path in self.env.disk.list(&self.root).map_err(|e| EngineError::io(&self.root, &e))? {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            if name == "lost+found" || !self.env.disk.is_dir(&path).unwrap_or(false) {
+            if name == "lost+found" || name == HINTS_DIR || !self.env.disk.is_dir(&path).unwrap_or(false) {
                 continue;
             }
             match TenantId::new(name) {

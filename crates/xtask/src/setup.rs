@@ -20,6 +20,7 @@ const GO_PROGRAMS: [(&str, &str, &str); 4] = [
     ("tests/interop/prometheus-batch", "oracle-batch", ""),
     ("tests/interop/thanos", "storereader", "netgo,slicelabels"),
     ("tests/interop/thanos/receiver", "receiver", "netgo,slicelabels"),
+    ("tests/interop/thanos/ringreceiver", "ringreceiver", "netgo,slicelabels"),
 ];
 
 /// The root of the workspace.

@@ -90,6 +90,13 @@ const FLAGS: &[FlagDef] = &[
     )
     .default(&["snappy"]),
     FlagDef::new("receive.replication-factor", Kind::Uint, "How many nodes take each series.").default(&["1"]),
+    FlagDef::new(
+        "receive.hints-max-bytes",
+        Kind::Bytes,
+        "Most bytes of writes that are kept on disk for nodes that are away, below 'tsdb.path'. 0 keeps none. Not in Thanos.",
+    )
+    .default(&["1GB"]),
+    FlagDef::new("receive.hints-max-age", Kind::Duration, "How long they are kept. Not in Thanos.").default(&["3h"]),
     FlagDef::not_yet("receive.replication-protocol", Kind::Enum(&["protobuf", "capnproto"]), &["protobuf"]),
     FlagDef::not_yet("receive.capnproto-address", Kind::Text, &["0.0.0.0:19391"]),
     FlagDef::not_yet("receive.grpc-service-config", Kind::Text, &[]).placeholder("<content>"),
