@@ -40,8 +40,9 @@ pub use source::BlockSource;
 use inputs::Inputs;
 use output::Output;
 use series::SeriesMerge;
+use source::Piece;
 
-use crate::chunk::ChunkError;
+use crate::chunk::{Chunk, ChunkError};
 use crate::index::IndexError;
 use crate::meta::{BlockMeta, MetaError};
 use crate::segment::{MAX_SEGMENT_BYTES, SegmentError};
@@ -71,6 +72,9 @@ pub enum CompactError {
     /// A tombstones file is damaged.
     #[error("compaction: {0}")]
     Tombstones(#[from] TombstonesError),
+    /// The new block cannot be read.
+    #[error("compaction: {0}")]
+    Block(#[from] crate::block::BlockError),
     /// There was nothing to compact.
     #[error("compaction: no blocks")]
     NoBlocks,
@@ -170,6 +174,16 @@ fn write(
     }
     report(&output, &merge, options)?;
     output.finish(meta, &symbols)
+}
+
+/// The chunks of one series from several places, each in time order, as one row of chunks that do not overlap. The chunks of
+/// one place stay as they are where they do not overlap with any other.
+pub fn merge_chunks(inputs: Vec<Vec<Chunk>>) -> Result<Vec<Chunk>, CompactError> {
+    let piece = |chunk| Piece { chunk, frame: None };
+    let inputs = inputs.into_iter().map(|chunks| chunks.into_iter().map(piece).collect()).collect();
+    let mut merged = Vec::new();
+    SeriesMerge::default().merge(inputs, &CompactOptions::default(), &mut merged)?;
+    Ok(merged.into_iter().map(|piece| piece.chunk).collect())
 }
 
 fn report(output: &Output<'_>, merge: &SeriesMerge, options: &CompactOptions<'_>) -> Result<(), CompactError> {

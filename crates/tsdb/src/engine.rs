@@ -5,12 +5,15 @@
 //! any thread at once. The design is told in `docs/decisions/0001-storage-engine.md`.
 
 mod blocks;
+mod compaction;
 mod cut;
+mod delete;
 mod error;
 mod maintain;
 mod merge;
 mod options;
 mod reader;
+mod retention;
 mod takeover;
 mod tenant;
 mod ticket;
@@ -28,6 +31,7 @@ use thanoxide_model::tenant::HINTS_DIR;
 use thanoxide_model::{TenantId, WriteBatch};
 
 pub use crate::head::{Rejected, SelectedSeries};
+pub use compaction::Compacted;
 pub use error::EngineError;
 pub use maintain::Maintained;
 pub use options::{AppendOptions, EngineOptions};

@@ -84,6 +84,11 @@ impl SegmentReader {
         Ok(SegmentReader { segments })
     }
 
+    /// Bytes of all files.
+    pub fn len_bytes(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.len()).sum()
+    }
+
     /// The encoding byte and the bytes of a chunk, checksum verified.
     pub fn raw(&self, reference: u64) -> Result<(u8, Bytes), SegmentError> {
         let (number, offset) = (reference >> 32, reference & 0xffff_ffff);

@@ -48,6 +48,11 @@ impl Block {
         &self.meta
     }
 
+    /// Bytes of its index and chunks.
+    pub fn len_bytes(&self) -> u64 {
+        self.index.len_bytes() + self.segments.len_bytes()
+    }
+
     /// Its index.
     pub fn index(&self) -> &IndexReader {
         &self.index

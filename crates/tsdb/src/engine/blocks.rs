@@ -6,10 +6,12 @@ use std::sync::Arc;
 use thanoxide_env::Env;
 use thanoxide_model::Matcher;
 
+use super::delete::with_deleted;
 use super::tenant::Tenant;
 use super::{EngineError, SelectedSeries};
 use crate::block::{self, Block, BlockError, BlockWriter, CREATION_SUFFIX};
 use crate::meta::{BlockCompaction, BlockId, BlockMeta, HINT_FROM_OUT_OF_ORDER, META_VERSION};
+use crate::tombstones::Tombstones;
 
 /// Series are taken out of the head so many at a time, so that appends go on between.
 const SERIES_AT_A_TIME: usize = 1024;
@@ -50,6 +52,17 @@ impl LocalBlock {
         let series = self.block.select(matchers, min_time_ms, max_time_ms).map_err(|e| self.error(e))?;
         let selected = series.map(|read| read.map(|(labels, chunks)| SelectedSeries { labels, chunks }));
         selected.collect::<Result<_, _>>().map_err(|e| self.error(e))
+    }
+
+    /// The meta file and the tombstones of the block once some samples are deleted; `None` where that changes nothing.
+    pub(super) fn tombstones_with(
+        &self,
+        matchers: &[Matcher],
+        min_time_ms: i64,
+        max_time_ms: i64,
+    ) -> Result<Option<(BlockMeta, Tombstones)>, EngineError> {
+        let deleted = with_deleted(&self.block, matchers, min_time_ms, max_time_ms).map_err(|e| self.error(e))?;
+        Ok(deleted.map(|tombstones| (self.block.meta().clone(), tombstones)))
     }
 
     pub(super) fn label_names(&self, matchers: &[Matcher]) -> Result<Vec<Vec<u8>>, EngineError> {
@@ -105,6 +118,16 @@ impl BlockSet {
         self.blocks.iter().map(|block| block.block.meta())
     }
 
+    /// The blocks of which something is deleted.
+    pub(super) fn with_tombstones(&self) -> impl Iterator<Item = &BlockMeta> {
+        self.blocks.iter().filter(|block| !block.block.tombstones().is_empty()).map(|block| block.block.meta())
+    }
+
+    /// The bytes of each block's index and chunks, in order of their times.
+    pub(super) fn sizes_bytes(&self) -> impl Iterator<Item = (BlockId, u64)> {
+        self.blocks.iter().map(|block| (block.id(), block.block.len_bytes()))
+    }
+
     /// First and last time.
     pub(super) fn times_ms(&self) -> Option<(i64, i64)> {
         let ranges = self.blocks.iter().map(|block| block.range_ms());
@@ -136,7 +159,16 @@ pub(super) fn open_blocks(dir: &Path, env: &Env) -> Result<BlockSet, EngineError
             }
         }
     }
-    Ok(BlockSet::new(blocks))
+    Ok(BlockSet::new(without_replaced(dir, blocks, env)))
+}
+
+/// Leaves out the blocks that others were made of. A crash left them there, and they are removed now.
+fn without_replaced(dir: &Path, blocks: Vec<Arc<LocalBlock>>, env: &Env) -> Vec<Arc<LocalBlock>> {
+    let parents = blocks.iter().flat_map(|block| &block.block.meta().compaction.parents);
+    let parents: Vec<BlockId> = parents.map(|parent| parent.ulid).collect();
+    let (replaced, kept): (Vec<_>, Vec<_>) = blocks.into_iter().partition(|block| parents.contains(&block.id()));
+    replaced.iter().for_each(|block| remove_block(dir, block.id(), env));
+    kept
 }
 
 fn is_damage(error: &std::io::Error) -> bool {

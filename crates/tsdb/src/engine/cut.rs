@@ -112,7 +112,7 @@ impl Tenant {
     }
 
     /// A name that no block has: what fails is removed by its name.
-    fn unused_id(&self, env: &Env) -> Result<BlockId, EngineError> {
+    pub(super) fn unused_id(&self, env: &Env) -> Result<BlockId, EngineError> {
         loop {
             let id = BlockId::new(env.clock.now_ms(), env.random.next_u128());
             let path = self.dir.join(id.to_string());

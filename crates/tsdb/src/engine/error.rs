@@ -58,6 +58,17 @@ impl EngineError {
         EngineError::Block { path: path.as_ref().to_path_buf(), message: error.to_string() }
     }
 
+    pub(crate) fn compaction(path: impl AsRef<Path>, error: crate::compact::CompactError) -> Self {
+        use crate::compact::CompactError::{Index, Io, Segment};
+        use crate::{index::IndexError, segment::SegmentError};
+        match error {
+            Io(error) | Index(IndexError::Io(error)) | Segment(SegmentError::Io(error)) => {
+                EngineError::io(path, &error)
+            }
+            other => EngineError::block(path, other),
+        }
+    }
+
     /// Whether the same call may succeed later.
     pub fn is_retryable(&self) -> bool {
         matches!(self, EngineError::DiskFull { .. } | EngineError::Io { .. } | EngineError::Removed)

@@ -34,6 +34,9 @@ impl Engine {
                 }
             }
         }
+        if let Some(room_bytes) = self.options.retention_bytes {
+            self.remove_beyond_size(room_bytes, may_remove, &mut done);
+        }
         done
     }
 

@@ -16,6 +16,9 @@ pub struct EngineOptions {
     pub out_of_order_window_ms: i64,
     /// Blocks that end longer ago than this, and that the caller can spare, are removed; `None` keeps all.
     pub retention_ms: Option<i64>,
+    /// The room that all blocks may take together; beyond it each tenant gives up its share, oldest blocks first. `None` is
+    /// no limit.
+    pub retention_bytes: Option<u64>,
     /// Bytes in a segment of the log.
     pub segment_bytes: u64,
     /// With less room than this on the disk nothing is taken; 0 does not look.
@@ -29,6 +32,7 @@ impl Default for EngineOptions {
             too_far_in_future_ms: None,
             out_of_order_window_ms: 0,
             retention_ms: None,
+            retention_bytes: None,
             segment_bytes: 128 * 1024 * 1024,
             min_free_bytes: 16 * 1024 * 1024,
         }

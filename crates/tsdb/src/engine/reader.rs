@@ -39,7 +39,7 @@ impl TenantReader {
     }
 
     /// The series that satisfy all matchers (none: all series) and have samples in `min_time_ms..=max_time_ms`, sorted by
-    /// labels. Chunks may reach beyond the range, and may overlap where a stock program left out-of-order blocks.
+    /// labels. Chunks may reach beyond the range. Those of a series do not overlap.
     pub fn select(
         &self,
         matchers: &[Matcher],
@@ -51,7 +51,7 @@ impl TenantReader {
         for block in blocks.overlapping(min_time_ms, max_time_ms) {
             answers.push(block.select(matchers, min_time_ms, max_time_ms)?);
         }
-        Ok(merge(answers))
+        merge(answers)
     }
 
     /// The label names of series that satisfy all matchers, sorted. The times choose blocks, not series.

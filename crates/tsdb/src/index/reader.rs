@@ -45,6 +45,11 @@ impl IndexReader {
         self.version
     }
 
+    /// Bytes of the file.
+    pub fn len_bytes(&self) -> u64 {
+        self.source.len()
+    }
+
     /// Where the sections are.
     pub fn toc(&self) -> Toc {
         self.toc

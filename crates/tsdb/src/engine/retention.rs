@@ -1,0 +1,89 @@
+//! Removing the oldest blocks where all of them together take too much room.
+//!
+//! Each tenant is charged its share: one that has a tenth of the bytes may keep a tenth of the room.
+
+use std::sync::Arc;
+
+use thanoxide_env::Env;
+use thanoxide_model::TenantId;
+
+use super::blocks::remove_block;
+use super::tenant::Tenant;
+use super::{Engine, EngineError, Maintained};
+use crate::meta::BlockId;
+
+impl Engine {
+    /// Removes the oldest blocks of each tenant that has more than its share of the room for blocks.
+    pub(super) fn remove_beyond_size(
+        &self,
+        room_bytes: u64,
+        may_remove: &dyn Fn(&TenantId, BlockId) -> bool,
+        done: &mut Maintained,
+    ) {
+        let tenants: Vec<_> = self.all_tenants().into_iter().map(|t| (t.block_bytes(), t)).collect();
+        let total_bytes: u64 = tenants.iter().map(|(bytes, _)| *bytes).sum();
+        if total_bytes <= room_bytes {
+            return;
+        }
+        for (bytes, tenant) in tenants {
+            let share_bytes = u128::from(room_bytes) * u128::from(bytes) / u128::from(total_bytes);
+            let may_remove = |block| may_remove(&tenant.id, block);
+            match tenant.remove_beyond_size(share_bytes as u64, &may_remove, &self.env) {
+                Ok(removed) => done.removed.extend(removed.into_iter().map(|block| (tenant.id.clone(), block))),
+                Err(error) => done.failed.push((tenant.id.clone(), error)),
+            }
+        }
+    }
+}
+
+impl Tenant {
+    fn block_bytes(&self) -> u64 {
+        Arc::clone(&self.state.read().blocks).sizes_bytes().map(|(_, bytes)| bytes).sum()
+    }
+
+    fn remove_beyond_size(
+        &self,
+        allowed_bytes: u64,
+        may_remove: &dyn Fn(BlockId) -> bool,
+        env: &Env,
+    ) -> Result<Vec<BlockId>, EngineError> {
+        let _cutting = self.cutting.lock();
+        let blocks = Arc::clone(&self.state.read().blocks);
+        let mut sizes: Vec<_> = blocks.sizes_bytes().collect();
+        sizes.reverse();
+        let doomed: Vec<BlockId> = beyond_size(&sizes, allowed_bytes).into_iter().filter(|b| may_remove(*b)).collect();
+        if doomed.is_empty() {
+            return Ok(doomed);
+        }
+        // Without its block only the mark of the cut keeps replay from bringing a sample back.
+        self.sync()?;
+        self.state.write().blocks = Arc::new(blocks.without(&doomed));
+        doomed.iter().for_each(|block| remove_block(&self.dir, *block, env));
+        env.disk.sync_dir(&self.dir).map_err(|e| EngineError::io(&self.dir, &e))?;
+        Ok(doomed)
+    }
+}
+
+/// The oldest blocks that a tenant has to give up so that it has at most `allowed_bytes`: one that does not fit any more,
+/// counted from the newest, and all that are older.
+fn beyond_size(newest_first: &[(BlockId, u64)], allowed_bytes: u64) -> Vec<BlockId> {
+    let mut bytes = 0u64;
+    let fits = |(_, size): &&(BlockId, u64)| {
+        bytes = bytes.saturating_add(*size);
+        bytes <= allowed_bytes
+    };
+    let kept = newest_first.iter().take_while(fits).count();
+    newest_first[kept..].iter().map(|(id, _)| *id).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_blocks_stay() {
+        let blocks: Vec<_> = (0..4u128).map(|i| (BlockId::new(0, i), 10)).collect();
+        let gone = |allowed| beyond_size(&blocks, allowed).len();
+        assert_eq!([gone(40), gone(39), gone(20), gone(5)], [0, 1, 2, 4]);
+    }
+}
