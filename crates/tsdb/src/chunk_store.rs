@@ -188,7 +188,7 @@ impl ChunkStore {
         }
         for file in &unfinished {
             file.write(&*self.disk)?;
-            file.sync()?;
+            file.sync(&*self.disk)?;
         }
         self.disk.sync_dir(&self.root)?;
         self.current.lock().unfinished.retain(|file| !unfinished.iter().any(|done| Arc::ptr_eq(file, done)));

@@ -1,17 +1,21 @@
-//! The storage engine: many tenants, each a log, a head and blocks, in one directory.
+//! The storage engine: many tenants, each a head and blocks, and one log, in one directory.
 //!
 //! [`Engine::append`] takes a batch and gives a ticket to wait on; [`Engine::reader`] reads a tenant;
-//! [`Engine::maintain`] turns old heads into blocks and is called from outside, now and then. All calls may be made from
-//! any thread at once. The design is told in `docs/decisions/0001-storage-engine.md`.
+//! [`Engine::maintain`] turns old heads into blocks and keeps the log short; it is called from outside, now and then. All
+//! calls may be made from any thread at once. The design is told in `docs/decisions/0001-storage-engine.md` and
+//! `0002-shared-log-and-snapshot.md`.
 
 mod blocks;
 mod compaction;
 mod cut;
 mod delete;
 mod error;
+mod generation;
 mod maintain;
 mod merge;
+mod open;
 mod options;
+mod pass;
 mod reader;
 mod retention;
 mod takeover;
@@ -21,23 +25,26 @@ mod ticket;
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
 use thanoxide_env::Env;
-use thanoxide_model::tenant::HINTS_DIR;
 use thanoxide_model::{TenantId, WriteBatch};
 
 pub use crate::head::{Rejected, SelectedSeries};
 pub use compaction::Compacted;
 pub use error::EngineError;
+pub use generation::GENERATION_FILE;
 pub use maintain::Maintained;
+pub use open::OpenReport;
 pub use options::{AppendOptions, EngineOptions};
 pub use reader::{TenantReader, TenantStats};
 pub use ticket::CommitTicket;
 
+use crate::chunk_store::ChunkStore;
+use crate::log::SharedLog;
 use tenant::Tenant;
 
 /// The file whose lock says that an engine is at work in a directory.
@@ -62,6 +69,14 @@ pub struct Engine {
     root: PathBuf,
     env: Env,
     options: EngineOptions,
+    log: Arc<SharedLog>,
+    chunks: Arc<ChunkStore>,
+    /// Samples in the log since the last snapshot, and the log's bytes at that moment.
+    tail_samples: AtomicU64,
+    tail_begin_bytes: AtomicU64,
+    /// Held during a snapshot pass.
+    next_snapshot: Mutex<u64>,
+    opened: OpenReport,
     tenants: RwLock<HashMap<TenantId, Arc<Tenant>, RandomState>>,
     /// Held while a tenant is opened, so that it is opened once.
     opening: Mutex<()>,
@@ -70,45 +85,37 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Opens a directory, which is made where it is missing, and all tenants in it. A tenant that cannot be opened is
-    /// named in the log and tried again when it is written to.
+    /// Opens a directory, which is made where it is missing, and all tenants in it, with what stock programs left there.
     pub fn open(root: &Path, options: EngineOptions, env: Env) -> Result<Self, EngineError> {
         options.check()?;
-        let io = |e| EngineError::io(root, &e);
-        create_durably(root, &env).map_err(io)?;
+        create_durably(root, &env).map_err(|e| EngineError::io(root, &e))?;
         let lock = env.disk.lock(&root.join(LOCK_FILE)).map_err(|e| match e.kind() {
             std::io::ErrorKind::WouldBlock => EngineError::AlreadyLocked { dir: root.to_path_buf() },
             _ => EngineError::io(root, &e),
         })?;
+        let opened = open::open(root, &options, &env)?;
         let engine = Engine {
             root: root.to_path_buf(),
             env,
             options,
-            tenants: RwLock::default(),
+            log: opened.log,
+            chunks: opened.chunks,
+            tail_samples: AtomicU64::new(opened.report.counts.samples),
+            tail_begin_bytes: AtomicU64::new(0),
+            next_snapshot: Mutex::new(opened.next_snapshot),
+            opened: opened.report,
+            tenants: RwLock::new(opened.tenants),
             opening: Mutex::new(()),
             closed: AtomicBool::new(false),
             _lock: lock,
         };
-        engine.open_existing()?;
+        engine.take_over(opened.stock)?;
         Ok(engine)
     }
 
-    fn open_existing(&self) -> Result<(), EngineError> {
-        for path in self.env.disk.list(&self.root).map_err(|e| EngineError::io(&self.root, &e))? {
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            if name == "lost+found" || name == HINTS_DIR || !self.env.disk.is_dir(&path).unwrap_or(false) {
-                continue;
-            }
-            match TenantId::new(name) {
-                Ok(tenant) => {
-                    if let Err(error) = self.tenant_or_open(&tenant) {
-                        tracing::error!(%tenant, %error, "cannot open tenant, going on without it");
-                    }
-                }
-                Err(error) => tracing::warn!(path = %path.display(), %error, "directory is no tenant's"),
-            }
-        }
-        Ok(())
+    /// What opening found.
+    pub fn open_report(&self) -> OpenReport {
+        self.opened
     }
 
     /// Takes a batch for a tenant, which is made where it is missing. An error takes nothing and may be tried again.
@@ -120,7 +127,10 @@ impl Engine {
     ) -> Result<Appended, EngineError> {
         self.check_open()?;
         self.check_room()?;
-        self.tenant_or_open(tenant)?.append(batch, self.options.limits(&options, &self.env), &self.env)
+        let limits = self.options.limits(&options, &self.env);
+        let appended = self.tenant_or_open(tenant)?.append(batch, limits, &self.env)?;
+        self.tail_samples.fetch_add(appended.accepted, Ordering::Relaxed);
+        Ok(appended)
     }
 
     /// Reads a tenant; `None` where there is no such tenant.
@@ -157,11 +167,10 @@ impl Engine {
         tenant.remove(&self.root, &self.env).map(|()| true)
     }
 
-    /// Makes all that was appended durable and takes nothing more. The first error is told after all tenants were tried.
+    /// Makes all that was appended durable and takes nothing more.
     pub fn close(&self) -> Result<(), EngineError> {
         self.closed.store(true, Ordering::SeqCst);
-        let synced: Vec<_> = self.all_tenants().iter().map(|tenant| tenant.sync()).collect();
-        synced.into_iter().collect()
+        Ok(self.log.commit(self.log.position())?)
     }
 
     fn tenant(&self, tenant: &TenantId) -> Option<Arc<Tenant>> {
@@ -180,9 +189,13 @@ impl Engine {
         if let Some(tenant) = self.tenant(id) {
             return Ok(tenant);
         }
-        let tenant = Arc::new(Tenant::open(id, &self.tenant_dir(id), &self.options, &self.env)?);
-        takeover::take_over(&tenant, &self.options, &self.env)?;
-        self.tenants.write().insert(id.clone(), Arc::clone(&tenant));
+        let dir = self.tenant_dir(id);
+        let (tenant, stock) = Tenant::create(id, &dir, &self.options, &self.log, &self.chunks, &self.env)?;
+        let tenant = Arc::new(tenant);
+        match stock {
+            true => self.take_over(vec![Arc::clone(&tenant)])?,
+            false => drop(self.tenants.write().insert(id.clone(), Arc::clone(&tenant))),
+        }
         Ok(tenant)
     }
 

@@ -11,27 +11,32 @@
 
 mod append;
 mod collect;
+mod import;
 mod labels;
 pub mod matching;
 mod open_chunk;
 mod postings;
-mod replay;
+mod restore;
 mod sample_records;
+mod save;
 mod series;
 mod slab;
 mod texts;
 mod truncate;
 mod verdicts;
 
-use foldhash::fast::FixedState;
-use hashbrown::{HashMap, HashTable};
-use roaring::{RoaringBitmap, RoaringTreemap};
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+use roaring::RoaringBitmap;
 
 pub use append::{AppendLimits, Rejected, Scratch};
 pub use collect::SelectedSeries;
 pub(crate) use open_chunk::{OpenChunk, Pushed, range_end};
-pub use replay::{Replay, ReplayCounts};
+pub(crate) use restore::Restore;
+pub use restore::RestoreCounts;
 
+use crate::chunk_store::ChunkStore;
 use crate::wal::record::SeriesRef;
 use labels::{LabelPairs, Pair};
 use series::Series;
@@ -73,13 +78,13 @@ pub struct Head {
     min_valid_ms: i64,
     appended: u64,
     chunks: usize,
-    /// References without a series, and the newest segment that may still speak of them.
-    expiries: HashMap<SeriesRef, u32, FixedState>,
+    /// Where full chunks go.
+    store: Arc<ChunkStore>,
 }
 
 impl Head {
     /// An empty head. Blocks hold all that is older than `min_valid_ms`.
-    pub fn new(chunk_range_ms: i64, min_valid_ms: i64, hash_key: u64) -> Self {
+    pub fn new(chunk_range_ms: i64, min_valid_ms: i64, hash_key: u64, store: Arc<ChunkStore>) -> Self {
         Head {
             chunk_range_ms,
             hash_key,
@@ -95,7 +100,7 @@ impl Head {
             min_valid_ms,
             appended: 0,
             chunks: 0,
-            expiries: HashMap::default(),
+            store,
         }
     }
 
@@ -107,21 +112,6 @@ impl Head {
     /// What the head holds.
     pub fn stats(&self) -> HeadStats {
         HeadStats { series: self.table.len(), chunks: self.chunks, appended: self.appended, times_ms: self.times_ms() }
-    }
-
-    /// The references of all series.
-    pub fn live_refs(&self) -> RoaringTreemap {
-        self.live.iter().filter_map(|slot| self.slab.get(slot)).map(|series| series.series_ref).collect()
-    }
-
-    /// References whose series are gone, and the newest segment that may speak of them.
-    pub fn expiries(&self) -> impl Iterator<Item = (SeriesRef, u32)> {
-        self.expiries.iter().map(|(series, segment)| (*series, *segment))
-    }
-
-    /// Forgets references that no segment after `segment` speaks of.
-    pub fn expire(&mut self, segment: u32) {
-        self.expiries.retain(|_, newest| *newest > segment);
     }
 
     /// The labels of a series.

@@ -7,8 +7,9 @@
 //!
 //! [`compact`] makes one block of several, for whoever has blocks, local or in a bucket.
 //!
-//! On top of them, [`wal`] is the log that makes appends durable, [`head`] the samples in memory, and [`engine`] the two and
-//! the blocks of all tenants behind one door. Start there, or at [`block`] to read what is at rest.
+//! On top of them, [`log`] makes appends durable, [`head`] holds the newest samples in memory, and [`engine`] puts the two
+//! and the blocks of all tenants behind one door. Start there, or at [`block`] to read what is at rest. [`wal`] is the log of
+//! stock programs.
 //!
 //! Not here: what Thanos adds to a block and where blocks go (crate `block`), merging and deduplication of series (`series`),
 //! and queries (`promql`).
@@ -21,6 +22,7 @@
 
 pub mod block;
 pub mod chunk;
+pub mod chunk_store;
 pub mod compact;
 pub mod encoding;
 pub mod engine;
@@ -30,5 +32,6 @@ pub mod log;
 pub mod meta;
 pub mod postings;
 pub mod segment;
+mod snapshot;
 pub mod tombstones;
 pub mod wal;

@@ -76,7 +76,7 @@ fn takes_over(disk: SimDisk, seed: u64) -> Result<Life, String> {
     let mut life = Life::begin(disk.clone(), "take-over", known)?;
     life.write(&minutes(0..3, 300, 2))?;
     let left = |name: &str| disk.exists(&Path::new(ROOT).join("tenant-a").join(name)).unwrap();
-    if left("wbl") || left("chunks_head") {
+    if left("wal") || left("wbl") || left("chunks_head") {
         return Err("the stock files were not put aside".to_string());
     }
     // What was put aside goes.

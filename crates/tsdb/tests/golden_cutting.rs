@@ -11,6 +11,7 @@ use thanoxide_model::write_batch::{HistogramSample, HistogramValue, WriteBatchBu
 use thanoxide_model::{Labels, Sample};
 use thanoxide_tsdb::block::{self, Block};
 use thanoxide_tsdb::chunk::{self, Chunk, SampleValue};
+use thanoxide_tsdb::chunk_store::ChunkStore;
 use thanoxide_tsdb::head::{AppendLimits, Head, Scratch};
 
 const RANGE_MS: i64 = 2 * 3_600_000;
@@ -20,7 +21,9 @@ const RANGE_MS: i64 = 2 * 3_600_000;
 /// A chunk of histograms is widened to hold the buckets of later samples, and how large it was before decides where it is
 /// cut. Most samples come without empty buckets, so they are fed `compact`; those that came with some as they are.
 fn cut_again(labels: &Labels, chunks: &[Chunk], compact: bool) -> Vec<Chunk> {
-    let mut head = Head::new(RANGE_MS, i64::MIN, 1);
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(ChunkStore::open(Arc::new(SystemDisk), dir.path()).unwrap());
+    let mut head = Head::new(RANGE_MS, i64::MIN, 1, store);
     let mut scratch = Scratch::default();
     for sample in chunks.iter().flat_map(|chunk| chunk::samples(chunk).unwrap()) {
         let sample = sample.unwrap();
@@ -51,7 +54,7 @@ fn cut_again(labels: &Labels, chunks: &[Chunk], compact: bool) -> Vec<Chunk> {
         head.append(&builder.build(), &limits, &mut scratch);
         assert_eq!((scratch.accepted, scratch.rejected.len()), (1, 0), "{labels} at {timestamp_ms}");
     }
-    head.select(&[], i64::MIN, i64::MAX).pop().map(|series| series.chunks).unwrap_or_default()
+    head.read(&[], i64::MIN, i64::MAX).unwrap().pop().map(|series| series.chunks).unwrap_or_default()
 }
 
 /// What a chunk's first sample says of a reset cannot be read back, so it is not fed to the head either.

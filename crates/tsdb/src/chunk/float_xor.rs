@@ -29,6 +29,16 @@ impl Window {
         if self.width == 0 { Window { leading: 0, width: 64 } } else { self }
     }
 
+    /// Both numbers, for an appender that is put to rest.
+    pub(super) fn to_bytes(self) -> [u8; 2] {
+        [self.leading, self.width]
+    }
+
+    /// What [`Window::to_bytes`] gave; `None` where it cannot have.
+    pub(super) fn from_bytes([leading, width]: [u8; 2]) -> Option<Window> {
+        (leading <= 31 && width <= 64 - leading).then_some(Window { leading, width })
+    }
+
     #[inline(always)]
     fn trailing(self) -> u32 {
         64 - u32::from(self.leading) - u32::from(self.width)

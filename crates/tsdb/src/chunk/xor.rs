@@ -18,7 +18,7 @@ use thanoxide_model::series::Columns;
 
 use super::ChunkError;
 use super::float_xor::Window;
-use crate::encoding::{BitReader, BitWriter, DecodeError, fits};
+use crate::encoding::{BitReader, BitWriter, DecodeError, Put, Reader, fits};
 
 const WIDTHS: [u32; 5] = [0, 14, 17, 20, 64];
 
@@ -58,6 +58,30 @@ impl XorAppender {
         let left = bits.bits_left();
         bytes.truncate(bytes.len() - left / 8);
         Ok(XorAppender { out: BitWriter::resume(bytes, (left % 8) as u8), window, timestamp_ms, delta_ms, value })
+    }
+
+    /// Puts the appender to rest: its bytes, and what it knows besides. Time and value of the last sample are among it.
+    pub(crate) fn save(&self, out: &mut Vec<u8>) {
+        out.put_uvarint_bytes(self.out.bytes());
+        out.put_u8(self.out.free_bits());
+        out.extend_from_slice(&self.window.to_bytes());
+        out.put_varint(self.timestamp_ms);
+        out.put_varint(self.delta_ms);
+        out.put_u64(self.value);
+    }
+
+    /// Goes on with what [`XorAppender::save`] left, exactly.
+    pub(crate) fn restore(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let bytes = reader.uvarint_bytes()?;
+        let (free_bits, window) = (reader.u8()?, [reader.u8()?, reader.u8()?]);
+        let (timestamp_ms, delta_ms, value) = (reader.varint()?, reader.varint()?, reader.u64()?);
+        let window = Window::from_bytes(window).ok_or(DecodeError::UnexpectedEnd)?;
+        if bytes.len() < 2 || free_bits > 7 {
+            return Err(DecodeError::UnexpectedEnd);
+        }
+        let mut buffer = Vec::with_capacity(bytes.len() + 16);
+        buffer.extend_from_slice(bytes);
+        Ok(XorAppender { out: BitWriter::resume(buffer, free_bits), window, timestamp_ms, delta_ms, value })
     }
 
     /// How many samples there are.

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -33,13 +33,14 @@ pub(crate) struct ChunkFile {
     number: u32,
     path: PathBuf,
     live: AtomicU64,
+    sync_failed: AtomicBool,
     tail: Mutex<Tail>,
 }
 
 impl ChunkFile {
     pub(super) fn new(path: PathBuf, number: u32) -> Self {
         let tail = Mutex::new(Tail { waiting: MAGIC.to_vec(), ..Tail::default() });
-        ChunkFile { number, path, live: AtomicU64::new(0), tail }
+        ChunkFile { number, path, live: AtomicU64::new(0), sync_failed: AtomicBool::new(false), tail }
     }
 
     /// Opens a file of an earlier run, which takes no more chunks.
@@ -47,7 +48,13 @@ impl ChunkFile {
         let file: Arc<dyn DiskFile> = Arc::from(disk.open(path)?);
         let written = file.len()?;
         let tail = Mutex::new(Tail { file: Some(file), written, ..Tail::default() });
-        Ok(ChunkFile { number, path: path.to_path_buf(), live: AtomicU64::new(0), tail })
+        Ok(ChunkFile {
+            number,
+            path: path.to_path_buf(),
+            live: AtomicU64::new(0),
+            sync_failed: AtomicBool::new(false),
+            tail,
+        })
     }
 
     pub(super) fn number(&self) -> u32 {
@@ -125,10 +132,36 @@ impl ChunkFile {
         }
     }
 
-    /// Makes what is written durable.
-    pub(super) fn sync(&self) -> io::Result<()> {
-        let file = self.tail.lock().file.as_ref().map(Arc::clone);
-        file.map_or(Ok(()), |file| file.sync_data())
+    /// Makes what is written durable. One thread at a time.
+    pub(super) fn sync(&self, disk: &dyn Disk) -> io::Result<()> {
+        let (file, written) = {
+            let tail = self.tail.lock();
+            (tail.file.as_ref().map(Arc::clone), tail.written)
+        };
+        let Some(file) = file else { return Ok(()) };
+        if self.sync_failed.load(Ordering::SeqCst) {
+            return self.rewrite(disk, &*file, written);
+        }
+        let synced = file.sync_data();
+        self.sync_failed.store(synced.is_err(), Ordering::SeqCst);
+        synced
+    }
+
+    /// After a failed sync nobody knows what the disk has, and another sync would not tell: all goes to a new file.
+    fn rewrite(&self, disk: &dyn Disk, old: &dyn DiskFile, written: u64) -> io::Result<()> {
+        let temporary = self.path.with_extension("tchk.tmp");
+        let file: Arc<dyn DiskFile> = Arc::from(disk.create(&temporary)?);
+        let mut piece = vec![0; 1 << 20];
+        for start in (0..written).step_by(piece.len()) {
+            let len = (written - start).min(piece.len() as u64) as usize;
+            old.read_exact_at(&mut piece[..len], start)?;
+            file.append(&piece[..len])?;
+        }
+        file.sync_data()?;
+        disk.rename(&temporary, &self.path)?;
+        self.tail.lock().file = Some(file);
+        self.sync_failed.store(false, Ordering::SeqCst);
+        Ok(())
     }
 
     /// Bytes from an offset on: what is on disk, or what is in memory.

@@ -9,7 +9,6 @@ use thanoxide_model::Labels;
 use super::file::{CHECKSUM_BYTES, check};
 use super::{ClosedChunk, Files};
 use crate::chunk::Chunk;
-use crate::engine::EngineError;
 use crate::head::SelectedSeries;
 
 /// Chunks so near each other are read at once.
@@ -43,7 +42,7 @@ struct Wanted {
 }
 
 /// Reads the chunks that are on disk. `files` are those of the moment that `series` were taken at.
-pub(crate) fn load(files: &Arc<Files>, series: Vec<HeadSeries>) -> Result<Vec<SelectedSeries>, EngineError> {
+pub(crate) fn load(files: &Arc<Files>, series: Vec<HeadSeries>) -> io::Result<Vec<SelectedSeries>> {
     let mut wanted = Vec::new();
     for (number, series) in series.iter().enumerate() {
         for (place, chunk) in series.chunks.iter().enumerate() {
@@ -87,13 +86,12 @@ fn split(run: &[Wanted]) -> Vec<&[Wanted]> {
     runs
 }
 
-fn read_run(files: &Files, run: &[Wanted], selected: &mut [HeadSeries]) -> Result<(), EngineError> {
+fn read_run(files: &Files, run: &[Wanted], selected: &mut [HeadSeries]) -> io::Result<()> {
     let (Some(first), Some(last)) = (run.first(), run.last()) else { return Ok(()) };
     let Some(file) = files.get(&first.chunk.file) else {
-        let missing = io::Error::new(io::ErrorKind::NotFound, format!("no file {} of head chunks", first.chunk.file));
-        return Err(EngineError::io("chunks", &missing));
+        return Err(io::Error::new(io::ErrorKind::NotFound, format!("no file {} of head chunks", first.chunk.file)));
     };
-    let error = |e: io::Error| EngineError::io(file.path(), &e);
+    let error = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", file.path().display()));
     let start = u64::from(first.chunk.offset);
     let bytes: Bytes = file.read(start, end(&last.chunk) - start).map_err(error)?;
     for Wanted { chunk, series, place } in run {

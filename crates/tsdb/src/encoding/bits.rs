@@ -182,6 +182,11 @@ impl BitWriter {
         &self.bytes
     }
 
+    /// How many of the last byte's bits, its lowest, are not used.
+    pub fn free_bits(&self) -> u8 {
+        self.free_bits
+    }
+
     /// All bytes so far, to change some of them in place.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         &mut self.bytes

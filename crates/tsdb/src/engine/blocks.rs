@@ -10,6 +10,7 @@ use super::delete::with_deleted;
 use super::tenant::Tenant;
 use super::{EngineError, SelectedSeries};
 use crate::block::{self, Block, BlockError, BlockWriter, CREATION_SUFFIX};
+use crate::chunk_store::load;
 use crate::meta::{BlockCompaction, BlockId, BlockMeta, HINT_FROM_OUT_OF_ORDER, META_VERSION};
 use crate::tombstones::Tombstones;
 
@@ -214,11 +215,12 @@ fn write_series(tenant: &Tenant, id: BlockId, min_ms: i64, end_ms: i64, env: &En
     };
     let mut writer = BlockWriter::create(&*env.disk, &tenant.dir, meta, &symbols)?;
     for slots in slots.chunks(SERIES_AT_A_TIME) {
-        let series: Vec<_> = {
+        let (files, series) = {
             let state = tenant.state.read();
-            slots.iter().filter_map(|slot| state.head.collect(*slot, min_ms, last_ms)).collect()
+            let series = slots.iter().filter_map(|slot| state.head.collect(*slot, min_ms, last_ms)).collect();
+            (tenant.chunks.files(), series)
         };
-        for SelectedSeries { labels, chunks } in series {
+        for SelectedSeries { labels, chunks } in load(&files, series)? {
             writer.add_series(&labels, &chunks)?;
         }
     }

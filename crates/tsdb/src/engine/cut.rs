@@ -1,22 +1,18 @@
 //! Turning a head into blocks.
 //!
 //! A cut of `[min, end)` goes: take nothing before `end` any more; write the block; make it visible and drop its samples
-//! from the head in one step; shorten the log. A crash or failure before the middle step leaves the samples in the head
+//! from the head in one step; say so in the log. A crash or failure before the middle step leaves the samples in the head
 //! and its log, one after it leaves them in the block, and replay skips what a block holds.
 
-use std::cell::OnceCell;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use crate::meta::BlockId;
-use hashbrown::HashMap;
 use thanoxide_env::Env;
 
 use super::blocks::{remove_block, write_block};
 use super::tenant::Tenant;
 use super::{EngineError, EngineOptions};
 use crate::head::range_end;
-use crate::wal::Truncation;
 
 impl Tenant {
     /// Cuts all ranges that are done. `blocks` gets the new ones, also those before a failure.
@@ -31,7 +27,7 @@ impl Tenant {
         while let Some((min_ms, end_ms)) = self.due(options, env) {
             blocks.extend(self.cut(min_ms, end_ms, env)?);
         }
-        self.shorten_log()
+        Ok(())
     }
 
     /// Cuts all that the head holds now, range by range.
@@ -66,7 +62,7 @@ impl Tenant {
             }
             done_ms = end_ms;
         }
-        self.shorten_log()
+        Ok(())
     }
 
     /// The oldest range of the head, if it is done: the head reaches half a range beyond it, or has been idle for as long.
@@ -81,9 +77,6 @@ impl Tenant {
     }
 
     fn cut(&self, min_ms: i64, end_ms: i64, env: &Env) -> Result<Option<BlockId>, EngineError> {
-        // Records of the series that go with this cut are on disk now: no later segment will speak of them.
-        self.sync()?;
-        let segment = self.log.current_segment();
         let min_valid_ms = {
             let mut state = self.state.write();
             let min_valid_ms = state.head.min_valid_ms();
@@ -105,9 +98,8 @@ impl Tenant {
         if let Some(block) = block {
             state.blocks = Arc::new(state.blocks.with(Arc::new(block)));
         }
-        state.head.truncate(end_ms, segment);
-        drop(state);
-        self.log_is_long.store(true, Ordering::Relaxed);
+        state.head.truncate(end_ms);
+        self.log_truncation(end_ms);
         Ok(cut)
     }
 
@@ -120,29 +112,6 @@ impl Tenant {
                 return Ok(id);
             }
         }
-    }
-
-    /// After a cut: gives up segments whose samples are in blocks.
-    fn shorten_log(&self) -> Result<(), EngineError> {
-        if !self.log_is_long.load(Ordering::Relaxed) || self.state.read().removed {
-            return Ok(());
-        }
-        let min_time_ms = self.state.read().head.min_valid_ms();
-        // Looked up only when the segments to give up are chosen: series made later are in later segments.
-        let known = OnceCell::new();
-        let keep_series = |series, last| {
-            let (live, expiries) = known.get_or_init(|| {
-                let state = self.state.read();
-                (state.head.live_refs(), state.head.expiries().collect::<HashMap<_, _>>())
-            });
-            live.contains(series) || expiries.get(&series).is_some_and(|segment: &u32| *segment > last)
-        };
-        let checkpoint = self.log.truncate(&Truncation { min_time_ms, keep_series: &keep_series })?;
-        self.log_is_long.store(false, Ordering::Relaxed);
-        if let Some(checkpoint) = checkpoint {
-            self.state.write().head.expire(checkpoint);
-        }
-        Ok(())
     }
 
     /// Removes blocks that end `retention_ms` or more before the newest data, if they can be spared.
@@ -160,6 +129,8 @@ impl Tenant {
         if expired.is_empty() {
             return Ok(expired);
         }
+        // Without its block only the mark of the cut keeps replay from bringing a sample back.
+        self.sync()?;
         self.state.write().blocks = Arc::new(blocks.without(&expired));
         expired.iter().for_each(|block| remove_block(&self.dir, *block, env));
         env.disk.sync_dir(&self.dir).map_err(|e| EngineError::io(&self.dir, &e))?;

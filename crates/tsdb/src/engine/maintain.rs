@@ -1,4 +1,4 @@
-//! What must be done now and then: cut blocks, shorten logs, remove old blocks.
+//! What must be done now and then: cut blocks, remove old ones, take a snapshot.
 
 use crate::meta::BlockId;
 use thanoxide_model::TenantId;
@@ -15,11 +15,13 @@ pub struct Maintained {
     pub removed: Vec<(TenantId, BlockId)>,
     /// What did not work.
     pub failed: Vec<(TenantId, EngineError)>,
+    /// Why no snapshot could be taken, if one was due.
+    pub snapshot_failed: Option<EngineError>,
 }
 
 impl Engine {
-    /// Cuts what is due of all heads, shortens their logs, and removes blocks that are older than the retention and that
-    /// `may_remove` can spare, which are those that were uploaded. Call it about once a minute.
+    /// Cuts what is due of all heads, removes blocks that are older than the retention and that `may_remove` can spare,
+    /// which are those that were uploaded, and takes a snapshot if the log has become long. Call it about once a minute.
     pub fn maintain(&self, may_remove: &dyn Fn(&TenantId, BlockId) -> bool) -> Maintained {
         let mut done = Maintained::default();
         for tenant in self.all_tenants() {
@@ -36,6 +38,12 @@ impl Engine {
         }
         if let Some(room_bytes) = self.options.retention_bytes {
             self.remove_beyond_size(room_bytes, may_remove, &mut done);
+        }
+        if self.snapshot_due()
+            && let Err(error) = self.snapshot()
+        {
+            tracing::error!(%error, "snapshot failed, will be tried again");
+            done.snapshot_failed = Some(error);
         }
         done
     }

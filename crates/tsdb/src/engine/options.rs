@@ -19,8 +19,10 @@ pub struct EngineOptions {
     /// The room that all blocks may take together; beyond it each tenant gives up its share, oldest blocks first. `None` is
     /// no limit.
     pub retention_bytes: Option<u64>,
-    /// Bytes in a segment of the log.
+    /// Bytes in a segment of the log, and the least tail of it that is worth a snapshot.
     pub segment_bytes: u64,
+    /// Whether a commit waits for the disk. Without, a crash of the machine loses what was acknowledged last.
+    pub sync_commits: bool,
     /// With less room than this on the disk nothing is taken; 0 does not look.
     pub min_free_bytes: u64,
 }
@@ -34,6 +36,7 @@ impl Default for EngineOptions {
             retention_ms: None,
             retention_bytes: None,
             segment_bytes: 128 * 1024 * 1024,
+            sync_commits: true,
             min_free_bytes: 16 * 1024 * 1024,
         }
     }

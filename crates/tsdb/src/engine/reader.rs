@@ -8,6 +8,7 @@ use super::blocks::BlockSet;
 use super::merge::{merge, merge_texts};
 use super::tenant::{State, Tenant};
 use super::{EngineError, SelectedSeries};
+use crate::chunk_store::load;
 use crate::meta::BlockMeta;
 
 /// What a tenant holds.
@@ -46,8 +47,9 @@ impl TenantReader {
         min_time_ms: i64,
         max_time_ms: i64,
     ) -> Result<Vec<SelectedSeries>, EngineError> {
-        let (head, blocks) = self.pin(|state| state.head.select(matchers, min_time_ms, max_time_ms));
-        let mut answers = vec![head];
+        let ((series, files), blocks) =
+            self.pin(|state| (state.head.select(matchers, min_time_ms, max_time_ms), self.tenant.chunks.files()));
+        let mut answers = vec![load(&files, series).map_err(|e| EngineError::io(&self.tenant.dir, &e))?];
         for block in blocks.overlapping(min_time_ms, max_time_ms) {
             answers.push(block.select(matchers, min_time_ms, max_time_ms)?);
         }
@@ -108,7 +110,7 @@ impl TenantReader {
         self.pin(|_| ()).1.metas().cloned().collect()
     }
 
-    /// Bytes of the log on disk.
+    /// Bytes of the log on disk, which all tenants share.
     pub fn log_bytes(&self) -> Result<u64, EngineError> {
         Ok(self.tenant.log.size_bytes()?)
     }

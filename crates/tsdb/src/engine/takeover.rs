@@ -1,7 +1,7 @@
 //! Taking over what a stock program left of its head.
 //!
-//! Order: what came in order is in the head and durable (today the stock log is the tenant's own log, so it is both from
-//! the start); late samples that neither the head nor a block has are written as blocks and made durable; then the stock
+//! Order: what came in order goes into the head; late samples that neither the head nor a block has are written as blocks
+//! and made durable; a snapshot makes the head durable, and the tenant's generation says that it counts; then the stock
 //! files are renamed, in this order each time, and removed at the next start. A crash before the renaming takes over
 //! again, and what is there already is not taken twice.
 
@@ -11,6 +11,7 @@ mod reading;
 mod stock_dir;
 
 use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use thanoxide_env::Env;
@@ -21,6 +22,7 @@ use thanoxide_model::{Labels, Matcher};
 use super::blocks::LocalBlock;
 use super::tenant::Tenant;
 use super::{EngineError, EngineOptions, TenantReader};
+use crate::head::{Head, Slot};
 use catalog::SeriesIndex;
 use late_blocks::write_late_blocks;
 use reading::Reading;
@@ -68,32 +70,60 @@ pub(crate) struct Counts {
     pub(crate) metadata_records: u64,
 }
 
-/// The log is the tenant's own: its samples in order are in the head.
-struct InHeadAlready;
+/// Puts the samples in order into a head.
+struct IntoHead<'h> {
+    head: &'h mut Head,
+    slots: Vec<Option<Slot>>,
+}
 
-impl InOrder<std::io::Error> for InHeadAlready {
-    fn push(&mut self, _: SeriesIndex, _: &Labels, _: i64, _: Value) -> Result<(), std::io::Error> {
+impl InOrder<std::io::Error> for IntoHead<'_> {
+    fn push(&mut self, index: SeriesIndex, labels: &Labels, t: i64, value: Value) -> Result<(), std::io::Error> {
+        let index = index as usize;
+        if self.slots.len() <= index {
+            self.slots.resize(index + 1, None);
+        }
+        let slot = *self.slots[index].get_or_insert_with(|| self.head.import_series(labels));
+        match &value {
+            Value::Float(value) => self.head.import_float(slot, t, *value),
+            Value::Histogram(value) => self.head.import_histogram(slot, t, value),
+        }
         Ok(())
     }
 }
 
-/// Takes over what a stock program left beside the log of a tenant that was just opened.
+/// Whether a directory has something of a stock head. Removes what an earlier take-over put aside.
+pub(super) fn is_stock(dir: &Path, env: &Env) -> std::io::Result<bool> {
+    let stock = StockDir::new(&*env.disk, dir);
+    stock.remove_taken()?;
+    Ok(!stock.files()?.is_empty())
+}
+
+/// Takes over what a stock program left of the head of a tenant that nobody else knows yet. May be done again after a
+/// crash: what is there already is not taken twice. Once the head is durable, [`put_aside`] ends it.
 pub(super) fn take_over(tenant: &Arc<Tenant>, options: &EngineOptions, env: &Env) -> Result<(), EngineError> {
     let io = |e| EngineError::io(&tenant.dir, &e);
     let stock = StockDir::new(&*env.disk, &tenant.dir);
-    stock.remove_taken().map_err(io)?;
-    let files = stock.beside_log().map_err(io)?;
-    if files.is_empty() {
-        return Ok(());
-    }
-    let min_valid_ms = tenant.state.read().head.min_valid_ms();
-    let reading = Reading::begin(&stock, min_valid_ms).map_err(io)?;
-    let (mut late, mut counts) = reading.run(&mut InHeadAlready).map_err(io)?;
+    let (mut late, mut counts) = {
+        let mut state = tenant.state.write();
+        let reading = Reading::begin(&stock, state.head.min_valid_ms()).map_err(io)?;
+        let mut sink = IntoHead { head: &mut state.head, slots: Vec::new() };
+        let read = reading.run(&mut sink).map_err(io)?;
+        state.head.finish_import();
+        read
+    };
     keep_unknown(&mut late, &TenantReader::new(Arc::clone(tenant)))?;
     counts.late = late.values().map(|samples| samples.len() as u64).sum();
     tracing::info!(tenant = %tenant.id, ?counts, "stock head taken over");
-    add_blocks(tenant, &late, options, env)?;
-    stock.put_aside(&files).map_err(io)
+    if counts.damaged + counts.undecodable + counts.unknown_series > 0 {
+        tracing::error!(tenant = %tenant.id, ?counts, "parts of the stock head were lost");
+    }
+    add_blocks(tenant, &late, options, env)
+}
+
+/// Puts the stock files aside, all of which was taken over and is durable.
+pub(super) fn put_aside(dir: &Path, env: &Env) -> std::io::Result<()> {
+    let stock = StockDir::new(&*env.disk, dir);
+    stock.put_aside(&stock.files()?)
 }
 
 fn add_blocks(tenant: &Tenant, late: &Late, options: &EngineOptions, env: &Env) -> Result<(), EngineError> {

@@ -1,20 +1,25 @@
-//! One tenant: its log, its head and its blocks.
+//! One tenant: its head and its blocks. Its log is everyone's.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use thanoxide_env::Env;
 use thanoxide_model::{TenantId, WriteBatch};
 
 use super::blocks::{BlockSet, open_blocks};
-use super::{Appended, CommitTicket, EngineError, EngineOptions};
-use crate::head::{AppendLimits, Head, Replay, Scratch};
-use crate::wal::{Log, SegmentLog};
+use super::{Appended, CommitTicket, EngineError, EngineOptions, generation, takeover};
+use crate::chunk_store::ChunkStore;
+use crate::encoding::Put;
+use crate::head::{AppendLimits, Head, Scratch};
+use crate::log::{Frame, FrameKind, Position, SharedLog};
+use crate::snapshot::SnapshotWriter;
 
 /// With more than this waiting for the disk, an append first waits itself.
 const MAX_BACKLOG_BYTES: usize = 16 * 1024 * 1024;
+/// So much of a head is written to a snapshot at a time; appends go on between.
+const SLICE_BYTES: usize = 256 * 1024;
 
 /// What readers see: always both of one moment.
 #[derive(Debug)]
@@ -31,36 +36,66 @@ pub(super) struct State {
 pub(super) struct Tenant {
     pub(super) id: TenantId,
     pub(super) dir: PathBuf,
-    pub(super) log: Arc<dyn Log>,
+    /// Which life of the tenant this is.
+    pub(super) generation: u64,
+    pub(super) log: Arc<SharedLog>,
+    pub(super) chunks: Arc<ChunkStore>,
     pub(super) state: RwLock<State>,
     /// Held while the set of blocks is being changed.
     pub(super) cutting: Mutex<()>,
-    /// Whether there was a cut since the log was last shortened.
-    pub(super) log_is_long: AtomicBool,
     /// Monotonic time of the last append.
     last_append_ms: AtomicU64,
 }
 
 impl Tenant {
-    /// Opens or makes a tenant, and fills its head from its log.
-    pub(super) fn open(id: &TenantId, dir: &Path, options: &EngineOptions, env: &Env) -> Result<Self, EngineError> {
-        if !env.disk.exists(dir).map_err(|e| EngineError::io(dir, &e))? {
-            make_dir(dir, env).map_err(|e| EngineError::io(dir, &e))?;
+    #[allow(clippy::too_many_arguments, reason = "its parts")]
+    pub(super) fn new(
+        id: TenantId,
+        dir: PathBuf,
+        generation: u64,
+        head: Head,
+        blocks: BlockSet,
+        log: Arc<SharedLog>,
+        chunks: Arc<ChunkStore>,
+        env: &Env,
+    ) -> Self {
+        let state = State { head, blocks: Arc::new(blocks), scratch: Scratch::default(), removed: false };
+        Tenant {
+            id,
+            dir,
+            generation,
+            log,
+            chunks,
+            state: RwLock::new(state),
+            cutting: Mutex::new(()),
+            last_append_ms: AtomicU64::new(env.clock.monotonic().as_millis() as u64),
+        }
+    }
+
+    /// Makes a tenant that the engine does not have: a new life, with the blocks that are there, if any. Says whether
+    /// there is something of a stock program, which is to be taken over first.
+    pub(super) fn create(
+        id: &TenantId,
+        dir: &Path,
+        options: &EngineOptions,
+        log: &Arc<SharedLog>,
+        chunks: &Arc<ChunkStore>,
+        env: &Env,
+    ) -> Result<(Self, bool), EngineError> {
+        let io = |e| EngineError::io(dir, &e);
+        if !env.disk.exists(dir).map_err(io)? {
+            env.disk.create_dir_all(dir).map_err(io)?;
+            log.note_new_name();
         }
         let blocks = open_blocks(dir, env)?;
-        let log = SegmentLog::open(Arc::clone(&env.disk), dir.join("wal"), options.segment_bytes)?;
-        env.disk.sync_dir(dir).map_err(|e| EngineError::io(dir, &e))?;
-        let mut head = Head::new(options.block_duration_ms, blocks.end_ms(), env.random.next_u64());
-        replay(id, &log, &mut head)?;
-        Ok(Tenant {
-            id: id.clone(),
-            dir: dir.to_path_buf(),
-            log: Arc::new(log),
-            state: RwLock::new(State { head, blocks: Arc::new(blocks), scratch: Scratch::default(), removed: false }),
-            cutting: Mutex::new(()),
-            log_is_long: AtomicBool::new(false),
-            last_append_ms: AtomicU64::new(env.clock.monotonic().as_millis() as u64),
-        })
+        let head = Head::new(options.block_duration_ms, blocks.end_ms(), env.random.next_u64(), Arc::clone(chunks));
+        let generation = env.random.next_u64();
+        let stock = takeover::is_stock(dir, env).map_err(io)?;
+        if !stock {
+            generation::write(dir, generation, env).map_err(io)?;
+        }
+        let (log, chunks) = (Arc::clone(log), Arc::clone(chunks));
+        Ok((Tenant::new(id.clone(), dir.to_path_buf(), generation, head, blocks, log, chunks, env), stock))
     }
 
     /// Takes a batch: into the head, and into the log's queue.
@@ -70,6 +105,7 @@ impl Tenant {
         if self.log.backlog_bytes() > MAX_BACKLOG_BYTES {
             self.log.commit(self.log.position())?;
         }
+        self.chunks.check_backlog().map_err(|e| EngineError::io(&self.dir, &e))?;
         self.last_append_ms.store(env.clock.monotonic().as_millis() as u64, Ordering::Relaxed);
         let mut state = self.state.write();
         if state.removed {
@@ -78,19 +114,60 @@ impl Tenant {
         }
         let State { head, scratch, .. } = &mut *state;
         head.append(batch, &limits, scratch);
-        let records: Vec<&[u8]> = scratch.records().collect();
         // Under the head's lock, so that the log has the order of the head. Even where nothing is new the ticket waits for
         // what is there already: the first copy of a repeated sample may not be durable yet.
-        let position = if records.is_empty() { self.log.position() } else { self.log.append(&records) };
+        let position = self.log.append(self.id.as_str(), self.generation, scratch.payloads());
         let (accepted, rejected) = (scratch.accepted, std::mem::take(&mut scratch.rejected));
         scratch.release_memory();
         drop(state);
+        if let Err(error) = self.chunks.flush() {
+            // The log has it all: what waits is tried again, and too much of it stops appends.
+            tracing::warn!(%error, "cannot write closed chunks");
+        }
         Ok(Appended {
             accepted,
             rejected,
             dropped_exemplars: batch.exemplars.len() as u64,
             ticket: CommitTicket::new(Arc::clone(&self.log), position),
         })
+    }
+
+    /// Says in the log that the head holds nothing older than this any more. Under the state's lock.
+    pub(super) fn log_truncation(&self, time_ms: i64) {
+        let mut payload = Vec::new();
+        payload.put_varint(time_ms);
+        self.log.append(self.id.as_str(), self.generation, [(FrameKind::Truncation, payload.as_slice())].into_iter());
+    }
+
+    /// Writes the head to a snapshot, slice by slice.
+    pub(super) fn save(&self, writer: &mut SnapshotWriter<'_>) -> std::io::Result<()> {
+        let frame = |kind, position: Position, payload: &[u8], writer: &mut SnapshotWriter<'_>| {
+            let (tenant, generation) = (self.id.as_str().as_bytes(), self.generation);
+            writer.push(&Frame { position, tenant, generation, kind: Some(kind), payload })
+        };
+        let mut payload = Vec::new();
+        let position = {
+            let state = self.state.read();
+            if state.removed {
+                return Ok(());
+            }
+            state.head.save_tenant(&mut payload);
+            self.log.position()
+        };
+        frame(FrameKind::Tenant, position, &payload, writer)?;
+        let mut next = Some(0);
+        while let Some(from) = next {
+            payload.clear();
+            let position = {
+                let state = self.state.read();
+                next = state.head.save_series(from, SLICE_BYTES, &mut payload);
+                self.log.position()
+            };
+            if !payload.is_empty() {
+                frame(FrameKind::Series, position, &payload, writer)?;
+            }
+        }
+        Ok(())
     }
 
     /// Takes nothing more, if there is nothing that only the head has. Says whether.
@@ -119,22 +196,4 @@ impl Tenant {
         let now_ms = env.clock.monotonic().as_millis() as u64;
         now_ms.saturating_sub(self.last_append_ms.load(Ordering::Relaxed)) as i64
     }
-}
-
-fn make_dir(dir: &Path, env: &Env) -> std::io::Result<()> {
-    env.disk.create_dir_all(dir)?;
-    env.disk.sync_dir(dir.parent().unwrap_or(Path::new(".")))
-}
-
-fn replay(id: &TenantId, log: &SegmentLog, head: &mut Head) -> Result<(), EngineError> {
-    let mut replay = Replay::new(head, log.current_segment());
-    let report = log.replay(&mut |record| replay.record(record))?;
-    let counts = replay.finish();
-    if report.records > 0 {
-        tracing::info!(tenant = %id, ?report, ?counts, "log replayed");
-    }
-    if report.damaged + counts.undecodable + counts.unknown_series > 0 {
-        tracing::error!(tenant = %id, ?report, ?counts, "parts of the log were lost");
-    }
-    Ok(())
 }

@@ -3,18 +3,23 @@
 use std::sync::Arc;
 
 use super::EngineError;
-use crate::wal::{Log, Position};
+use crate::log::{Position, SharedLog};
 
 /// A promise that what was appended will be durable.
 #[derive(Debug, Clone)]
 pub struct CommitTicket {
-    log: Arc<dyn Log>,
+    log: Arc<SharedLog>,
     position: Position,
 }
 
 impl CommitTicket {
-    pub(super) fn new(log: Arc<dyn Log>, position: Position) -> Self {
+    pub(super) fn new(log: Arc<SharedLog>, position: Position) -> Self {
         CommitTicket { log, position }
+    }
+
+    /// Where the log ends that this waits for.
+    pub fn position(&self) -> Position {
+        self.position
     }
 
     /// Returns once all that was appended up to this ticket is durable. May write and sync for others, too. After an

@@ -5,9 +5,11 @@ use thanoxide_model::write_batch::{HistogramValue, SeriesSpan};
 use thanoxide_model::{Labels, Sample, Verdict, WriteBatch, is_stale_nan};
 
 use super::sample_records::SampleRecords;
-use super::series::{Fit, Series};
+use super::series::{DEFINITIONS, Fit, Series};
 use super::{Head, Slot};
-use crate::wal::record::{SeriesRef, begin_series, push_series};
+use crate::log::FrameKind;
+use crate::log::definitions::DefinitionsWriter;
+use crate::wal::record::SeriesRef;
 
 /// What bounds one batch.
 struct Bounds {
@@ -43,22 +45,22 @@ pub struct Scratch {
     /// What was not taken, in the order of the batch.
     pub rejected: Vec<Rejected>,
     packed: Vec<u8>,
-    series: Vec<u8>,
+    definitions: Vec<u8>,
+    definitions_writer: DefinitionsWriter,
     records: SampleRecords,
 }
 
 impl Scratch {
-    /// The records for the log, in their order.
-    pub fn records(&self) -> impl Iterator<Item = &[u8]> {
-        // A record of series that has only its type byte says nothing.
-        let series = Some(self.series.as_slice()).filter(|record| record.len() > 1);
-        series.into_iter().chain(self.records.iter())
+    /// The payloads for the log, in their order.
+    pub fn payloads(&self) -> impl Iterator<Item = (FrameKind, &[u8])> {
+        let definitions = Some(self.definitions.as_slice()).filter(|payload| !payload.is_empty());
+        definitions.map(|payload| (FrameKind::Definitions, payload)).into_iter().chain(self.records.iter())
     }
 
     /// Gives back what only a large batch needed.
     pub fn release_memory(&mut self) {
         const KEEP_BYTES: usize = 64 * 1024;
-        if self.series.capacity().max(self.records.len_bytes()) > KEEP_BYTES {
+        if self.definitions.capacity().max(self.records.len_bytes()) > KEEP_BYTES {
             *self = Scratch::default();
         }
     }
@@ -66,7 +68,8 @@ impl Scratch {
     fn clear(&mut self) {
         self.accepted = 0;
         self.rejected.clear();
-        begin_series(&mut self.series);
+        self.definitions.clear();
+        self.definitions_writer.clear();
         self.records.clear();
     }
 
@@ -87,6 +90,8 @@ struct Target {
     hash: u128,
     /// Once it is found or made.
     place: Option<(Slot, SeriesRef)>,
+    /// Whether a sample of the batch is new to it.
+    grew: bool,
 }
 
 impl Head {
@@ -128,7 +133,7 @@ impl Head {
         }
         let hash = self.hash(&scratch.packed);
         let place = self.find(hash).and_then(|slot| Some((slot, self.slab.get(slot)?.series_ref)));
-        let mut target = Target { index, hash, place };
+        let mut target = Target { index, hash, place, grew: false };
         for sample in floats {
             self.append_float(sample, &mut target, bounds, scratch);
         }
@@ -143,6 +148,7 @@ impl Head {
                 value => self.append_histogram(sample.timestamp_ms, value, &mut target, bounds, scratch),
             }
         }
+        self.define(&target, scratch);
     }
 
     fn append_float(&mut self, sample: &Sample, target: &mut Target, bounds: &Bounds, scratch: &mut Scratch) {
@@ -201,7 +207,18 @@ impl Head {
             }
             Fit::Newest => scratch.accepted += 1,
         }
+        target.grew = true;
         Some(*target.place.get_or_insert_with(|| self.create(target.hash, scratch)))
+    }
+
+    /// Writes down the definition of a series that grew, unless the log has it often enough. Once in a batch: the next is
+    /// to be in another frame.
+    fn define(&mut self, target: &Target, scratch: &mut Scratch) {
+        let Some((slot, series_ref)) = target.place.filter(|_| target.grew) else { return };
+        let Some(series) = self.slab.get_mut(slot).filter(|series| series.definitions < DEFINITIONS) else { return };
+        series.definitions += 1;
+        let (out, labels) = (&mut scratch.definitions, &self.labels);
+        scratch.definitions_writer.push(out, series_ref, &series.labels, |label| labels.text(label));
     }
 
     fn series(&self, target: &Target) -> Option<&Series> {
@@ -209,31 +226,33 @@ impl Head {
     }
 
     /// Makes the series whose packed labels are in the scratch.
-    fn create(&mut self, hash: u128, scratch: &mut Scratch) -> (Slot, SeriesRef) {
+    fn create(&mut self, hash: u128, scratch: &Scratch) -> (Slot, SeriesRef) {
+        let series_ref = self.take_ref();
+        (self.insert(hash, series_ref, Labels::iter_packed(&scratch.packed)), series_ref)
+    }
+
+    /// A reference that no series had before.
+    pub(super) fn take_ref(&mut self) -> SeriesRef {
         let series_ref = self.next_ref;
         self.next_ref += 1;
-        let slot = self.insert(hash, series_ref, Labels::iter_packed(&scratch.packed));
-        if let Some(series) = self.slab.get(slot) {
-            push_series(&mut scratch.series, series_ref, self.labels_of(series));
-        }
-        (slot, series_ref)
+        series_ref
     }
 
     pub(super) fn push_float(&mut self, slot: Slot, timestamp_ms: i64, value: f64) {
         if let Some(series) = self.slab.get_mut(slot) {
-            self.chunks += series.push_float(timestamp_ms, value, self.chunk_range_ms);
+            self.chunks += series.push_float(timestamp_ms, value, self.chunk_range_ms, &self.store);
             self.note_time(timestamp_ms);
         }
     }
 
     pub(super) fn push_histogram(&mut self, slot: Slot, timestamp_ms: i64, value: &HistogramValue) {
         if let Some(series) = self.slab.get_mut(slot) {
-            self.chunks += series.push_histogram(timestamp_ms, value, self.chunk_range_ms);
+            self.chunks += series.push_histogram(timestamp_ms, value, self.chunk_range_ms, &self.store);
             self.note_time(timestamp_ms);
         }
     }
 
-    fn note_time(&mut self, timestamp_ms: i64) {
+    pub(super) fn note_time(&mut self, timestamp_ms: i64) {
         self.min_time_ms = self.min_time_ms.min(timestamp_ms);
         self.max_time_ms = self.max_time_ms.max(timestamp_ms);
     }

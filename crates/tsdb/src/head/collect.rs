@@ -6,6 +6,7 @@ use thanoxide_model::{Labels, Matcher};
 use super::series::Series;
 use super::{Head, Slot};
 use crate::chunk::Chunk;
+use crate::chunk_store::{HeadSeries, load};
 use crate::index::SymbolSet;
 
 /// A series of an answer. Chunks are in order of their first times; each lies whole or in part in the asked range.
@@ -18,8 +19,13 @@ pub struct SelectedSeries {
 }
 
 impl Head {
-    /// The series that satisfy all matchers and have samples in `min_ms..=max_ms`, sorted by labels.
-    pub fn select(&self, matchers: &[Matcher], min_ms: i64, max_ms: i64) -> Vec<SelectedSeries> {
+    /// The series that satisfy all matchers and have samples in `min_ms..=max_ms`, sorted by labels, with their chunks.
+    pub fn read(&self, matchers: &[Matcher], min_ms: i64, max_ms: i64) -> std::io::Result<Vec<SelectedSeries>> {
+        load(&self.store.files(), self.select(matchers, min_ms, max_ms))
+    }
+
+    /// As [`Head::read`], without what is to be read from disk.
+    pub(crate) fn select(&self, matchers: &[Matcher], min_ms: i64, max_ms: i64) -> Vec<HeadSeries> {
         let slots = self.matching(matchers);
         let mut selected: Vec<_> = slots.iter().filter_map(|slot| self.collect(slot, min_ms, max_ms)).collect();
         selected.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
@@ -27,10 +33,13 @@ impl Head {
     }
 
     /// A series with its samples of `min_ms..=max_ms`, `None` where it has none there.
-    pub(crate) fn collect(&self, slot: Slot, min_ms: i64, max_ms: i64) -> Option<SelectedSeries> {
+    pub(crate) fn collect(&self, slot: Slot, min_ms: i64, max_ms: i64) -> Option<HeadSeries> {
         let series = self.slab.get(slot)?;
         let chunks = series.collect(min_ms, max_ms);
-        if chunks.is_empty() { None } else { Some(SelectedSeries { labels: self.labels(series), chunks }) }
+        if chunks.is_empty() {
+            return None;
+        }
+        Some(HeadSeries { labels: self.labels(series), series_ref: series.series_ref, chunks })
     }
 
     /// The series with samples in `min_ms..=max_ms`, sorted by labels.

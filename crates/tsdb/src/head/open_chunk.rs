@@ -11,7 +11,9 @@ use thanoxide_model::{FloatHistogram, Histogram};
 
 use crate::chunk::histogram::{Appended, HistogramAppender, NativeHistogram};
 use crate::chunk::xor::XorAppender;
-use crate::chunk::{Chunk, Encoding};
+use crate::chunk::{Chunk, ChunkError, Encoding};
+use crate::encoding::{DecodeError, Put, Reader};
+use crate::wal::histogram_record::{push_histogram, read_float_histogram, read_histogram};
 
 /// Float samples that a chunk is meant to hold.
 const TARGET_SAMPLES: usize = 120;
@@ -193,6 +195,67 @@ impl OpenChunk {
     }
 }
 
+const NONE: u8 = 0;
+const FLOATS: u8 = 1;
+const INTS: u8 = 2;
+const FLOAT_HISTOGRAMS: u8 = 3;
+
+/// Puts a series' open chunk to rest, to the bit.
+///
+/// ```text
+/// open   := u8 0 | (u8 1, times, appender of floats | u8 2 or 3, times, u8 end known, str bytes, histogram)
+/// times  := varint first | uvarint last - first | varint next cut
+/// ```
+pub(crate) fn save(open: Option<&OpenChunk>, out: &mut Vec<u8>) {
+    let Some(open) = open else { return out.put_u8(NONE) };
+    out.put_u8(match &open.samples {
+        Samples::Floats(_) => FLOATS,
+        Samples::Ints(_) => INTS,
+        Samples::FloatHistograms(_) => FLOAT_HISTOGRAMS,
+    });
+    out.put_varint(open.min_time_ms);
+    out.put_uvarint(open.max_time_ms.wrapping_sub(open.min_time_ms) as u64);
+    out.put_varint(open.next_at_ms);
+    let mut histograms = |end_known: bool, bytes: &[u8], last: HistogramValue| {
+        out.put_u8(u8::from(end_known));
+        out.put_uvarint_bytes(bytes);
+        push_histogram(out, &last);
+    };
+    match &open.samples {
+        Samples::Floats(xor) => xor.save(out),
+        Samples::Ints(h) => histograms(h.end_known, h.appender.bytes(), HistogramValue::Int(Arc::clone(&h.last))),
+        Samples::FloatHistograms(h) => {
+            histograms(h.end_known, h.appender.bytes(), HistogramValue::Float(Arc::clone(&h.last)));
+        }
+    }
+}
+
+/// What [`save`] put to rest.
+pub(crate) fn restore(reader: &mut Reader<'_>) -> Result<Option<OpenChunk>, ChunkError> {
+    let kind = reader.u8()?;
+    if kind == NONE {
+        return Ok(None);
+    }
+    let min_time_ms = reader.varint()?;
+    let max_time_ms = min_time_ms.wrapping_add(reader.uvarint()? as i64);
+    let next_at_ms = reader.varint()?;
+    let samples = match kind {
+        FLOATS => Samples::Floats(XorAppender::restore(reader)?),
+        INTS => Samples::Ints(Box::new(Histograms::restore(reader, |reader| match read_histogram(reader)? {
+            HistogramValue::Int(last) => Ok(last),
+            HistogramValue::Float(_) => Err(DecodeError::UnexpectedEnd),
+        })?)),
+        FLOAT_HISTOGRAMS => Samples::FloatHistograms(Box::new(Histograms::restore(reader, |reader| {
+            match read_float_histogram(reader)? {
+                HistogramValue::Float(last) => Ok(last),
+                HistogramValue::Int(_) => Err(DecodeError::UnexpectedEnd),
+            }
+        })?)),
+        _ => return Err(DecodeError::UnexpectedEnd.into()),
+    };
+    Ok(Some(OpenChunk { min_time_ms, max_time_ms, next_at_ms, samples }))
+}
+
 /// What became of a histogram.
 #[derive(Debug)]
 pub(crate) enum Pushed {
@@ -209,6 +272,15 @@ impl<H: NativeHistogram> Histograms<H> {
         let mut appender = HistogramAppender::new(false);
         appender.append(previous, 0, timestamp_ms, &**value);
         Histograms { appender, last: Arc::clone(value), end_known: false }
+    }
+
+    fn restore(
+        reader: &mut Reader<'_>,
+        last: impl FnOnce(&mut Reader<'_>) -> Result<Arc<H>, DecodeError>,
+    ) -> Result<Self, ChunkError> {
+        let end_known = reader.u8()? != 0;
+        let appender = HistogramAppender::from_bytes(reader.uvarint_bytes()?.to_vec(), false)?;
+        Ok(Histograms { appender, last: last(reader)?, end_known })
     }
 
     fn measure(&mut self) -> (usize, usize, &mut bool) {

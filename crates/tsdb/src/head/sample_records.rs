@@ -1,42 +1,44 @@
-//! The sample records of a batch.
+//! The samples of a batch, as payloads for the log.
 //!
-//! A batch gives one record for each kind of sample. Replay applies records one after the other, so the samples of one
-//! series must not change their order: where a series changes its kind, further records are begun.
+//! A batch gives one payload of floats and one of histograms. Replay applies them one after the other, so the samples of
+//! one series must not change their order: where a series changes its kind, further payloads are begun.
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use thanoxide_model::write_batch::HistogramValue;
 
 use super::Slot;
-use crate::wal::record::{SampleRecord, SeriesRef, histogram_kind};
+use crate::log::FrameKind;
+use crate::log::floats::FloatsWriter;
+use crate::log::histograms::HistogramsWriter;
+use crate::wal::record::SeriesRef;
 
-const FLOATS: u8 = 0;
-
-/// Records in the order of the log, and those that still grow: floats, then histograms by kind.
+/// Payloads in the order of the log, and those that still grow: floats, then histograms.
 #[derive(Debug, Default)]
 pub(crate) struct SampleRecords {
-    done: Vec<SampleRecord>,
-    floats: SampleRecord,
-    histograms: [SampleRecord; 4],
-    /// The kind that each series has in the growing records, once there are histograms.
-    kinds: HashMap<Slot, u8, FixedState>,
+    done: Vec<(FrameKind, Vec<u8>)>,
+    floats: FloatsWriter,
+    histograms: HistogramsWriter,
+    /// The kind that each series has in the growing payloads, once there are histograms.
+    kinds: HashMap<Slot, FrameKind, FixedState>,
     has_histograms: bool,
 }
 
 impl SampleRecords {
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        let growing = std::iter::once(&self.floats).chain(&self.histograms);
-        self.done.iter().chain(growing).map(SampleRecord::bytes).filter(|record| !record.is_empty())
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (FrameKind, &[u8])> {
+        let growing = [(FrameKind::Floats, self.floats.bytes()), (FrameKind::Histograms, self.histograms.bytes())];
+        let done = self.done.iter().map(|(kind, payload)| (*kind, payload.as_slice()));
+        done.chain(growing).filter(|(_, payload)| !payload.is_empty())
     }
 
     pub(crate) fn len_bytes(&self) -> usize {
-        self.iter().map(<[u8]>::len).sum()
+        self.iter().map(|(_, payload)| payload.len()).sum()
     }
 
     pub(crate) fn clear(&mut self) {
         self.done.clear();
         self.floats.clear();
-        self.histograms.iter_mut().for_each(SampleRecord::clear);
+        self.histograms.clear();
         self.kinds.clear();
         self.has_histograms = false;
     }
@@ -44,9 +46,9 @@ impl SampleRecords {
     pub(crate) fn push_float(&mut self, slot: Slot, series: SeriesRef, timestamp_ms: i64, value: f64) {
         // A batch of floats only, which most are, pays nothing for the order of kinds.
         if self.has_histograms {
-            self.keep_order(slot, FLOATS);
+            self.keep_order(slot, FrameKind::Floats);
         }
-        self.floats.push_float(series, timestamp_ms, value);
+        self.floats.push(series, timestamp_ms, value);
     }
 
     pub(crate) fn push_histogram(&mut self, slot: Slot, series: SeriesRef, timestamp_ms: i64, value: &HistogramValue) {
@@ -55,13 +57,11 @@ impl SampleRecords {
             self.finish_growing();
             self.has_histograms = true;
         }
-        let kind = histogram_kind(value);
-        self.keep_order(slot, kind);
-        // Stock's order is 7, 9, 8, 10; between series any order is good.
-        self.histograms[usize::from(kind - 7) % 4].push_histogram(series, timestamp_ms, value);
+        self.keep_order(slot, FrameKind::Histograms);
+        self.histograms.push(series, timestamp_ms, value);
     }
 
-    fn keep_order(&mut self, slot: Slot, kind: u8) {
+    fn keep_order(&mut self, slot: Slot, kind: FrameKind) {
         if self.kinds.insert(slot, kind).is_some_and(|before| before != kind) {
             self.finish_growing();
             self.kinds.insert(slot, kind);
@@ -69,11 +69,11 @@ impl SampleRecords {
     }
 
     fn finish_growing(&mut self) {
-        for record in std::iter::once(&mut self.floats).chain(&mut self.histograms) {
-            if !record.bytes().is_empty() {
-                self.done.push(std::mem::take(record));
-            }
-        }
+        let growing = [(FrameKind::Floats, self.floats.bytes()), (FrameKind::Histograms, self.histograms.bytes())];
+        let full = growing.iter().filter(|(_, payload)| !payload.is_empty());
+        self.done.extend(full.map(|(kind, payload)| (*kind, payload.to_vec())));
+        self.floats.clear();
+        self.histograms.clear();
         self.kinds.clear();
     }
 }

@@ -9,7 +9,11 @@ use thanoxide_model::{FloatHistogram, Histogram, Verdict};
 use super::labels::Pair;
 use super::open_chunk::{OpenChunk, Pushed};
 use crate::chunk::Chunk;
+use crate::chunk_store::{ChunkStore, ClosedChunk, HeadChunk};
 use crate::wal::record::SeriesRef;
+
+/// A series is defined in the log so many times, so that one lost definition orphans nothing.
+pub(crate) const DEFINITIONS: u8 = 2;
 
 /// What the head says to a sample of a known series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +26,38 @@ pub(crate) enum Fit {
     Refused(Verdict),
 }
 
+/// A chunk that takes no more samples.
+#[derive(Clone, Debug)]
+pub(crate) enum FullChunk {
+    /// On disk, or on its way there.
+    Closed(ClosedChunk),
+    /// One that no file takes, being too large or too long.
+    Here(Box<Chunk>),
+}
+
+impl FullChunk {
+    pub(crate) fn min_time_ms(&self) -> i64 {
+        match self {
+            FullChunk::Closed(chunk) => chunk.min_time_ms,
+            FullChunk::Here(chunk) => chunk.min_time_ms,
+        }
+    }
+
+    pub(crate) fn max_time_ms(&self) -> i64 {
+        match self {
+            FullChunk::Closed(chunk) => chunk.max_time_ms(),
+            FullChunk::Here(chunk) => chunk.max_time_ms,
+        }
+    }
+
+    fn pin(&self) -> HeadChunk {
+        match self {
+            FullChunk::Closed(chunk) => HeadChunk::Closed(*chunk),
+            FullChunk::Here(chunk) => HeadChunk::Here(Chunk::clone(chunk)),
+        }
+    }
+}
+
 /// A series: its labels, its full chunks and the open one.
 #[derive(Debug)]
 pub(crate) struct Series {
@@ -29,24 +65,26 @@ pub(crate) struct Series {
     pub(super) series_ref: SeriesRef,
     /// Sorted by the names' texts.
     pub(super) labels: Box<[Pair]>,
-    pub(super) chunks: Vec<Chunk>,
+    pub(super) chunks: Vec<FullChunk>,
     pub(super) open: Option<OpenChunk>,
+    /// How often the log has its definition.
+    pub(super) definitions: u8,
 }
 
 impl Series {
     pub(crate) fn new(hash: u128, series_ref: SeriesRef, labels: Box<[Pair]>) -> Self {
-        Series { hash, series_ref, labels, chunks: Vec::new(), open: None }
+        Series { hash, series_ref, labels, chunks: Vec::new(), open: None, definitions: 0 }
     }
 
     /// The time of the newest sample.
     pub(crate) fn max_time_ms(&self) -> Option<i64> {
         let open = self.open.as_ref().map(|open| open.max_time_ms());
-        open.or_else(|| self.chunks.last().map(|chunk| chunk.max_time_ms))
+        open.or_else(|| self.chunks.last().map(FullChunk::max_time_ms))
     }
 
     /// The time of the oldest sample.
     pub(crate) fn min_time_ms(&self) -> Option<i64> {
-        let full = self.chunks.first().map(|chunk| chunk.min_time_ms);
+        let full = self.chunks.first().map(FullChunk::min_time_ms);
         full.or_else(|| self.open.as_ref().map(|open| open.min_time_ms()))
     }
 
@@ -90,50 +128,66 @@ impl Series {
     }
 
     /// Appends a float that fits as the newest. Says how many chunks began.
-    pub(crate) fn push_float(&mut self, timestamp_ms: i64, value: f64, range_ms: i64) -> usize {
+    pub(crate) fn push_float(&mut self, timestamp_ms: i64, value: f64, range_ms: i64, store: &ChunkStore) -> usize {
         if self.open.as_mut().is_some_and(|open| open.push_float(timestamp_ms, value)) {
             return 0;
         }
-        self.seal();
+        self.seal(store);
         self.open = Some(OpenChunk::float(timestamp_ms, value, range_ms));
         1
     }
 
     /// Appends a histogram that fits as the newest. Says how many chunks began.
-    pub(crate) fn push_histogram(&mut self, timestamp_ms: i64, value: &HistogramValue, range_ms: i64) -> usize {
+    pub(crate) fn push_histogram(
+        &mut self,
+        timestamp_ms: i64,
+        value: &HistogramValue,
+        range_ms: i64,
+        store: &ChunkStore,
+    ) -> usize {
         let pushed = self.open.as_mut().map(|open| open.push_histogram(timestamp_ms, value, range_ms));
         let next = match pushed {
             Some(Pushed::Here) => return 0,
             Some(Pushed::Next(next)) => *next,
             Some(Pushed::Cut) | None => OpenChunk::histogram(timestamp_ms, value, range_ms, self.open.as_ref()),
         };
-        self.seal();
+        self.seal(store);
         self.open = Some(next);
         1
     }
 
     /// Makes the open chunk a full one.
-    pub(crate) fn seal(&mut self) {
+    pub(crate) fn seal(&mut self, store: &ChunkStore) {
         if let Some(open) = self.open.take() {
+            let chunk = open.snapshot();
             self.chunks.reserve_exact(1);
-            self.chunks.push(open.snapshot());
+            self.chunks.push(match store.push(self.series_ref, &chunk) {
+                Some(closed) => FullChunk::Closed(closed),
+                None => FullChunk::Here(Box::new(chunk)),
+            });
         }
     }
 
     /// Drops the chunks that end before `time_ms`. Says how many these were.
-    pub(crate) fn drop_before(&mut self, time_ms: i64) -> usize {
+    pub(crate) fn drop_before(&mut self, time_ms: i64, store: &ChunkStore) -> usize {
         let before = self.chunk_count();
-        self.chunks.retain(|chunk| chunk.max_time_ms >= time_ms);
+        self.chunks.retain(|chunk| {
+            let kept = chunk.max_time_ms() >= time_ms;
+            if let (false, FullChunk::Closed(chunk)) = (kept, chunk) {
+                store.release(chunk);
+            }
+            kept
+        });
         self.chunks.shrink_to_fit();
         self.open.take_if(|open| open.max_time_ms() < time_ms);
         before - self.chunk_count()
     }
 
     /// All chunks that have samples in `min_ms..=max_ms`, in time order.
-    pub(crate) fn collect(&self, min_ms: i64, max_ms: i64) -> Vec<Chunk> {
+    pub(crate) fn collect(&self, min_ms: i64, max_ms: i64) -> Vec<HeadChunk> {
         let overlaps = |min: i64, max: i64| min <= max_ms && max >= min_ms;
-        let full = self.chunks.iter().filter(|c| overlaps(c.min_time_ms, c.max_time_ms)).cloned();
+        let full = self.chunks.iter().filter(|c| overlaps(c.min_time_ms(), c.max_time_ms()));
         let open = self.open.iter().filter(|open| overlaps(open.min_time_ms(), open.max_time_ms()));
-        full.chain(open.map(|open| open.snapshot())).collect()
+        full.map(FullChunk::pin).chain(open.map(|open| HeadChunk::Here(open.snapshot()))).collect()
     }
 }

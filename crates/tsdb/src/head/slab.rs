@@ -50,6 +50,12 @@ impl<T> Slab<T> {
         Some(value)
     }
 
+    /// One more than the greatest slot ever used.
+    pub(crate) fn end(&self) -> Slot {
+        let full = self.pages.len().saturating_sub(1) << PAGE_BITS;
+        (full + self.pages.last().map_or(0, Vec::len)) as Slot
+    }
+
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (Slot, &mut T)> {
         let pages = self.pages.iter_mut().enumerate();
         pages.flat_map(|(p, page)| {

@@ -22,17 +22,18 @@ impl Head {
 
     /// Makes all open chunks full ones, so that no chunk has samples from before and after now.
     pub fn seal_chunks(&mut self) {
-        self.slab.iter_mut().for_each(|(_, series)| series.seal());
+        let Head { slab, store, .. } = self;
+        slab.iter_mut().for_each(|(_, series)| series.seal(store));
     }
 
-    /// Drops all chunks that end before `time_ms`, and series that have none left. The log's current segment is the
-    /// newest that may speak of these.
-    pub fn truncate(&mut self, time_ms: i64, segment: u32) {
+    /// Drops all chunks that end before `time_ms`, and series that have none left.
+    pub fn truncate(&mut self, time_ms: i64) {
         self.raise_min_valid(time_ms);
         let mut dead = RoaringBitmap::new();
         let (mut min_time_ms, mut dropped) = (i64::MAX, 0);
-        for (slot, series) in self.slab.iter_mut() {
-            dropped += series.drop_before(time_ms);
+        let Head { slab, store, .. } = self;
+        for (slot, series) in slab.iter_mut() {
+            dropped += series.drop_before(time_ms, store);
             match series.min_time_ms() {
                 Some(min) => min_time_ms = min_time_ms.min(min),
                 None => {
@@ -42,17 +43,17 @@ impl Head {
         }
         self.chunks -= dropped;
         self.min_time_ms = min_time_ms;
-        self.bury(&dead, segment);
+        self.bury(&dead);
         if self.table.is_empty() {
             // What lies behind is still refused by `min_valid_ms`.
             self.max_time_ms = i64::MIN;
         }
     }
 
-    fn bury(&mut self, dead: &RoaringBitmap, segment: u32) {
+    fn bury(&mut self, dead: &RoaringBitmap) {
         let mut labels = RoaringBitmap::new();
         for slot in dead {
-            self.remove_series(slot, segment, &mut labels);
+            self.remove_series(slot, &mut labels);
         }
         let gone = self.labels.remove(dead, &labels);
         self.verdicts.forget(&gone, &self.labels);
@@ -63,14 +64,13 @@ impl Head {
         }
     }
 
-    fn remove_series(&mut self, slot: Slot, segment: u32, labels: &mut RoaringBitmap) {
+    fn remove_series(&mut self, slot: Slot, labels: &mut RoaringBitmap) {
         let Some(series) = self.slab.get(slot) else { return };
         let hash = series.hash;
         if let Ok(entry) = self.table.find_entry(hash as u64, |s| *s == slot) {
             entry.remove();
         }
         let Some(series) = self.slab.remove(slot) else { return };
-        self.expiries.insert(series.series_ref, segment);
         labels.extend(series.labels.iter().copied());
     }
 }

@@ -16,37 +16,33 @@ const SAME: u8 = 0;
 const SAME_NAME: u8 = 1;
 const NEW: u8 = 2;
 
-/// Writes definitions, one after the other, of labels as pairs of symbol numbers.
+/// Writes definitions, one after the other, of labels by their numbers.
 #[derive(Clone, Debug, Default)]
 pub struct DefinitionsWriter {
     series: SeriesRef,
-    labels: Vec<(u32, u32)>,
+    labels: Vec<u32>,
 }
 
 impl DefinitionsWriter {
-    /// Appends a definition. Equal numbers must mean equal texts from the first series to the last.
-    pub fn push<'t>(
-        &mut self,
-        out: &mut Vec<u8>,
-        series: SeriesRef,
-        labels: &[(u32, u32)],
-        text: impl Fn(u32) -> &'t [u8],
-    ) {
+    /// Appends a definition. `text` gives name and value of a label; equal numbers must mean equal labels from the first
+    /// series to the last.
+    pub fn push<'t>(&mut self, out: &mut Vec<u8>, series: SeriesRef, labels: &[u32], text: impl Fn(u32) -> Label<'t>) {
         out.put_varint(series.wrapping_sub(self.series) as i64);
         out.put_uvarint(labels.len() as u64);
-        for (place, (name, value)) in labels.iter().enumerate() {
-            match self.labels.get(place) {
-                Some((n, v)) if n == name && v == value => out.put_u8(SAME),
-                Some((n, _)) if n == name => {
-                    out.put_u8(SAME_NAME);
-                    out.put_uvarint_bytes(text(*value));
-                }
-                _ => {
-                    out.put_u8(NEW);
-                    out.put_uvarint_bytes(text(*name));
-                    out.put_uvarint_bytes(text(*value));
-                }
+        for (place, label) in labels.iter().enumerate() {
+            let before = self.labels.get(place).copied();
+            if before == Some(*label) {
+                out.put_u8(SAME);
+                continue;
             }
+            let (name, value) = text(*label);
+            if before.is_some_and(|before| text(before).0 == name) {
+                out.put_u8(SAME_NAME);
+            } else {
+                out.put_u8(NEW);
+                out.put_uvarint_bytes(name);
+            }
+            out.put_uvarint_bytes(value);
         }
         self.series = series;
         self.labels.clear();
@@ -60,16 +56,19 @@ impl DefinitionsWriter {
     }
 }
 
+/// Name and value.
+pub type Label<'a> = (&'a [u8], &'a [u8]);
+
 /// Reads definitions, one after the other.
 #[derive(Clone, Debug, Default)]
 pub struct DefinitionsReader<'a> {
     series: SeriesRef,
-    labels: Vec<(&'a [u8], &'a [u8])>,
+    labels: Vec<Label<'a>>,
 }
 
 impl<'a> DefinitionsReader<'a> {
     /// The next definition.
-    pub fn read(&mut self, reader: &mut Reader<'a>) -> Result<(SeriesRef, &[(&'a [u8], &'a [u8])]), DecodeError> {
+    pub fn read(&mut self, reader: &mut Reader<'a>) -> Result<(SeriesRef, &[Label<'a>]), DecodeError> {
         self.series = self.series.wrapping_add(reader.varint()? as u64);
         let count = reader.uvarint_len()?;
         // A label takes a byte at least, so a lie is told before memory is taken.
@@ -105,17 +104,19 @@ mod tests {
             texts in proptest::collection::vec(any::<Vec<u8>>(), 1..8),
             series in proptest::collection::vec((any::<u64>(), proptest::collection::vec((0usize..8, 0usize..8), 0..5)), 0..9),
         ) {
-            let text = |symbol: u32| texts[symbol as usize].as_slice();
-            let numbers = |n: usize| (n % texts.len()) as u32;
-            let series: Vec<(u64, Vec<(u32, u32)>)> = series
-                .iter()
-                .map(|(r, labels)| (*r, labels.iter().map(|(n, v)| (numbers(*n), numbers(*v))).collect()))
-                .collect();
+            let count = texts.len();
+            let text = |label: u32| {
+                let label = label as usize;
+                (texts[label / count].as_slice(), texts[label % count].as_slice())
+            };
+            let number = |(name, value): &(usize, usize)| (name % count * count + value % count) as u32;
+            let series: Vec<(u64, Vec<u32>)> =
+                series.iter().map(|(r, labels)| (*r, labels.iter().map(number).collect())).collect();
             let (mut writer, mut out) = (DefinitionsWriter::default(), Vec::new());
             series.iter().for_each(|(r, labels)| writer.push(&mut out, *r, labels, text));
             let (mut read, mut reader) = (DefinitionsReader::default(), Reader::new(&out));
             for (r, labels) in &series {
-                let labels: Vec<_> = labels.iter().map(|(n, v)| (text(*n), text(*v))).collect();
+                let labels: Vec<_> = labels.iter().map(|label| text(*label)).collect();
                 prop_assert_eq!(read.read(&mut reader).unwrap(), (*r, labels.as_slice()));
             }
             prop_assert!(reader.is_empty());

@@ -38,13 +38,31 @@ pub enum FrameKind {
     Exemplars = 8,
     /// Metadata of series.
     Metadata = 9,
+    /// In a snapshot: what is known of a tenant besides its series.
+    Tenant = 16,
+    /// In a snapshot: some series of a tenant.
+    Series = 17,
+    /// In a snapshot: its last frame, which says that it is whole.
+    End = 18,
 }
 
 impl FrameKind {
     fn from_byte(byte: u8) -> Option<Self> {
         use FrameKind::*;
-        let kinds =
-            [Definitions, Floats, Histograms, Truncation, LateFloats, LateHistograms, Tombstones, Exemplars, Metadata];
+        let kinds = [
+            Definitions,
+            Floats,
+            Histograms,
+            Truncation,
+            LateFloats,
+            LateHistograms,
+            Tombstones,
+            Exemplars,
+            Metadata,
+            Tenant,
+            Series,
+            End,
+        ];
         kinds.into_iter().find(|kind| *kind as u8 == byte)
     }
 }

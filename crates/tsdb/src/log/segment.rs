@@ -75,6 +75,11 @@ pub struct SegmentReader {
 impl SegmentReader {
     /// Opens a segment. One without a sound header is damaged as a whole, but frames are still looked for.
     pub fn open(disk: &dyn Disk, path: &Path) -> io::Result<Self> {
+        SegmentReader::open_as(disk, path, &SEGMENT_MAGIC)
+    }
+
+    /// As [`SegmentReader::open`], for another kind of file that holds frames.
+    pub(crate) fn open_as(disk: &dyn Disk, path: &Path, magic: &[u8; 8]) -> io::Result<Self> {
         let file = disk.open(path)?;
         let len = file.len()?;
         let mut reader = SegmentReader {
@@ -86,7 +91,7 @@ impl SegmentReader {
             damage: Vec::new(),
             bad_since: None,
         };
-        if reader.have(SEGMENT_HEADER_BYTES as usize)? && reader.window.starts_with(&SEGMENT_MAGIC) {
+        if reader.have(SEGMENT_HEADER_BYTES as usize)? && reader.window.starts_with(magic) {
             reader.at = SEGMENT_HEADER_BYTES as usize;
         } else if len > 0 {
             reader.bad_since = Some(0);

@@ -6,11 +6,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Condvar, Mutex};
 use thanoxide_env::Disk;
 
-use super::segment::{list_segments, segment_path};
+use super::segment::{BLOCK_BYTES, list_segments, segment_path};
 use super::writer::SegmentWriter;
 use super::{Frame, FrameKind, Position};
 use crate::wal::LogError;
@@ -29,6 +30,8 @@ struct Queue {
     failure: Option<(Position, LogError)>,
     /// Bytes that a failed write left in memory, or that are being written.
     unsynced_bytes: usize,
+    /// All bytes written so far, as they lie on disk.
+    written_bytes: u64,
 }
 
 /// A log of all tenants under one directory.
@@ -39,13 +42,16 @@ pub struct SharedLog {
     queue: Mutex<Queue>,
     woken: Condvar,
     writer: Mutex<SegmentWriter>,
+    new_names: Arc<AtomicBool>,
 }
 
 impl SharedLog {
     /// Goes on with a log behind `last`, the greatest position in use, in a new segment of this number. Without `sync`
     /// a commit only writes.
     pub fn new(disk: Arc<dyn Disk>, root: &Path, segment_bytes: u64, sync: bool, number: u64, last: Position) -> Self {
-        let writer = SegmentWriter::new(Arc::clone(&disk), root.to_path_buf(), segment_bytes, sync, number);
+        let new_names = Arc::new(AtomicBool::new(false));
+        let names = Arc::clone(&new_names);
+        let writer = SegmentWriter::new(Arc::clone(&disk), root.to_path_buf(), segment_bytes, sync, number, names);
         let queue = Queue { appended: last, durable: last, ..Queue::default() };
         SharedLog {
             disk,
@@ -53,6 +59,7 @@ impl SharedLog {
             queue: Mutex::new(queue),
             woken: Condvar::new(),
             writer: Mutex::new(writer),
+            new_names,
         }
     }
 
@@ -72,6 +79,16 @@ impl SharedLog {
             frame.push(&mut queue.waiting);
         }
         queue.appended
+    }
+
+    /// Bytes written since the log was opened, as they lie on disk.
+    pub fn written_bytes(&self) -> u64 {
+        self.queue.lock().written_bytes
+    }
+
+    /// There is a new name in the directory that later frames rely on: the next commit makes it durable, too.
+    pub fn note_new_name(&self) {
+        self.new_names.store(true, Ordering::SeqCst);
     }
 
     /// The position of the last frame that was handed over.
@@ -100,6 +117,7 @@ impl SharedLog {
             queue.led = true;
             let frames = std::mem::take(&mut queue.waiting);
             queue.unsynced_bytes += frames.len();
+            let bytes = (frames.len() as u64).next_multiple_of(BLOCK_BYTES);
             let wanted = queue.appended;
             drop(queue);
             let mut writer = self.writer.lock();
@@ -112,6 +130,7 @@ impl SharedLog {
             match written {
                 Ok(buffer) => {
                     queue.durable = wanted;
+                    queue.written_bytes += bytes;
                     queue.failure = None;
                     if queue.waiting.capacity() == 0 && buffer.capacity() <= KEEP_BYTES {
                         queue.waiting = buffer;

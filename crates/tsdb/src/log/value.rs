@@ -53,7 +53,7 @@ impl ValueWriter {
         let likely = (self.digits > 0).then_some(self.digits);
         for digits in likely.into_iter().chain(1..=MOST_DIGITS) {
             let scaled = value * POWERS[digits];
-            if !(scaled.abs() < EXACT) {
+            if scaled.is_nan() || scaled.abs() >= EXACT {
                 break;
             }
             // A number rounded wrongly is found out below; it only costs bytes.

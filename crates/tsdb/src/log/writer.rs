@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use thanoxide_env::{Disk, DiskFile};
 
@@ -25,6 +26,8 @@ pub(super) struct SegmentWriter {
     root: PathBuf,
     segment_bytes: u64,
     sync: bool,
+    /// Whether the directory has names that are not durable yet.
+    new_names: Arc<AtomicBool>,
     /// The number of the segment being written, or of the one to begin next.
     number: u64,
     segment: Option<Segment>,
@@ -35,8 +38,25 @@ pub(super) struct SegmentWriter {
 }
 
 impl SegmentWriter {
-    pub(super) fn new(disk: Arc<dyn Disk>, root: PathBuf, segment_bytes: u64, sync: bool, number: u64) -> Self {
-        SegmentWriter { disk, root, segment_bytes, sync, number, segment: None, to_seal: None, unsynced: Vec::new() }
+    pub(super) fn new(
+        disk: Arc<dyn Disk>,
+        root: PathBuf,
+        segment_bytes: u64,
+        sync: bool,
+        number: u64,
+        new_names: Arc<AtomicBool>,
+    ) -> Self {
+        SegmentWriter {
+            disk,
+            root,
+            segment_bytes,
+            sync,
+            number,
+            new_names,
+            segment: None,
+            to_seal: None,
+            unsynced: Vec::new(),
+        }
     }
 
     pub(super) fn unsynced_bytes(&self) -> usize {
@@ -108,7 +128,7 @@ impl SegmentWriter {
         let mut header = SEGMENT_MAGIC.to_vec();
         header.put_u64(self.number);
         file.append(&header)?;
-        self.disk.sync_dir(&self.root)?;
+        self.new_names.store(true, Ordering::SeqCst);
         Ok(file)
     }
 
@@ -116,7 +136,14 @@ impl SegmentWriter {
         let Some(segment) = &mut self.segment else { return Ok(()) };
         let synced = if self.sync { segment.file.sync_data() } else { Ok(()) };
         let len = synced.and_then(|()| segment.file.len());
-        segment.synced = len.map_err(|e| (segment.path.clone(), e))?;
+        let len = len.map_err(|e| (segment.path.clone(), e))?;
+        if self.new_names.swap(false, Ordering::SeqCst) {
+            self.disk.sync_dir(&self.root).map_err(|e| {
+                self.new_names.store(true, Ordering::SeqCst);
+                (self.root.clone(), e)
+            })?;
+        }
+        segment.synced = len;
         Ok(())
     }
 }

@@ -72,9 +72,9 @@ impl<'d> StockDir<'d> {
         Ok(damaged)
     }
 
-    /// What belongs to the stock head, apart from its log, and is there.
-    pub(crate) fn beside_log(&self) -> io::Result<Vec<PathBuf>> {
-        let mut paths = vec![self.dir.join(WBL_DIR), self.head_chunks_dir()];
+    /// What belongs to the stock head, and is there.
+    pub(crate) fn files(&self) -> io::Result<Vec<PathBuf>> {
+        let mut paths = vec![self.dir.join(WBL_DIR), self.head_chunks_dir(), self.dir.join(WAL_DIR)];
         paths.extend(list_snapshots(self.disk, self.dir)?);
         paths.retain(|path| !is_taken(path));
         let mut there = Vec::new();

@@ -1,0 +1,273 @@
+//! Filling a head from a snapshot and the log behind it.
+//!
+//! First the snapshot's series, then all definitions and marks of the log, then its samples in order. What is not newer
+//! than its series is there already.
+
+use thanoxide_model::Labels;
+use thanoxide_model::labels::{MAX_LABEL_BYTES, push_packed};
+
+use super::series::{DEFINITIONS, Fit, FullChunk, Series};
+use super::{Head, Slot, open_chunk};
+use crate::chunk::{Chunk, ChunkError, Encoding};
+use crate::chunk_store::ClosedChunk;
+use crate::encoding::{DecodeError, Reader};
+use crate::log::definitions::DefinitionsReader;
+use crate::log::floats::FloatsReader;
+use crate::log::histograms::HistogramsReader;
+use crate::log::{Frame, FrameKind};
+use crate::wal::record::SeriesRef;
+
+/// What a restart found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RestoreCounts {
+    /// Series of the snapshot.
+    pub series: u64,
+    /// Samples and histograms of the log that were taken.
+    pub samples: u64,
+    /// Samples that a block holds.
+    pub in_blocks: u64,
+    /// Samples that their series has already.
+    pub known: u64,
+    /// Samples of series that nothing defines.
+    pub orphans: u64,
+    /// Frames whose payload cannot be decoded, or is of a kind that is not known.
+    pub undecodable: u64,
+    /// Closed chunks whose file is gone or too short.
+    pub lost_chunks: u64,
+}
+
+impl RestoreCounts {
+    pub(crate) fn add(&mut self, other: &RestoreCounts) {
+        self.series += other.series;
+        self.samples += other.samples;
+        self.in_blocks += other.in_blocks;
+        self.known += other.known;
+        self.orphans += other.orphans;
+        self.undecodable += other.undecodable;
+        self.lost_chunks += other.lost_chunks;
+    }
+}
+
+/// Fills one head.
+#[derive(Debug)]
+pub(crate) struct Restore {
+    head: Head,
+    /// Slots by reference; sorted before the first sample.
+    slots: Vec<(SeriesRef, Slot)>,
+    sorted: bool,
+    /// Where the next reference is likely found.
+    cursor: usize,
+    counts: RestoreCounts,
+    packed: Vec<u8>,
+}
+
+impl Restore {
+    pub(crate) fn new(head: Head) -> Self {
+        Restore {
+            head,
+            slots: Vec::new(),
+            sorted: true,
+            cursor: 0,
+            counts: RestoreCounts::default(),
+            packed: Vec::new(),
+        }
+    }
+
+    /// Applies a frame of a snapshot.
+    pub(crate) fn snapshot_frame(&mut self, frame: &Frame<'_>) {
+        let mut reader = Reader::new(frame.payload);
+        let read = match frame.kind {
+            Some(FrameKind::Tenant) => self.tenant(&mut reader),
+            Some(FrameKind::Series) => self.series(&mut reader),
+            _ => Ok(()),
+        };
+        if let Err(error) = read {
+            tracing::warn!(tenant = %String::from_utf8_lossy(frame.tenant), %error, "part of a snapshot is damaged");
+            self.counts.undecodable += 1;
+        }
+    }
+
+    fn tenant(&mut self, reader: &mut Reader<'_>) -> Result<(), ChunkError> {
+        self.head.raise_min_valid(reader.varint()?);
+        self.head.next_ref = self.head.next_ref.max(reader.uvarint()?);
+        Ok(())
+    }
+
+    fn series(&mut self, reader: &mut Reader<'_>) -> Result<(), ChunkError> {
+        let mut definitions = DefinitionsReader::default();
+        while !reader.is_empty() {
+            let (series_ref, labels) = definitions.read(reader)?;
+            let made = self.define(series_ref, labels);
+            let count = reader.uvarint_len()?;
+            let mut chunks = Vec::with_capacity(count.min(reader.len() / 4));
+            for _ in 0..count {
+                chunks.push(read_full(reader)?);
+            }
+            let open = open_chunk::restore(reader)?;
+            self.counts.series += 1;
+            let Some(slot) = made else { continue };
+            let store = &self.head.store;
+            chunks.retain(|chunk| {
+                let there = !matches!(chunk, FullChunk::Closed(chunk) if !store.adopt(chunk));
+                self.counts.lost_chunks += u64::from(!there);
+                there
+            });
+            if let Some(series) = self.head.slab.get_mut(slot) {
+                chunks.shrink_to_fit();
+                (series.chunks, series.open, series.definitions) = (chunks, open, DEFINITIONS);
+                let times = series.min_time_ms().zip(series.max_time_ms());
+                self.head.chunks += series.chunk_count();
+                if let Some((min_ms, max_ms)) = times {
+                    self.head.note_time(min_ms);
+                    self.head.note_time(max_ms);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies what a frame of the log says of series and bounds. Before any sample.
+    pub(crate) fn log_definitions(&mut self, frame: &Frame<'_>) {
+        let mut reader = Reader::new(frame.payload);
+        let read = match frame.kind {
+            Some(FrameKind::Definitions) => self.definitions(&mut reader),
+            Some(FrameKind::Truncation) => reader.varint().map(|time_ms| self.head.raise_min_valid(time_ms)),
+            _ => Ok(()),
+        };
+        self.counts.undecodable += u64::from(read.is_err());
+    }
+
+    fn definitions(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        let mut definitions = DefinitionsReader::default();
+        while !reader.is_empty() {
+            let (series_ref, labels) = definitions.read(reader)?;
+            self.define(series_ref, labels);
+        }
+        Ok(())
+    }
+
+    /// Makes a series known by a reference. Gives its slot if it is new.
+    fn define(&mut self, series_ref: SeriesRef, labels: &[(&[u8], &[u8])]) -> Option<Slot> {
+        self.head.reserve_ref(series_ref);
+        let sorted = labels.windows(2).all(|pair| pair[0].0 < pair[1].0);
+        let sane = |text: &[u8]| !text.is_empty() && text.len() <= MAX_LABEL_BYTES;
+        if !sorted || labels.is_empty() || !labels.iter().all(|(n, v)| sane(n) && sane(v)) {
+            self.counts.undecodable += 1;
+            return None;
+        }
+        self.packed.clear();
+        for (name, value) in labels {
+            push_packed(&mut self.packed, name);
+            push_packed(&mut self.packed, value);
+        }
+        let hash = self.head.hash(&self.packed);
+        let (slot, new) = match self.head.find(hash) {
+            Some(slot) => (slot, None),
+            None => {
+                let slot = self.head.insert(hash, series_ref, Labels::iter_packed(&self.packed));
+                (slot, Some(slot))
+            }
+        };
+        self.sorted &= self.slots.last().is_none_or(|(last, _)| *last < series_ref);
+        self.slots.push((series_ref, slot));
+        new
+    }
+
+    /// Applies the samples of a frame of the log, in order. Says whether there were any that no series takes.
+    pub(crate) fn log_samples(&mut self, frame: &Frame<'_>) -> bool {
+        if !self.sorted {
+            self.slots.sort_unstable();
+            self.slots.dedup();
+            self.sorted = true;
+        }
+        let orphans = self.counts.orphans;
+        let read = match frame.kind {
+            Some(FrameKind::Floats) => self.floats(FloatsReader::new(frame.payload)),
+            Some(FrameKind::Histograms) => self.histograms(HistogramsReader::new(frame.payload)),
+            Some(FrameKind::Definitions | FrameKind::Truncation) => Ok(()),
+            _ => Err(DecodeError::UnexpectedEnd),
+        };
+        self.counts.undecodable += u64::from(read.is_err());
+        self.counts.orphans > orphans
+    }
+
+    fn floats(&mut self, mut reader: FloatsReader<'_>) -> Result<(), DecodeError> {
+        while let Some(sample) = reader.next()? {
+            let (t, v) = (sample.timestamp_ms, sample.value);
+            if let Some(slot) = self.place(sample.series, t, |series| series.fit_float(t, v)) {
+                self.head.push_float(slot, t, v);
+            }
+        }
+        Ok(())
+    }
+
+    fn histograms(&mut self, mut reader: HistogramsReader<'_>) -> Result<(), DecodeError> {
+        while let Some(sample) = reader.next()? {
+            let (t, value) = (sample.timestamp_ms, &sample.value);
+            if let Some(slot) = self.place(sample.series, t, |series| series.fit_histogram(t, value)) {
+                self.head.push_histogram(slot, t, value);
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a sample goes, if it is to be taken. Counts it either way.
+    fn place(&mut self, series: SeriesRef, timestamp_ms: i64, fit: impl FnOnce(&Series) -> Fit) -> Option<Slot> {
+        let Some(slot) = self.slot(series) else {
+            self.head.reserve_ref(series);
+            self.counts.orphans += 1;
+            return None;
+        };
+        if timestamp_ms < self.head.min_valid_ms {
+            self.counts.in_blocks += 1;
+            return None;
+        }
+        if self.head.slab.get(slot).map(fit) != Some(Fit::Newest) {
+            self.counts.known += 1;
+            return None;
+        }
+        self.counts.samples += 1;
+        Some(slot)
+    }
+
+    #[inline]
+    fn slot(&mut self, series: SeriesRef) -> Option<Slot> {
+        if self.slots.get(self.cursor).is_none_or(|(r, _)| *r != series) {
+            self.cursor = self.slots.binary_search_by_key(&series, |(r, _)| *r).ok()?;
+        }
+        let (_, slot) = *self.slots.get(self.cursor)?;
+        self.cursor += 1;
+        Some(slot)
+    }
+
+    /// Ends: what blocks hold and series without samples go.
+    pub(crate) fn finish(mut self) -> (Head, RestoreCounts) {
+        let min_valid_ms = self.head.min_valid_ms();
+        self.head.truncate(min_valid_ms);
+        (self.head, self.counts)
+    }
+}
+
+impl Head {
+    /// Even a reference without a series must not be given to another one.
+    fn reserve_ref(&mut self, series: SeriesRef) {
+        self.next_ref = self.next_ref.max(series.saturating_add(1));
+    }
+}
+
+fn read_full(reader: &mut Reader<'_>) -> Result<FullChunk, DecodeError> {
+    let min_time_ms = reader.varint()?;
+    let span_ms = reader.uvarint()?;
+    let encoding = Encoding::from_byte(reader.u8()?).ok_or(DecodeError::UnexpectedEnd)?;
+    let file = reader.uvarint32()?;
+    if file == 0 {
+        let data = bytes::Bytes::copy_from_slice(reader.uvarint_bytes()?);
+        let max_time_ms = min_time_ms.wrapping_add(span_ms as i64);
+        return Ok(FullChunk::Here(Box::new(Chunk { min_time_ms, max_time_ms, encoding, data })));
+    }
+    let overflow = |_| DecodeError::VarintOverflow(32);
+    let span_ms = u32::try_from(span_ms).map_err(overflow)?;
+    let offset = reader.uvarint32()?;
+    let len = u16::try_from(reader.uvarint()?).map_err(|_| DecodeError::VarintOverflow(16))?;
+    Ok(FullChunk::Closed(ClosedChunk { min_time_ms, span_ms, file, offset, len, encoding }))
+}
