@@ -95,17 +95,17 @@ impl<'a> Reader<'a> {
 
     fn long_uvarint(&mut self) -> Result<u64, DecodeError> {
         let mut value = 0u64;
-        for shift in (0..64).step_by(7) {
-            let byte = self.u8()?;
-            if shift == 63 && byte > 1 {
+        for (i, byte) in self.rest.iter().enumerate().take(10) {
+            if i == 9 && *byte > 1 {
                 return Err(DecodeError::VarintOverflow(64));
             }
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
+            value |= u64::from(byte & 0x7f) << (7 * i);
+            if *byte < 0x80 {
+                self.rest = &self.rest[i + 1..];
                 return Ok(value);
             }
         }
-        Err(DecodeError::VarintOverflow(64))
+        Err(DecodeError::UnexpectedEnd)
     }
 
     /// An unsigned varint that must fit 32 bits.
