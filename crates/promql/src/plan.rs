@@ -87,6 +87,7 @@ impl Needed {
         match (self, function) {
             (Needed::Buckets, _) => Needed::Buckets,
             (_, "histogram_quantile" | "histogram_quantiles" | "histogram_fraction") => Needed::Buckets,
+            (_, "histogram_stddev" | "histogram_stdvar") => Needed::Buckets,
             (_, "histogram_count" | "histogram_sum" | "histogram_avg") => Needed::Stats,
             (needed, _) => needed,
         }
@@ -296,8 +297,10 @@ impl Lowering {
         let scalar_first = binary.lhs.value_type() == ValueType::Scalar;
         if scalar_first || binary.rhs.value_type() == ValueType::Scalar {
             let (vector, scalar) = if scalar_first { (&binary.rhs, &binary.lhs) } else { (&binary.lhs, &binary.rhs) };
-            let scalar = self.argument(scalar, scope)?;
+            // In the order in which they stand.
+            let before = if scalar_first { Some(self.argument(scalar, scope)?) } else { None };
             let inner = self.vector(vector, scope)?;
+            let scalar = before.map_or_else(|| self.argument(scalar, scope), Ok)?;
             let return_bool = binary.return_bool;
             let position = self.place(start);
             let stream = VectorScalar { vector: inner, scalar, scalar_first, op, return_bool, position };

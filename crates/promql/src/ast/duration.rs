@@ -152,7 +152,7 @@ impl DurationOperation {
             DurationOp::Div => lhs / rhs,
             DurationOp::Mod if rhs == 0.0 => return fail("modulo by zero"),
             DurationOp::Mod => lhs % rhs,
-            DurationOp::Pow => lhs.powf(rhs),
+            DurationOp::Pow => crate::functions::go_math::pow(lhs, rhs),
             DurationOp::Step => context.step_ms as f64 / 1000.0,
             DurationOp::Range => context.range_ms as f64 / 1000.0,
             DurationOp::MinOf => nan_or(lhs, rhs, f64::min),

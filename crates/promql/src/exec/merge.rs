@@ -56,7 +56,15 @@ pub(crate) struct Merger {
 impl Merger {
     pub(crate) fn add(&mut self, series: SeriesColumn) -> Result<(), QueryError> {
         match self.index.get(&series.labels) {
-            Some(known) => add_column(&mut self.merged[*known].column, &series.column),
+            Some(known) => {
+                let merged = &mut self.merged[*known];
+                // Whether the name is to go is what the earliest of them says.
+                let first = |column: &Column| column.present().ones().next();
+                if first(&series.column) < first(&merged.column) {
+                    merged.drop_name = series.drop_name;
+                }
+                add_column(&mut merged.column, &series.column)
+            }
             None => {
                 self.index.insert(series.labels.clone(), self.merged.len());
                 self.merged.push(series);

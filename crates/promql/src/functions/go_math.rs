@@ -6,7 +6,7 @@
 
 use std::f64::consts::{FRAC_PI_2, FRAC_PI_4, LN_2, LOG10_E, PI};
 
-pub(crate) use thanoxide_model::go_math::{ln, log2};
+pub(crate) use thanoxide_model::go_math::{ln, ln_1p, log2};
 
 pub(crate) fn log10(x: f64) -> f64 {
     ln(x) * LOG10_E
@@ -408,7 +408,7 @@ pub(crate) fn asinh(x: f64) -> f64 {
         magnitude
     } else {
         let square = magnitude * magnitude;
-        (magnitude + square / (1.0 + (1.0 + square).sqrt())).ln_1p()
+        ln_1p(magnitude + square / (1.0 + (1.0 + square).sqrt()))
     };
     if x.is_sign_negative() { -value } else { value }
 }
@@ -424,7 +424,7 @@ pub(crate) fn acosh(x: f64) -> f64 {
         ln(2.0 * x - 1.0 / (x + (x * x - 1.0).sqrt()))
     } else {
         let above = x - 1.0;
-        (above + (2.0 * above + above * above).sqrt()).ln_1p()
+        ln_1p(above + (2.0 * above + above * above).sqrt())
     }
 }
 
@@ -437,9 +437,9 @@ pub(crate) fn atanh(x: f64) -> f64 {
         magnitude
     } else if magnitude < 0.5 {
         let double = magnitude + magnitude;
-        0.5 * (double + double * magnitude / (1.0 - magnitude)).ln_1p()
+        0.5 * ln_1p(double + double * magnitude / (1.0 - magnitude))
     } else {
-        0.5 * ((magnitude + magnitude) / (1.0 - magnitude)).ln_1p()
+        0.5 * ln_1p((magnitude + magnitude) / (1.0 - magnitude))
     };
     if x.is_sign_negative() { -value } else { value }
 }

@@ -10,6 +10,7 @@ use super::histogram_rate;
 use super::range::{Output, SeriesNote, SeriesNotes};
 use super::start_time::{Started, is_reset};
 use super::sweep::Windows;
+use crate::exec::arithmetic::copy;
 use crate::exec::column::Column;
 use crate::exec::samples::Window;
 
@@ -98,7 +99,7 @@ fn histogram_change(
     if !(is_rate || is_gauge(old) && is_gauge(new)) {
         notes.about_metric(SeriesNote::NotGauge);
     }
-    let mut change = new.clone();
+    let mut change = copy(new);
     if !is_rate || !(started_anew || new.detect_reset(old)) {
         histogram_rate::sub(&mut change, old, notes)?;
     }

@@ -32,8 +32,9 @@ impl Lowering {
             "absent" => self.absent(call, scope),
             "clamp" | "clamp_min" | "clamp_max" => self.clamp(call, scope),
             "round" => {
+                let inner = self.vector(arg(call, 0)?.unparen(), scope)?;
                 let to = call.args.get(1).map(|to| self.argument(to, scope)).transpose()?;
-                self.pointwise(Pointwise::Round { to }, arg(call, 0)?, scope)
+                Ok(self.pointwise_over(inner, Pointwise::Round { to }, arg(call, 0)?, scope))
             }
             "histogram_count" => self.of_histogram(|h| h.count, call, scope),
             "histogram_sum" => self.of_histogram(|h| h.sum, call, scope),
@@ -69,8 +70,13 @@ impl Lowering {
 
     fn pointwise(&mut self, function: Pointwise, of: &Expr, scope: &Scope) -> Result<Vector, QueryError> {
         let inner = self.vector(of.unparen(), scope)?;
+        Ok(self.pointwise_over(inner, function, of, scope))
+    }
+
+    /// A function of a vector that is lowered already, since its other arguments come after it.
+    fn pointwise_over(&self, inner: Vector, function: Pointwise, of: &Expr, scope: &Scope) -> Vector {
         let stream = Box::new(PointwiseStream { inner, function, grid: scope.grid });
-        Ok(self.unnamed(stream, of))
+        self.unnamed(stream, of)
     }
 
     fn of_histogram(
@@ -86,9 +92,9 @@ impl Lowering {
         let is_range = |arg: &&Expr| arg.value_type() == ValueType::Matrix;
         let range_arg = call.args.iter().map(Expr::unparen).find(is_range);
         let range_arg = range_arg.ok_or_else(|| QueryError::Internal(format!("{function:?} without a range")))?;
+        let mut range = self.range_of(range_arg, scope)?;
         let scalars = call.args.iter().filter(|a| a.value_type() == ValueType::Scalar);
         let scalars = scalars.map(|a| self.argument(a, scope)).collect::<Result<Vec<_>, _>>()?;
-        let mut range = self.range_of(range_arg, scope)?;
         // The labels of what is there do not matter to what is absent.
         range.name_pinned |= function == RangeFunction::AbsentOverTime;
         check_edges(range.shape.edges, call.function.name)?;
@@ -111,6 +117,7 @@ impl Lowering {
     }
 
     fn clamp(&mut self, call: &Call, scope: &Scope) -> Result<Vector, QueryError> {
+        let inner = self.vector(arg(call, 0)?.unparen(), scope)?;
         let mut args = call.args[1..].iter().map(|a| self.argument(a, scope)).collect::<Result<Vec<_>, _>>()?;
         let last = args.pop();
         let function = match call.function.name {
@@ -118,7 +125,7 @@ impl Lowering {
             "clamp_min" => Pointwise::Clamp { min: last, max: None },
             _ => Pointwise::Clamp { min: None, max: last },
         };
-        self.pointwise(function, arg(call, 0)?, scope)
+        Ok(self.pointwise_over(inner, function, arg(call, 0)?, scope))
     }
 
     fn buckets(&mut self, call: &Call, scope: &Scope) -> Result<Vector, QueryError> {

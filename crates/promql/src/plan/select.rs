@@ -45,7 +45,9 @@ impl Lowering {
         scope: &Scope,
         take: Take,
     ) -> Result<Vector, QueryError> {
-        let reach = Reach { back_ms: self.settings.lookback_ms, ..Reach::default() };
+        let lookback_ms = self.settings.lookback_ms;
+        let ahead_ms = if selector.smoothed { lookback_ms } else { 0 };
+        let reach = Reach { back_ms: lookback_ms, ahead_ms, range_ms: 0 };
         let (reader, mut modifiers) = self.open(selector, scope, reach)?;
         if matches!(take, Take::Timestamp | Take::StartTimestamp) && modifiers.at_ms.is_some() {
             // Prometheus reads what the offset asks for, but then looks at the time of `@`.

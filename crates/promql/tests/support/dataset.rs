@@ -103,8 +103,22 @@ fn at(time_ms: i64, mut value: Json) -> Json {
     }
 }
 
-const SPECIAL: [f64; 11] =
-    [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0, 0.0, 1e308, -1e308, 1e-300, 9.007199254740993e15, 1.0, -1.0];
+const SPECIAL: [f64; 14] = [
+    f64::NAN,
+    f64::INFINITY,
+    f64::NEG_INFINITY,
+    -0.0,
+    0.0,
+    1e308,
+    -1e308,
+    1e-300,
+    9.007199254740993e15,
+    1.0,
+    -1.0,
+    5e-324,
+    2.3e-310,
+    3e-308,
+];
 
 fn gauge(dice: &mut Dice, name: &str) -> Values {
     match name {

@@ -19,6 +19,7 @@ impl Dice {
     }
 
     /// From 0 to below 1.
+    #[allow(dead_code, reason = "only data needs it")]
     pub(crate) fn unit(&mut self) -> f64 {
         self.0.next_u64() as f64 / 2f64.powi(64)
     }

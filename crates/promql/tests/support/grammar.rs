@@ -44,8 +44,10 @@ const DATES: [&str; 8] =
 const AGGREGATIONS: [&str; 9] = ["sum", "sum", "avg", "min", "max", "count", "stddev", "stdvar", "group"];
 const ARITHMETIC: [&str; 7] = ["+", "-", "*", "/", "%", "^", "atan2"];
 const COMPARISONS: [&str; 6] = ["==", "!=", "<", ">", "<=", ">="];
-const NUMBERS: [&str; 16] =
-    ["0", "1", "2", "-1", "0.5", "1e3", "100", "0.1", "Inf", "-Inf", "NaN", "0x10", "5m", "1e-9", "3.7", "-0"];
+const NUMBERS: [&str; 18] = [
+    "0", "1", "2", "-1", "0.5", "1e3", "100", "0.1", "Inf", "-Inf", "NaN", "0x10", "5m", "1e-9", "3.7", "-0",
+    "4.9e-324", "1.7e-310",
+];
 const RANGES: [&str; 13] = ["15s", "1m", "90s", "2m", "5m", "10m", "20m", "1h", "301s", "30s", "7m30s", "5m", "15m"];
 const STEPS: [&str; 7] = ["", "15s", "30s", "1m", "2m", "5m", "13s"];
 const OFFSETS: [&str; 8] = ["1m", "5m", "-1m", "-5m", "30s", "-15s", "7s", "(1m + 30s)"];
