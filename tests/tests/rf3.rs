@@ -65,6 +65,7 @@ fn spawn(name: &str, dir: &Path, grpc: &str) -> Result<Program> {
         "--http-address=127.0.0.1:0".into(),
         format!("--grpc-address={grpc}"),
         "--remote-write.address=127.0.0.1:0".into(),
+        "--receive.capnproto-address=127.0.0.1:0".into(),
         format!("--label=replica=\"{name}\""),
         format!("--tsdb.path={}", dir.display()),
     ];

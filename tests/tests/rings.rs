@@ -77,7 +77,10 @@ fn stock_places(file: &Path, algorithm: &str, factor: usize, seed: u64, count: u
     let mut command = Command::new(interop("ringreceiver"));
     command.arg("place").arg("--hashrings-file").arg(file).args(["--algorithm", algorithm]);
     command.args(["--replication-factor", &factor.to_string(), "--seed", &seed.to_string()]);
-    let output = command.args(["--count", &count.to_string()]).output().context("ringreceiver is missing: cargo xtask prepare")?;
+    let output = command
+        .args(["--count", &count.to_string()])
+        .output()
+        .context("ringreceiver is missing: cargo xtask prepare")?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8(output.stdout)?.lines().map(str::to_string).collect())
 }
@@ -96,7 +99,11 @@ fn random_series_lie_where_thanos_puts_them() -> Result<()> {
         ("hashmod", 3, json!([{"endpoints": nodes(7, 0)}])),
         ("ketama", 3, json!([{"endpoints": nodes(7, 0)}])),
         ("ketama", 3, json!([{"endpoints": nodes(12, 3)}])),
-        ("ketama", 2, json!([{"tenants": ["tenant-1*"], "tenant_matcher_type": "glob", "endpoints": nodes(4, 0)}, {"endpoints": nodes(9, 3), "shuffle_sharding_config": shards}])),
+        (
+            "ketama",
+            2,
+            json!([{"tenants": ["tenant-1*"], "tenant_matcher_type": "glob", "endpoints": nodes(4, 0)}, {"endpoints": nodes(9, 3), "shuffle_sharding_config": shards}]),
+        ),
     ];
     for (i, (algorithm, factor, config)) in rings.iter().enumerate() {
         let file = dir.path().join("rings.json");
@@ -158,7 +165,8 @@ fn wanted(config: &str, nodes: &[Program], way: &str) -> Result<Vec<BTreeSet<usi
 }
 
 fn ring_file(dir: &Path, nodes: &[Program]) -> Result<(String, String)> {
-    let endpoint = |node: &Program| json!({"address": node.address("grpc"), "capnproto_address": node.address("capnproto")});
+    let endpoint =
+        |node: &Program| json!({"address": node.address("grpc"), "capnproto_address": node.address("capnproto")});
     let config = json!([{ "endpoints": nodes.iter().map(endpoint).collect::<Vec<_>>() }]).to_string();
     let file = dir.join("hashrings.json");
     std::fs::write(&file, &config)?;
@@ -230,8 +238,11 @@ async fn a_stock_router_before_our_ingesters() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let nodes = ours(dir.path(), 4)?;
     let (config, file) = ring_file(dir.path(), &nodes)?;
-    let router = stock_router(&dir.path().join("router"), &file, &[])?;
-    check(&router, &config, &nodes, "stock").await
+    for protocol in ["protobuf", "capnproto"] {
+        let router = stock_router(&dir.path().join(protocol), &file, &["--protocol", protocol])?;
+        check(&router, &config, &nodes, protocol).await?;
+    }
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -239,10 +250,14 @@ async fn our_router_before_stock_ingesters() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let nodes = stocks(dir.path(), 4)?;
     let (config, file) = ring_file(dir.path(), &nodes)?;
-    for compression in ["snappy", "none"] {
-        let compression = format!("--receive.grpc-compression={compression}");
-        let router = our_router(&dir.path().join("router"), &file, &[&compression])?;
-        check(&router, &config, &nodes, &compression).await?;
+    let ways = [
+        "--receive.grpc-compression=snappy",
+        "--receive.grpc-compression=none",
+        "--receive.replication-protocol=capnproto",
+    ];
+    for way in ways {
+        let router = our_router(&dir.path().join("router"), &file, &[way])?;
+        check(&router, &config, &nodes, way).await?;
     }
     Ok(())
 }

@@ -129,6 +129,7 @@ async fn thanos_reads_our_ingester_and_our_querier_reads_both() -> Result<()> {
     let tsdb_path = format!("--tsdb.path={}", dir.path().join("tsdb").display());
     let args = [
         "receive",
+        "--receive.capnproto-address=127.0.0.1:0",
         "--http-address=127.0.0.1:0",
         "--grpc-address=127.0.0.1:0",
         "--remote-write.address=127.0.0.1:0",
@@ -184,11 +185,16 @@ async fn thanos_reads_our_ingester_and_our_querier_reads_both() -> Result<()> {
 async fn a_router_hands_writes_to_an_ingester() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let start = |name: &'static str, more: Vec<String>| -> Result<Program> {
-        let mut args: Vec<String> = ["receive", "--http-address=127.0.0.1:0", "--grpc-address=127.0.0.1:0"]
-            .iter()
-            .chain(&["--remote-write.address=127.0.0.1:0"])
-            .map(|s| s.to_string())
-            .collect();
+        let mut args: Vec<String> = [
+            "receive",
+            "--http-address=127.0.0.1:0",
+            "--grpc-address=127.0.0.1:0",
+            "--receive.capnproto-address=127.0.0.1:0",
+        ]
+        .iter()
+        .chain(&["--remote-write.address=127.0.0.1:0"])
+        .map(|s| s.to_string())
+        .collect();
         args.push(format!("--label=receive=\"{name}\""));
         args.extend(more);
         let args: Vec<&str> = args.iter().map(String::as_str).collect();

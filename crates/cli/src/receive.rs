@@ -5,18 +5,20 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use thanoxide_flags::Matches;
-use thanoxide_ingester::{Ingester, IngesterConfig, IngesterDeps, IngesterMetrics};
+use thanoxide_ingester::{Ingester, IngesterConfig, IngesterDeps, IngesterMetrics, TenantLabels};
 use thanoxide_model::Labels;
 use thanoxide_model::tenant::HINTS_DIR;
 use thanoxide_router::hashring::{Algorithm, HashringConfig, HashringMetrics, parse_hashrings};
 use thanoxide_router::{
-    HashringFile, HashringFileMetrics, HintConfig, HintMetrics, Hints, ReplicationConfig, ReplicationDeps,
-    ReplicationMetrics, Replicator, Router as WriteRouter, RouterConfig, RouterDeps, RouterMetrics,
+    HashringFile, HashringFileMetrics, HintConfig, HintMetrics, Hints, LabelsChanged, ReplicationConfig,
+    ReplicationDeps, ReplicationMetrics, Replicator, Router as WriteRouter, RouterConfig, RouterDeps, RouterMetrics,
 };
 use thanoxide_server::HttpServer;
 use thanoxide_server::grpc::RoutesBuilder;
 use thanoxide_server::http::Router;
 use thanoxide_storeapi::{ClientConfig, Store, WriteStore};
+
+use tokio::net::TcpListener;
 
 use crate::bucket;
 use crate::node::Node;
@@ -108,6 +110,7 @@ fn replication_config(matches: &Matches) -> Result<ReplicationConfig> {
         max_backoff: matches.duration("receive-forward-max-backoff"),
         workers: usize::try_from(matches.uint("receive.forward.async-workers"))?.clamp(1, MAX_WORKERS),
         client: peer_client(matches),
+        capnproto: matches.text("receive.replication-protocol") == "capnproto",
         local_endpoint: matches.text("receive.local-endpoint").to_string(),
     })
 }
@@ -129,13 +132,15 @@ fn replicate(
     node: &mut Node,
     rings: RingSource,
     local: Option<Arc<dyn WriteStore>>,
-    metrics: ReplicationMetrics,
+    labels: Option<TenantLabels>,
 ) -> Result<Arc<Replicator>> {
+    let metrics = ReplicationMetrics::new(&mut node.registry);
     let ring_metrics = HashringMetrics::new(&mut node.registry);
+    let labels_changed = labels.map(|labels| LabelsChanged(Arc::new(move |of_tenants| labels.set(of_tenants))));
     let (clock, random) = (Arc::clone(&node.env.clock), Arc::clone(&node.env.random));
     let config = replication_config(matches)?;
     let hints = if config.replication_factor > 1 { open_hints(matches, node)? } else { None };
-    let deps = ReplicationDeps { local, clock, random, metrics, ring_metrics, hints: hints.clone() };
+    let deps = ReplicationDeps { local, clock, random, metrics, ring_metrics, labels_changed, hints: hints.clone() };
     let replicator = Replicator::new(config, deps);
     if let Some(hints) = hints {
         let replicator = Arc::clone(&replicator);
@@ -194,6 +199,25 @@ async fn serve(
     node.serve(Router::new(), services, |_| ()).await
 }
 
+/// Takes Cap'n Proto writes for `writer`. The default address may be another process's already: then there is none here.
+async fn serve_capnproto(matches: &Matches, node: &mut Node, writer: Arc<dyn WriteStore>) -> Result<()> {
+    let address = matches.text("receive.capnproto-address");
+    let listener = match TcpListener::bind(address).await {
+        Ok(listener) => listener,
+        Err(e) if !matches.is_given("receive.capnproto-address") => {
+            tracing::warn!(component = "capnproto", address, err = %e, "cannot listen at the default address, going on without");
+            return Ok(());
+        }
+        Err(e) => return Err(e).with_context(|| format!("--receive.capnproto-address: {address}")),
+    };
+    tracing::info!(component = "capnproto", address = %listener.local_addr()?, "listening");
+    node.group.add("capnproto", move |shutdown| {
+        let stop = async move { shutdown.requested().await };
+        thanoxide_storeapi::capnproto::serve_capnproto(listener, writer, stop)
+    });
+    Ok(())
+}
+
 async fn bind(matches: &Matches) -> Result<(Node, HttpServer)> {
     let node = Node::bind("receive", matches).await?;
     let listener = HttpServer::bind("--remote-write.address", matches.text("remote-write.address")).await?;
@@ -206,8 +230,8 @@ async fn run_router(matches: &Matches, rings: RingSource) -> Result<()> {
     external_labels(matches)?;
     let router = router_config(matches)?;
     let (mut node, listener) = bind(matches).await?;
-    let metrics = ReplicationMetrics::new(&mut node.registry);
-    let replicator = replicate(matches, &mut node, rings, None, metrics)?;
+    let replicator = replicate(matches, &mut node, rings, None, None)?;
+    serve_capnproto(matches, &mut node, Arc::clone(&replicator) as _).await?;
     serve(node, router, listener, replicator, proxy(Vec::new())).await
 }
 
@@ -219,14 +243,20 @@ async fn run_ingester(matches: &Matches, rings: Option<RingSource>) -> Result<()
     let (mut node, listener) = bind(matches).await?;
     let bucket = bucket::from_flags(matches, &mut node)?;
     let deps = IngesterDeps { env: node.env.clone(), bucket, metrics: IngesterMetrics::new(&mut node.registry) };
+    let tenant_labels = config.tenant_labels.clone();
     let ingester = open(config, deps).await?;
     let maintained = Arc::clone(&ingester);
     node.group.add("ingester", move |shutdown| maintained.run(shutdown));
-    let metrics = ReplicationMetrics::new(&mut node.registry);
     let writer: Arc<dyn WriteStore> = Arc::clone(&ingester) as _;
+    // As in stock: what comes this way has been placed.
+    serve_capnproto(matches, &mut node, Arc::clone(&writer)).await?;
     let writer = match rings {
-        None => writer,
-        Some(rings) => replicate(matches, &mut node, rings, Some(writer), metrics)? as _,
+        None => {
+            // Nothing is replicated, but alerts use the metrics.
+            drop(ReplicationMetrics::new(&mut node.registry));
+            writer
+        }
+        Some(rings) => replicate(matches, &mut node, rings, Some(writer), Some(tenant_labels))? as _,
     };
     serve(node, router, listener, writer, ingester).await
 }

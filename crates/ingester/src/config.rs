@@ -1,9 +1,29 @@
 //! What can be configured of an ingester.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::RwLock;
 use thanoxide_model::{Labels, LabelsBuilder, TenantId};
+
+/// External labels by tenant, beside those of the process. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct TenantLabels(Arc<RwLock<HashMap<String, Vec<(String, String)>>>>);
+
+impl TenantLabels {
+    /// Sets those of all tenants.
+    pub fn set(&self, labels: HashMap<String, Vec<(String, String)>>) {
+        *self.0.write() = labels;
+    }
+
+    fn of(&self, tenant: &TenantId, mut each: impl FnMut(&str, &str)) {
+        for (name, value) in self.0.read().get(tenant.as_str()).into_iter().flatten() {
+            each(name, value);
+        }
+    }
+}
 
 /// Plain data; the durations have stock's defaults.
 #[derive(Clone, Debug)]
@@ -14,6 +34,8 @@ pub struct IngesterConfig {
     pub external_labels: Labels,
     /// The external label that carries the tenant.
     pub tenant_label_name: String,
+    /// More labels of some tenants; they may change at any time.
+    pub tenant_labels: TenantLabels,
     /// A tenant that is there from the start.
     pub default_tenant: TenantId,
     /// The time that a block spans.
@@ -33,6 +55,7 @@ impl IngesterConfig {
             dir,
             external_labels,
             tenant_label_name: "tenant_id".to_string(),
+            tenant_labels: TenantLabels::default(),
             default_tenant,
             block_duration_ms: 2 * 3_600_000,
             retention_ms: Some(15 * 86_400_000),
@@ -43,7 +66,12 @@ impl IngesterConfig {
 
     /// The external labels of one tenant.
     pub fn labels_of(&self, tenant: &TenantId) -> Labels {
-        let mut labels = LabelsBuilder::from(&self.external_labels);
+        let mut labels = LabelsBuilder::default();
+        // As in stock: what the process says goes before what a hashring says.
+        self.tenant_labels.of(tenant, |name, value| _ = labels.set(name, value));
+        for (name, value) in self.external_labels.iter() {
+            labels.set(name, value);
+        }
         labels.set(&self.tenant_label_name, tenant.as_str());
         labels.build()
     }

@@ -15,6 +15,6 @@ pub mod read;
 pub mod shipping;
 pub mod write;
 
-pub use config::IngesterConfig;
+pub use config::{IngesterConfig, TenantLabels};
 pub use ingester::{Ingester, IngesterDeps, TenantSummary};
 pub use metrics::IngesterMetrics;

@@ -13,6 +13,7 @@
 //! * Arbitrary bytes never panic, and never take memory out of proportion to their length.
 //! * Field numbers and types are Prometheus's and Thanos's; names are ours to choose only where JSON does not show them.
 
+pub mod capnproto;
 pub mod codec;
 pub mod generated;
 pub mod wire;

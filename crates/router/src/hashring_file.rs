@@ -29,19 +29,19 @@ const MAX_FILE_BYTES: u64 = 64 << 20;
 pub enum HashringFileError {
     /// It cannot be read.
     #[error("failed to read configuration file: {0}")]
-    Read(#[from] std::io::Error),
+    Read(String),
     /// It is absurdly large.
     #[error("configuration file of {0} bytes is too large")]
     TooLarge(u64),
     /// It is no list of hashrings.
     #[error("failed to parse configuration file: {0}: configuration file is not parsable")]
-    Parse(#[from] ConfigError),
+    Parse(ConfigError),
     /// It is an empty list.
     #[error("failed to load configuration file, path: {}: configuration file is empty", .0.display())]
     Empty(PathBuf),
     /// No rings can be made of it.
     #[error("unable to create new hashring from config: {0}")]
-    Hashring(#[from] HashringError),
+    Hashring(HashringError),
 }
 
 /// Metrics of the file, with Thanos's names.
@@ -162,11 +162,12 @@ impl HashringFile {
     }
 
     fn read(&self) -> Result<Vec<u8>, HashringFileError> {
-        let bytes = self.disk.open(&self.path)?.len()?;
+        let unreadable = |e: std::io::Error| HashringFileError::Read(e.to_string());
+        let bytes = self.disk.open(&self.path).and_then(|file| file.len()).map_err(unreadable)?;
         if bytes > MAX_FILE_BYTES {
             return Err(HashringFileError::TooLarge(bytes));
         }
-        Ok(self.disk.read(&self.path)?)
+        self.disk.read(&self.path).map_err(unreadable)
     }
 
     fn use_content(&mut self, content: &[u8], replicator: &Replicator) -> Result<(), HashringFileError> {
@@ -176,11 +177,11 @@ impl HashringFile {
             self.metrics.successful.set(1);
             return Ok(());
         }
-        let rings = parse_hashrings(&String::from_utf8_lossy(content))?;
+        let rings = parse_hashrings(&String::from_utf8_lossy(content)).map_err(HashringFileError::Parse)?;
         if rings.is_empty() {
             return Err(HashringFileError::Empty(self.path.clone()));
         }
-        replicator.set_hashrings(&rings)?;
+        replicator.set_hashrings(&rings).map_err(HashringFileError::Hashring)?;
         self.metrics.changes.inc();
         self.metrics.loaded(hash, &rings, self.clock.now_ms());
         self.loaded = Some(hash);

@@ -38,6 +38,6 @@ pub use hashring_file::{HashringFile, HashringFileMetrics};
 pub use hints::{HintConfig, HintMetrics, Hints};
 pub use metrics::RouterMetrics;
 pub use refusal::Refusal;
-pub use replication::{ReplicationConfig, ReplicationDeps, Replicator};
+pub use replication::{LabelsChanged, ReplicationConfig, ReplicationDeps, Replicator};
 pub use replication_metrics::ReplicationMetrics;
 pub use router::{Router, RouterDeps};

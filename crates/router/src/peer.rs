@@ -8,7 +8,9 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use thanoxide_env::{Clock, Random};
 use thanoxide_model::{TenantId, WriteBatch};
+use thanoxide_proto::capnproto::loses_bounds;
 use thanoxide_proto::encode_tenant_write_request;
+use thanoxide_storeapi::capnproto::CapnprotoWriter;
 use thanoxide_storeapi::{PeerError, PeerErrorKind, RemoteWriter, WriteError, WriteOrigin, WriteOutcome, WriteStore};
 use tokio::sync::Semaphore;
 
@@ -26,6 +28,8 @@ pub enum Way {
     Local(Arc<dyn WriteStore>),
     /// Over gRPC.
     Grpc(RemoteWriter),
+    /// Over Cap'n Proto; what would lose something there goes over gRPC.
+    Capnproto(CapnprotoWriter, RemoteWriter),
     /// Its address cannot be one; the text says why.
     Nowhere(String),
 }
@@ -171,6 +175,13 @@ impl Peer {
             }
             Way::Grpc(writer) => {
                 self.in_turn(part.bytes(), async { writer.send(part.encode(), part.origin).await }).await
+            }
+            Way::Capnproto(_, writer) if loses_bounds(part.batch) => {
+                self.in_turn(part.bytes(), async { writer.send(part.encode(), part.origin).await }).await
+            }
+            Way::Capnproto(writer, _) => {
+                let sent = self.in_turn(part.bytes(), writer.send(part.tenant, part.batch, part.series)).await;
+                sent.map(|()| None)
             }
             Way::Nowhere(text) => Err(PeerError { kind: PeerErrorKind::Unavailable, text: text.clone() }),
         }

@@ -15,6 +15,7 @@ use futures::stream::FuturesUnordered;
 use parking_lot::Mutex;
 use thanoxide_env::{Clock, Random};
 use thanoxide_model::{TenantId, WriteBatch};
+use thanoxide_storeapi::capnproto::CapnprotoWriter;
 use thanoxide_storeapi::{
     ClientConfig, PeerError, RemoteWriter, WriteError, WriteOrigin, WriteOutcome, WriteStore, refusal_rpc_text,
     rejected_text,
@@ -44,6 +45,8 @@ pub struct ReplicationConfig {
     pub workers: usize,
     /// How nodes are reached.
     pub client: ClientConfig,
+    /// Whether they get writes over Cap'n Proto instead of gRPC.
+    pub capnproto: bool,
     /// This process's own name in the rings.
     pub local_endpoint: String,
 }
@@ -57,8 +60,19 @@ impl Default for ReplicationConfig {
             max_backoff: Duration::from_secs(5),
             workers: 5,
             client: ClientConfig { snappy: true, ..ClientConfig::default() },
+            capnproto: false,
             local_endpoint: String::new(),
         }
+    }
+}
+
+/// Takes the external labels of tenants.
+#[derive(Clone)]
+pub struct LabelsChanged(pub Arc<dyn Fn(HashMap<String, Vec<(String, String)>>) + Send + Sync>);
+
+impl std::fmt::Debug for LabelsChanged {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LabelsChanged")
     }
 }
 
@@ -75,6 +89,8 @@ pub struct ReplicationDeps {
     pub metrics: ReplicationMetrics,
     /// Those of the rings.
     pub ring_metrics: HashringMetrics,
+    /// Told of the external labels that rings give to tenants, whenever rings change.
+    pub labels_changed: Option<LabelsChanged>,
     /// Keeps what a node misses while it is away; `None` leaves it to the other replicas.
     pub hints: Option<Arc<Hints>>,
 }
@@ -110,6 +126,9 @@ impl Replicator {
             peer.reset();
             peers.insert(endpoint, peer);
         }
+        if let Some(LabelsChanged(changed)) = &self.deps.labels_changed {
+            changed(hashrings.external_labels());
+        }
         self.placement.store(Some(Arc::new(Placement::new(hashrings, peers))));
         Ok(())
     }
@@ -140,11 +159,19 @@ impl Replicator {
         let own_names = [&endpoint.address, &endpoint.capnproto_address];
         match &self.deps.local {
             Some(store) if own_names.contains(&&config.local_endpoint) => Way::Local(Arc::clone(store)),
-            _ => match RemoteWriter::connect(&endpoint.address, &config.client) {
-                Ok(writer) => Way::Grpc(writer.with_timeout(config.forward_timeout)),
-                Err(e) => Way::Nowhere(format!("failed to dial peer: {e}: target not available")),
-            },
+            _ => self.remote_way(endpoint).unwrap_or_else(Way::Nowhere),
         }
+    }
+
+    fn remote_way(&self, endpoint: &Endpoint) -> Result<Way, String> {
+        let nowhere = |e: String| format!("failed to dial peer: {e}: target not available");
+        let writer = RemoteWriter::connect(&endpoint.address, &self.config.client);
+        let writer = writer.map_err(|e| nowhere(e.to_string()))?.with_timeout(self.config.forward_timeout);
+        if !self.config.capnproto {
+            return Ok(Way::Grpc(writer));
+        }
+        let capnproto = CapnprotoWriter::connect(&endpoint.capnproto_address).map_err(|e| nowhere(e.to_string()))?;
+        Ok(Way::Capnproto(capnproto, writer))
     }
 
     /// Which replicas a write asks for, and how many of them have to take it.

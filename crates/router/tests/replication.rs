@@ -121,6 +121,7 @@ impl Ring {
             random: Arc::new(SystemRandom),
             metrics: ReplicationMetrics::new(&mut Registry::default()),
             ring_metrics: HashringMetrics::default(),
+            labels_changed: None,
             hints,
         };
         let replicator = Replicator::new(config, deps);

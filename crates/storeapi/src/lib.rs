@@ -15,6 +15,7 @@
 //! * Series are sorted by their final labels everywhere; a peer that breaks this gets a wrong merge, not a panic.
 //! * Only chunk encodings that stock Thanos knows leave the process.
 
+pub mod capnproto;
 mod convert;
 
 #[cfg(feature = "conformance")]

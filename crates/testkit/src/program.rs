@@ -91,9 +91,10 @@ impl Program {
     pub fn receiver(data_dir: &Path, args: &[&str]) -> Result<Self> {
         let path = format!("--tsdb.path={}", data_dir.display());
         let mut all = vec!["receive", "--http-address=127.0.0.1:0", "--grpc-address=127.0.0.1:0"];
-        all.extend(["--remote-write.address=127.0.0.1:0", "--label=replica=\"ours\"", &path]);
+        all.extend(["--remote-write.address=127.0.0.1:0", "--receive.capnproto-address=127.0.0.1:0"]);
+        all.extend(["--label=replica=\"ours\"", &path]);
         all.extend_from_slice(args);
-        let mut program = Program::thanoxide(&all, &["http", "grpc", "remote-write"])?;
+        let mut program = Program::thanoxide(&all, &["http", "grpc", "remote-write", "capnproto"])?;
         program.await_line("changing probe status", "status=ready")?;
         Ok(program)
     }

@@ -97,8 +97,14 @@ const FLAGS: &[FlagDef] = &[
     )
     .default(&["1GB"]),
     FlagDef::new("receive.hints-max-age", Kind::Duration, "How long they are kept. Not in Thanos.").default(&["3h"]),
-    FlagDef::not_yet("receive.replication-protocol", Kind::Enum(&["protobuf", "capnproto"]), &["protobuf"]),
-    FlagDef::not_yet("receive.capnproto-address", Kind::Text, &["0.0.0.0:19391"]),
+    FlagDef::new(
+        "receive.replication-protocol",
+        Kind::Enum(&["protobuf", "capnproto"]),
+        "How writes are sent to other nodes of a hashring.",
+    )
+    .default(&["protobuf"]),
+    FlagDef::new("receive.capnproto-address", Kind::Text, "Listen host:port for writes over Cap'n Proto.")
+        .default(&["0.0.0.0:19391"]),
     FlagDef::not_yet("receive.grpc-service-config", Kind::Text, &[]).placeholder("<content>"),
     FlagDef::not_yet("receive.relabel-config-file", Kind::Text, &[]).placeholder("<file-path>"),
     FlagDef::not_yet("receive.relabel-config", Kind::Text, &[]).placeholder("<content>"),
