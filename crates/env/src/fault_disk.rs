@@ -12,12 +12,16 @@ use crate::disk::{Disk, DiskFile};
 struct Faults {
     calls: AtomicU64,
     fail_at: AtomicU64,
+    fill_at: AtomicU64,
     full: AtomicBool,
 }
 
 impl Faults {
     fn change(&self) -> io::Result<()> {
         let call = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
+        if call == self.fill_at.load(Ordering::SeqCst) {
+            self.full.store(true, Ordering::SeqCst);
+        }
         if self.full.load(Ordering::SeqCst) {
             return Err(io::Error::new(io::ErrorKind::StorageFull, "no space left on device (injected)"));
         }
@@ -49,6 +53,11 @@ impl FaultDisk {
     /// Fails the n-th changing call from the start, counted from 1; 0 is none.
     pub fn fail_at(&self, call: u64) {
         self.faults.fail_at.store(call, Ordering::SeqCst);
+    }
+
+    /// Is full from the n-th changing call on, counted from 1, until [`FaultDisk::set_full`] says otherwise; 0 is never.
+    pub fn fill_at(&self, call: u64) {
+        self.faults.fill_at.store(call, Ordering::SeqCst);
     }
 
     /// While full, each changing call fails with [`io::ErrorKind::StorageFull`].

@@ -136,6 +136,11 @@ impl SimDisk {
         self.state.lock().failed = call;
     }
 
+    /// Whether a sync is to fail.
+    pub fn may_fail(&self) -> bool {
+        self.state.lock().failed > 0
+    }
+
     /// How many syncs of files there were.
     pub fn data_syncs(&self) -> u64 {
         self.state.lock().data_syncs

@@ -65,7 +65,7 @@ pub struct CrashStates {
     phase: &'static str,
     acknowledged: u64,
     choices: Vec<Choice>,
-    seen: HashSet<(u128, u64)>,
+    seen: HashSet<(u128, u64, &'static str)>,
 }
 
 impl Journal {
@@ -94,7 +94,7 @@ impl Iterator for CrashStates {
         loop {
             while let Some(choice) = self.choices.pop() {
                 let tree = self.build(&choice);
-                if self.seen.insert((tree.digest(), self.acknowledged)) {
+                if self.seen.insert((tree.digest(), self.acknowledged, self.phase)) {
                     let disk = SimDisk::from_tree(tree);
                     let (step, phase, acknowledged) = (self.step, self.phase, self.acknowledged);
                     return Some(Crash { disk, step, phase, acknowledged });

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::block::BlockError;
 use crate::wal::LogError;
 
 /// Why the engine could not do as told.
@@ -67,6 +68,18 @@ impl EngineError {
             }
             other => EngineError::block(path, other),
         }
+    }
+
+    /// A block that cannot be written or read: the disk's fault, which may pass, or the block's.
+    pub(crate) fn of_block(path: impl AsRef<Path>, error: BlockError) -> Self {
+        let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+        while let Some(cause) = source {
+            if let Some(io) = cause.downcast_ref::<io::Error>() {
+                return EngineError::io(path, io);
+            }
+            source = cause.source();
+        }
+        EngineError::block(path, error)
     }
 
     /// Whether the same call may succeed later.

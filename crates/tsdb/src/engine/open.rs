@@ -11,7 +11,7 @@ use thanoxide_model::tenant::HINTS_DIR;
 
 use super::blocks::{BlockSet, open_blocks};
 use super::tenant::Tenant;
-use super::{EngineError, EngineOptions, generation, takeover};
+use super::{EngineError, EngineOptions, fence, generation, takeover};
 use crate::chunk_store::ChunkStore;
 use crate::encoding::Put;
 use crate::head::{Head, Restore, RestoreCounts};
@@ -171,8 +171,10 @@ fn begin(
     env: &Env,
 ) -> Result<Opening, EngineError> {
     let dir = root.join(id.as_str());
-    let generation = generation::read(&dir, env).map_err(|e| EngineError::io(&dir, &e))?;
-    let stock = takeover::is_stock(&dir, env).map_err(|e| EngineError::io(&dir, &e))?;
+    let io = |e| EngineError::io(&dir, &e);
+    let ended = fence::reclaim(&dir, env).map_err(io)?;
+    let generation = generation::read(&dir, env).map_err(io)?.filter(|_| !ended);
+    let stock = takeover::is_stock(&dir, env).map_err(io)?;
     let blocks = open_blocks(&dir, env)?;
     let head = Head::new(options.block_duration_ms, blocks.end_ms(), env.random.next_u64(), Arc::clone(chunks));
     Ok(Opening { id: id.clone(), dir, generation, stock, blocks, restore: Restore::new(head) })

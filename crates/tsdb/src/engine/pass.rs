@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{Engine, EngineError, generation, takeover};
+use super::{Engine, EngineError, fence, generation, takeover};
 use crate::engine::tenant::Tenant;
 use crate::snapshot::SnapshotWriter;
 
@@ -68,6 +68,7 @@ impl Engine {
         for tenant in tenants {
             let io = |e| EngineError::io(&tenant.dir, &e);
             generation::write(&tenant.dir, tenant.generation, &self.env).map_err(io)?;
+            fence::lift(&tenant.dir, &self.env).map_err(io)?;
             takeover::put_aside(&tenant.dir, &self.env).map_err(io)?;
             self.tenants.write().insert(tenant.id.clone(), tenant);
         }

@@ -27,6 +27,7 @@ use catalog::SeriesIndex;
 use late_blocks::write_late_blocks;
 use reading::Reading;
 use stock_dir::StockDir;
+pub(super) use stock_dir::{STOCK_DIRS, WAL_DIR};
 
 /// What a sample says.
 #[derive(Clone, Debug)]
@@ -127,7 +128,7 @@ pub(super) fn put_aside(dir: &Path, env: &Env) -> std::io::Result<()> {
 }
 
 fn add_blocks(tenant: &Tenant, late: &Late, options: &EngineOptions, env: &Env) -> Result<(), EngineError> {
-    let error = |e: crate::block::BlockError| EngineError::block(&tenant.dir, e);
+    let error = |e| EngineError::of_block(&tenant.dir, e);
     for id in write_late_blocks(&tenant.dir, late, options.block_duration_ms, env).map_err(error)? {
         let block = LocalBlock::open(&tenant.dir.join(id.to_string()), env).map_err(error)?;
         let mut state = tenant.state.write();

@@ -18,6 +18,9 @@ pub(crate) const ROOT: &str = "/data";
 
 pub(crate) const HOUR_MS: i64 = 3_600_000;
 
+/// The phase in which stock programs must find all that was acknowledged.
+pub(crate) const HANDED_BACK: &str = "handed-back";
+
 /// What a step adds.
 pub(crate) type Batch = Vec<(Labels, Vec<(i64, f64)>)>;
 
@@ -62,14 +65,21 @@ impl Life {
 
     pub(crate) fn open(&mut self) -> Result<(), String> {
         self.engine = None;
-        let env = sim_env(&self.disk, 7 + self.models.len() as u64);
-        let opened = Engine::open(Path::new(ROOT), self.options.clone(), env);
-        let engine = opened.map_err(|e| format!("open: {e}"))?;
-        if !self.models[0].is_empty() && engine.reader(&tenant()).is_none() {
-            return Err("the tenant cannot be opened".to_string());
+        // Whoever cannot start because of the disk is started again.
+        for _ in 0..if self.disk.may_fail() { 3 } else { 1 } {
+            let env = sim_env(&self.disk, 7 + self.models.len() as u64);
+            let engine = match Engine::open(Path::new(ROOT), self.options.clone(), env) {
+                Ok(engine) => engine,
+                Err(e) if e.is_retryable() => continue,
+                Err(e) => return Err(format!("open: {e}")),
+            };
+            if !self.models[0].is_empty() && engine.reader(&tenant()).is_none() {
+                return Err("the tenant cannot be opened".to_string());
+            }
+            self.engine = Some(engine);
+            return Ok(());
         }
-        self.engine = Some(engine);
-        Ok(())
+        Err("does not start".to_string())
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -107,6 +117,26 @@ impl Life {
         Err("the disk is well and nothing is acknowledged".to_string())
     }
 
+    /// A deletion of all samples of a series before a time, however it is done.
+    pub(crate) fn delete(
+        &mut self,
+        labels: &Labels,
+        before_ms: i64,
+        how: impl FnOnce(&Self) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let mut model = self.models[self.models.len() - 1].clone();
+        model.entry(labels.clone()).or_default().retain(|t, _| *t >= before_ms);
+        self.models.push(model);
+        how(self)?;
+        self.disk.mark(self.phase, self.models.len() as u64 - 1);
+        Ok(())
+    }
+
+    /// Stops the engine.
+    pub(crate) fn stop(&mut self) {
+        self.engine = None;
+    }
+
     /// Says that what follows relies on all that was done so far.
     pub(crate) fn settle(&mut self) {
         self.settled_calls = self.disk.ordering_calls();
@@ -135,27 +165,49 @@ impl Life {
     fn check_state(&self, crash: &Crash, again: bool) -> Result<(), String> {
         let acknowledged = &self.models[crash.acknowledged as usize];
         let tried = self.models.get(crash.acknowledged as usize + 1).unwrap_or(acknowledged);
+        if crash.phase == HANDED_BACK {
+            self.check_for_stock(&crash.disk.fork(), acknowledged)?;
+        }
         let opened = || Engine::open(Path::new(ROOT), self.options.clone(), sim_env(&crash.disk, 1000));
         let engine = opened().map_err(|e| format!("does not start: {e}"))?;
         let have = read(&engine).map_err(|e| format!("cannot be read: {e}"))?;
-        if !contains(&have, acknowledged) {
-            return Err(format!("lost {}", difference(acknowledged, &have)));
+        // What was being written may be there; what was being deleted may be gone.
+        if !contains(&have, &common(acknowledged, tried)) {
+            return Err(format!("lost {}", difference(&common(acknowledged, tried), &have)));
         }
-        if !contains(tried, &have) {
-            return Err(format!("invented {}", difference(&have, tried)));
+        if !contains(&union(acknowledged, tried), &have) {
+            return Err(format!("invented {}", difference(&have, &union(acknowledged, tried))));
         }
+        drop(engine);
         if !again {
             return Ok(());
         }
         // Whoever starts once must start a second time, with all that it showed the first time.
-        drop(engine);
         let engine = opened().map_err(|e| format!("does not start again: {e}"))?;
         if read(&engine)? != have { Err("another answer after a second start".to_string()) } else { Ok(()) }
     }
 }
 
+impl Life {
+    /// Looks at a disk as a stock program does, which knows nothing of our own files.
+    fn check_for_stock(&self, disk: &SimDisk, acknowledged: &Samples) -> Result<(), String> {
+        let tenant_dir = Path::new(ROOT).join(tenant().as_str());
+        let ours = disk.list(Path::new(ROOT)).unwrap().into_iter().filter(|path| !disk.is_dir(path).unwrap());
+        let marks = ["generation", "handed-back"].map(|name| tenant_dir.join(name));
+        for path in ours.chain(marks).filter(|path| disk.exists(path).unwrap()) {
+            disk.remove_file(&path).unwrap();
+        }
+        let engine = Engine::open(Path::new(ROOT), self.options.clone(), sim_env(disk, 1000));
+        let have = read(&engine.map_err(|e| format!("stock files: {e}"))?)?;
+        if have == *acknowledged {
+            return Ok(());
+        }
+        Err(format!("stock loses {}", difference(acknowledged, &have)))
+    }
+}
+
 /// All samples of the tenant. Each one must come once.
-fn read(engine: &Engine) -> Result<Samples, String> {
+pub(crate) fn read(engine: &Engine) -> Result<Samples, String> {
     let mut all = Samples::new();
     let Some(reader) = engine.reader(&tenant()) else { return Ok(all) };
     for series in reader.select(&[], i64::MIN, i64::MAX).map_err(|e| e.to_string())? {
@@ -173,7 +225,23 @@ fn read(engine: &Engine) -> Result<Samples, String> {
     Ok(all)
 }
 
-fn difference(of: &Samples, from: &Samples) -> String {
+fn common(a: &Samples, b: &Samples) -> Samples {
+    let both = |labels: &Labels, samples: &BTreeMap<i64, u64>| {
+        let of_b = b.get(labels);
+        samples.iter().filter(|(t, _)| of_b.is_some_and(|of_b| of_b.contains_key(t))).map(|(t, v)| (*t, *v)).collect()
+    };
+    a.iter().map(|(labels, samples)| (labels.clone(), both(labels, samples))).collect()
+}
+
+fn union(a: &Samples, b: &Samples) -> Samples {
+    let mut union = a.clone();
+    for (labels, samples) in b {
+        union.entry(labels.clone()).or_default().extend(samples);
+    }
+    union
+}
+
+pub(crate) fn difference(of: &Samples, from: &Samples) -> String {
     let missing = |labels: &Labels, t: &i64| !from.get(labels).is_some_and(|samples| samples.contains_key(t));
     let all = of.iter().flat_map(|(labels, samples)| samples.keys().map(move |t| (labels, t)));
     let missing: Vec<_> = all.filter(|(labels, t)| missing(labels, t)).collect();

@@ -10,7 +10,7 @@ use thanoxide_model::Labels;
 use thanoxide_tsdb::chunk::xor::XorAppender;
 use thanoxide_tsdb::chunk::{Chunk, Encoding};
 use thanoxide_tsdb::wal::head_chunks::{HeadChunk, HeadChunksWriter};
-use thanoxide_tsdb::wal::record::{SampleRecord, begin_series, push_series};
+use thanoxide_tsdb::wal::record::{Record, RefSeries, SampleRecord, begin_series, push_series};
 use thanoxide_tsdb::wal::{Log, SegmentLog};
 
 use crate::engine_support::{Samples, labels};
@@ -80,4 +80,31 @@ pub(crate) fn stock_head(disk: &SimDisk, dir: &Path, start_ms: i64, minutes: i64
     chunks.push(&head_chunk(series[1], true, &samples)).unwrap();
     chunks.finish().unwrap();
     all
+}
+
+/// Goes on with the log of a stock head as a stock program does that deletes what a series has before a time.
+pub(crate) fn stock_deletes(disk: &SimDisk, dir: &Path, labels: &Labels, before_ms: i64) -> Result<(), String> {
+    let error = |e: thanoxide_tsdb::wal::LogError| e.to_string();
+    let log = SegmentLog::open(Arc::new(disk.clone()), dir.join("wal"), 1 << 20).map_err(error)?;
+    let mut found = None;
+    let replayed = log.replay(&mut |record| {
+        if let Ok(Record::Series(series)) = Record::decode(record) {
+            let same = |s: &&RefSeries<'_>| labels.iter().eq(s.labels.iter().copied());
+            found = found.or(series.iter().find(same).map(|s| s.series));
+        }
+    });
+    replayed.map_err(error)?;
+    // Type 3: reference, first and last time as varints.
+    let mut record = vec![3];
+    record.extend_from_slice(&found.ok_or("the log does not name the series")?.to_be_bytes());
+    for time_ms in [0, before_ms - 1] {
+        let mut rest = (time_ms as u64) << 1;
+        while rest >= 0x80 {
+            record.push(rest as u8 | 0x80);
+            rest >>= 7;
+        }
+        record.push(rest as u8);
+    }
+    let position = log.append(&[&record]);
+    log.commit(position).or_else(|_| log.commit(position)).map_err(error)
 }

@@ -16,6 +16,9 @@ pub(crate) const WAL_DIR: &str = "wal";
 /// The directory of samples that came out of order.
 pub(crate) const WBL_DIR: &str = "wbl";
 
+/// The directories of a stock head, snapshots apart.
+pub(crate) const STOCK_DIRS: [&str; 3] = [WBL_DIR, HEAD_CHUNKS_DIR, WAL_DIR];
+
 /// What the name of a thing ends with that was taken over and is put aside.
 const TAKEN_SUFFIX: &str = ".taken-over";
 
@@ -74,7 +77,7 @@ impl<'d> StockDir<'d> {
 
     /// What belongs to the stock head, and is there.
     pub(crate) fn files(&self) -> io::Result<Vec<PathBuf>> {
-        let mut paths = vec![self.dir.join(WBL_DIR), self.head_chunks_dir(), self.dir.join(WAL_DIR)];
+        let mut paths: Vec<_> = STOCK_DIRS.iter().map(|name| self.dir.join(name)).collect();
         paths.extend(list_snapshots(self.disk, self.dir)?);
         paths.retain(|path| !is_taken(path));
         let mut there = Vec::new();

@@ -1,0 +1,248 @@
+//! Torn logs, flipped bits, and disks that fail or are full: the engine starts or goes on, keeps what it acknowledged, and
+//! invents nothing.
+//!
+//! A slice runs here; `tests/long faults` goes through every offset and 100,000 flips.
+#![allow(clippy::unwrap_used, reason = "a test may panic anywhere")]
+
+#[path = "support/crash.rs"]
+mod crash;
+#[path = "support/engine.rs"]
+mod engine_support;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crash::{Batch, HOUR_MS, ROOT, difference, read, sim_env};
+use engine_support::{Samples, append, batch, contains, labels, options};
+use thanoxide_env::{Disk, Env, FaultDisk, Random, SeededRandom, SimDisk};
+use thanoxide_tsdb::engine::{Engine, EngineError};
+
+const START_MS: i64 = 100 * 2 * HOUR_MS;
+
+fn setting(name: &str, default: usize) -> usize {
+    std::env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(default)
+}
+
+fn minutes(series: std::ops::Range<usize>, from_min: i64, count: i64) -> Batch {
+    let samples = |s: usize| (0..count).map(move |i| (START_MS + (from_min + i) * 60_000, (s as i64 * 31 + i) as f64));
+    series.map(|s| (labels(s), samples(s).collect())).collect()
+}
+
+fn grown(model: &Samples, series: &Batch) -> Samples {
+    let mut model = model.clone();
+    for (labels, samples) in series {
+        model.entry(labels.clone()).or_default().extend(samples.iter().map(|(t, v)| (*t, v.to_bits())));
+    }
+    model
+}
+
+/// The files of the log in the order of their bytes, whichever way the engine writes it.
+fn log_files(disk: &SimDisk) -> Vec<PathBuf> {
+    let is_log = |path: &PathBuf| {
+        let in_wal = path.parent().and_then(Path::file_name).is_some_and(|dir| dir == "wal");
+        in_wal || path.extension().is_some_and(|extension| extension == "tlog")
+    };
+    disk.files(Path::new(ROOT)).unwrap().into_iter().filter(is_log).collect()
+}
+
+fn len(disk: &SimDisk, path: &Path) -> usize {
+    disk.read(path).unwrap().len()
+}
+
+/// A log of 64 KiB or a little more over several segments, with the state after each acknowledgement and its length then.
+fn logged() -> (SimDisk, Vec<(usize, Samples)>) {
+    let disk = SimDisk::default();
+    let engine = Engine::open(Path::new(ROOT), options(), sim_env(&disk, 7)).unwrap();
+    let log_bytes = |disk: &SimDisk| log_files(disk).iter().map(|path| len(disk, path)).sum::<usize>();
+    let mut states = vec![(0, Samples::new())];
+    let mut round = 0;
+    while log_bytes(&disk) < 64 * 1024 {
+        let series = minutes(0..10 + round as usize % 40, round, 1);
+        append(&engine, &batch(&series)).unwrap().ticket.wait().unwrap();
+        let model = grown(&states[states.len() - 1].1, &series);
+        states.push((log_bytes(&disk), model));
+        round += 1;
+    }
+    (disk, states)
+}
+
+fn open(disk: &SimDisk) -> Engine {
+    Engine::open(Path::new(ROOT), options(), sim_env(disk, 1000)).unwrap()
+}
+
+/// The disk as if the log ended at an offset.
+fn cut_at(disk: &SimDisk, files: &[PathBuf], offset: usize) -> SimDisk {
+    let cut = disk.fork();
+    let mut before = 0;
+    for path in files {
+        let bytes = disk.read(path).unwrap();
+        if before >= offset && before > 0 {
+            cut.remove_file(path).unwrap();
+        } else {
+            let keep = bytes.len().min(offset - before);
+            cut.overwrite(path, bytes[..keep].to_vec()).unwrap();
+        }
+        before += bytes.len();
+    }
+    cut
+}
+
+#[test]
+fn a_log_torn_at_any_offset_costs_what_was_not_acknowledged() {
+    let (disk, states) = logged();
+    let files = log_files(&disk);
+    assert!(files.len() > 1, "there is a segment's edge");
+    let step = setting("THANOXIDE_TEAR_STEP", 53);
+    let mut tears = 0;
+    for offset in (0..=states[states.len() - 1].0).step_by(step) {
+        let have = read(&open(&cut_at(&disk, &files, offset))).unwrap();
+        let last = states.iter().rposition(|(len, _)| *len <= offset).unwrap();
+        let (acknowledged, tried) = (&states[last].1, &states[(last + 1).min(states.len() - 1)].1);
+        assert!(contains(&have, acknowledged), "torn at {offset}: lost {}", difference(acknowledged, &have));
+        assert!(contains(tried, &have), "torn at {offset}: invented {}", difference(&have, tried));
+        tears += 1;
+    }
+    println!("{tears} tears of {} bytes in {} files", states[states.len() - 1].0, files.len());
+}
+
+#[test]
+fn a_flipped_bit_costs_only_what_it_touches() {
+    let (disk, states) = logged();
+    let model = &states[states.len() - 1].1;
+    let count = |samples: &Samples| samples.values().map(|s| s.len()).sum::<usize>();
+    let files: Vec<_> = disk.files(Path::new(ROOT)).unwrap().into_iter().filter(|p| len(&disk, p) > 0).collect();
+    let (flips, random) = (setting("THANOXIDE_FLIPS", 400), SeededRandom::new(11));
+    let mut most_lost = 0;
+    for flip in 0..flips {
+        let below = |n: usize| (random.next_u64() % n as u64) as usize;
+        let damaged = disk.fork();
+        // By bytes, not by files.
+        let mut at = below(files.iter().map(|path| len(&disk, path)).sum());
+        let path = files.iter().find(|path| {
+            let len = len(&disk, path);
+            let here = at < len;
+            at -= if here { 0 } else { len };
+            here
+        });
+        let path = path.unwrap();
+        let mut bytes = disk.read(path).unwrap();
+        bytes[at] ^= 1 << below(8);
+        damaged.overwrite(path, bytes).unwrap();
+        let have = read(&open(&damaged)).unwrap_or_else(|e| panic!("flip {flip}, {}: {e}", path.display()));
+        assert!(contains(model, &have), "flip {flip}, {} at {at}: {}", path.display(), difference(&have, model));
+        most_lost = most_lost.max(count(model) - count(&have));
+    }
+    println!("{flips} flips, at most {most_lost} of {} samples lost", count(model));
+    assert!(most_lost < count(model));
+}
+
+/// What a run does on a disk that may fail, and what it was acknowledged.
+struct Run {
+    disk: SimDisk,
+    faults: FaultDisk,
+    acknowledged: Samples,
+    tried: Samples,
+}
+
+impl Run {
+    fn new() -> Self {
+        let disk = SimDisk::default();
+        let faults = FaultDisk::new(Arc::new(disk.clone()));
+        Run { disk, faults, acknowledged: Samples::new(), tried: Samples::new() }
+    }
+
+    fn open(&self) -> Result<Engine, EngineError> {
+        let env = Env { disk: Arc::new(self.faults.clone()), ..sim_env(&self.disk, 7) };
+        Engine::open(Path::new(ROOT), options(), env)
+    }
+
+    /// Writes and waits, again after errors that may pass. Says whether it was acknowledged.
+    fn write(&mut self, engine: &Engine, series: &Batch, tries: usize) -> bool {
+        self.tried = grown(&self.tried, series);
+        let batch = batch(series);
+        for _ in 0..tries {
+            let done = match append(engine, &batch) {
+                Err(e) => Err(e),
+                Ok(appended) => {
+                    (0..tries).map(|_| appended.ticket.wait()).find(Result::is_ok).unwrap_or(appended.ticket.wait())
+                }
+            };
+            match done {
+                Ok(()) => {
+                    self.acknowledged = grown(&self.acknowledged, series);
+                    return true;
+                }
+                Err(e) => assert!(e.is_retryable(), "{e}"),
+            }
+        }
+        false
+    }
+
+    /// Appends and cuts until the disk has seen everything.
+    fn live(&mut self, engine: &Engine, rounds: i64) {
+        for i in 0..rounds {
+            assert!(self.write(engine, &minutes(i as usize..i as usize + 3, i * 50, 50), 5), "round {i}");
+            // A failure of maintenance is told and tried again.
+            engine.maintain(&|_, _| true);
+            let have = read(engine).unwrap();
+            assert!(contains(&have, &self.acknowledged), "round {i}: reads stay up");
+        }
+    }
+
+    fn check(&self) {
+        let have = read(&open(&self.disk)).unwrap();
+        assert!(contains(&have, &self.acknowledged), "lost {}", difference(&self.acknowledged, &have));
+        assert!(contains(&self.tried, &have), "invented {}", difference(&have, &self.tried));
+    }
+}
+
+const ROUNDS: i64 = 8;
+
+#[test]
+fn one_failed_call_is_survived_whichever_it_is() {
+    let calls = {
+        let mut run = Run::new();
+        let engine = run.open().unwrap();
+        run.live(&engine, ROUNDS);
+        run.faults.calls()
+    };
+    for call in 1..=calls {
+        let mut run = Run::new();
+        run.faults.fail_at(call);
+        // Whoever cannot start is started again.
+        let engine = run.open().or_else(|_| run.open()).unwrap();
+        run.live(&engine, ROUNDS);
+        drop(engine);
+        run.check();
+    }
+    println!("{calls} calls, each failed once");
+}
+
+#[test]
+fn a_disk_that_fills_up_at_any_call_is_survived() {
+    let (before, calls) = {
+        let mut run = Run::new();
+        let engine = run.open().unwrap();
+        let before = run.faults.calls();
+        run.live(&engine, ROUNDS);
+        (before, run.faults.calls())
+    };
+    for call in before + 1..=calls {
+        let mut run = Run::new();
+        let engine = run.open().unwrap();
+        run.faults.fill_at(call);
+        for i in 0..ROUNDS {
+            run.write(&engine, &minutes(i as usize..i as usize + 3, i * 50, 50), 1);
+            engine.maintain(&|_, _| true);
+            assert!(contains(&read(&engine).unwrap(), &run.acknowledged), "reads stay up");
+        }
+        // Once there is room the next call works.
+        run.faults.set_full(false);
+        let next = minutes(0..5, ROUNDS * 50 + 500, 5);
+        assert!(run.write(&engine, &next, 1), "full at call {call}");
+        assert!(engine.maintain(&|_, _| true).failed.is_empty());
+        drop(engine);
+        run.check();
+    }
+    println!("full at each of {} calls", calls - before);
+}
