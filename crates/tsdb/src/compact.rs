@@ -31,6 +31,7 @@ use std::ops::ControlFlow;
 use thiserror::Error;
 
 pub use chain::Chain;
+pub(crate) use encode::encode_samples;
 pub use lineage::{merged_meta, rewritten_meta};
 pub use plan::{exponential_ranges_ms, plan};
 pub use policy::{MergePolicy, Overlap, Run, push_sample};

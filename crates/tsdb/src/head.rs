@@ -13,6 +13,7 @@ mod append;
 mod collect;
 mod import;
 mod labels;
+pub mod late;
 pub mod matching;
 mod open_chunk;
 mod postings;

@@ -44,6 +44,15 @@ impl Open {
     }
 }
 
+/// Chunks of samples whose times rise: as few as there can be of at most 120 samples each.
+pub(crate) fn encode_samples(samples: impl Iterator<Item = ChunkSample>) -> Vec<Chunk> {
+    let mut pieces = Vec::new();
+    let mut encoder = ChunkEncoder::new(&mut pieces, false);
+    samples.for_each(|sample| encoder.push_other(&sample));
+    encoder.finish();
+    pieces.into_iter().map(|piece| piece.chunk).collect()
+}
+
 /// Writes the chunks of one row of samples.
 #[derive(Debug)]
 pub(super) struct ChunkEncoder<'o> {
