@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use thanoxide_model::series::{Columns, SelectHints, Series, SeriesData, SeriesSet, SeriesSource, SourceError};
 use thanoxide_model::{Labels, Matcher, STALE_NAN_BITS};
-use thanoxide_promql::ast::Expr;
+use thanoxide_promql::ast::{BinaryOp, Expr};
 use thanoxide_promql::json::to_json;
 use thanoxide_promql::parser::{ParseOptions, parse as parse_query, parse_selector};
 use thanoxide_promql::printer::pretty::pretty;
@@ -24,7 +24,7 @@ fn read(text: &str) -> Option<Expr> {
 }
 
 /// Texts are parsed or refused, and visitors walk over what comes out.
-pub fn parse(data: &[u8]) {
+pub(crate) fn parse(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let _ = parse_query(text, &ParseOptions::default());
     let _ = parse_selector(text, &ParseOptions::default());
@@ -40,15 +40,28 @@ fn has_tenant(matchers: &[Matcher]) -> bool {
 }
 
 /// What is printed reads back as the same tree, on one line and on several.
-pub fn print(data: &[u8]) {
+pub(crate) fn print(data: &[u8]) {
     let Some(expr) = std::str::from_utf8(data).ok().and_then(read) else { return };
     let printed = expr.to_string();
+    if reads_otherwise(&expr, &printed) {
+        return;
+    }
     let Ok(json) = to_json(&sorted(expr.clone())) else { return };
     for text in [printed.clone(), pretty(&expr)] {
         let again = read(&text).unwrap_or_else(|| panic!("{text}"));
         assert_eq!(again.to_string(), printed);
         assert_eq!(to_json(&sorted(again)).ok().as_ref(), Some(&json), "{text}");
     }
+}
+
+/// Whether it is one of the two forms of Prometheus that do not read back: `+Inf ^ x`, and `x @ 0 offset (1m + 1s) * y`.
+fn reads_otherwise(expr: &Expr, printed: &str) -> bool {
+    let mut found = printed.contains(" @ ") && (printed.contains(" offset (") || printed.contains(" offset -("));
+    visit::walk(expr, &mut |e| {
+        let Expr::Binary(binary) = e else { return };
+        found |= binary.op == BinaryOp::Pow && matches!(&binary.lhs, Expr::Number(n) if n.value == f64::INFINITY);
+    });
+    found
 }
 
 /// Matchers are printed in order.
@@ -58,7 +71,7 @@ fn sorted(mut expr: Expr) -> Expr {
 }
 
 /// Queries are answered or refused: two bytes say when and how, the rest is the query.
-pub fn eval(data: &[u8]) {
+pub(crate) fn eval(data: &[u8]) {
     let Some((&[when, how], text)) = data.split_first_chunk::<2>() else { return };
     let Some(text) = std::str::from_utf8(text).ok().filter(|text| text.len() < 400) else { return };
     let Some(expr) = read(text) else { return };

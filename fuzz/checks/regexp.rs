@@ -3,7 +3,7 @@
 use thanoxide_model::Regexp;
 
 /// The shortcuts of a pattern say the same as its program. A NUL byte stands between pattern and value.
-pub fn agree(data: &[u8]) {
+pub(crate) fn agree(data: &[u8]) {
     let mut parts = data.splitn(3, |byte| *byte == 0);
     let (Some(pattern), value, template) = (parts.next(), parts.next().unwrap_or(b""), parts.next().unwrap_or(b"$0"))
     else {

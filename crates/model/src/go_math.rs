@@ -84,7 +84,7 @@ pub fn ln_1p(x: f64) -> f64 {
         if magnitude < 1.0 / (1u64 << 29) as f64 {
             return if magnitude < 1.0 / (1u64 << 54) as f64 { x } else { x - x * x * 0.5 };
         }
-        if x > -0.292_893_218_813_452_47 {
+        if x > -0.2928932188134525 {
             return ln_of_parts(x, 0.0, 0.0, false);
         }
     }

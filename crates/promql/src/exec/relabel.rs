@@ -8,7 +8,7 @@ use crate::engine::QueryError;
 /// How a label is made.
 pub(crate) enum Relabel {
     /// From another one, if that matches.
-    Replace { source: Vec<u8>, pattern: Regexp, replacement: Vec<u8> },
+    Replace { source: Vec<u8>, pattern: Box<Regexp>, replacement: Vec<u8> },
     /// From others, joined.
     Join { sources: Vec<Vec<u8>>, separator: Vec<u8> },
 }

@@ -161,7 +161,7 @@ impl Lowering {
             QueryError::Execution(format!("invalid regular expression in label_replace(): {pattern}"))
         })?;
         check_label("destination", "label_replace", &target)?;
-        let relabel = Relabel::Replace { source: source?, pattern, replacement: replacement? };
+        let relabel = Relabel::Replace { source: source?, pattern: Box::new(pattern), replacement: replacement? };
         self.relabel(target, relabel, arg(call, 0)?, scope)
     }
 
