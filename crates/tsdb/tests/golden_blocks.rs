@@ -5,14 +5,16 @@
 mod support;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 use support::{golden, hex, read_json, sample, show};
 use thanoxide_env::SystemDisk;
 use thanoxide_model::{Labels, MatchKind, Matcher};
 use thanoxide_tsdb::block::{Block, BlockWriter};
 use thanoxide_tsdb::chunk;
-use thanoxide_tsdb::index::SymbolSet;
+use thanoxide_tsdb::index::{IndexReader, SymbolSet};
 use thanoxide_tsdb::meta::BlockMeta;
 use thanoxide_tsdb::tombstones::Tombstones;
 
@@ -66,6 +68,32 @@ fn indexes_read_as_stock_reads_them() {
             assert!(index.postings(name.as_bytes(), b"\xff no such value").unwrap().is_empty());
         }
     }
+}
+
+/// No writer makes version 3; stock reads it as version 2 but for its number.
+#[test]
+fn version_3_reads_as_version_2() {
+    let mut read = 0;
+    for (dir, _) in blocks() {
+        let mut bytes = std::fs::read(dir.join("index")).unwrap();
+        if bytes[4] != 2 {
+            continue;
+        }
+        let open = |bytes: &[u8]| IndexReader::open(Arc::new(Bytes::copy_from_slice(bytes))).unwrap();
+        let two = open(&bytes);
+        bytes[4] = 3;
+        let three = open(&bytes);
+        assert_eq!((two.version(), three.version()), (2, 3));
+        for name in two.label_names() {
+            assert_eq!(two.label_values(name).unwrap(), three.label_values(name).unwrap());
+        }
+        for series in two.all_postings().unwrap() {
+            assert_eq!(two.series(series).unwrap(), three.series(series).unwrap());
+            read += 1;
+        }
+        assert_eq!(two.all_postings().unwrap(), three.all_postings().unwrap());
+    }
+    assert!(read > 1000, "{read}");
 }
 
 #[test]

@@ -27,6 +27,7 @@ import (
 //
 //	oracle blocks SEED DIR     makes random blocks in DIR/sources and compacts them into DIR/result
 //	oracle compact DIR BLOCK…  compacts blocks, in this order, into DIR; prints the new block's name
+//	oracle chunks              encodes the series on standard input, one JSON object a line
 //	oracle engine DIR WINDOW_MS CAP RANGE_MS   runs the operations on standard input, one JSON object a line
 func engineCommand(args []string) error {
 	switch {
@@ -36,6 +37,8 @@ func engineCommand(args []string) error {
 			return err
 		}
 		return randomBlocks(seed, args[2])
+	case len(args) == 1 && args[0] == "chunks":
+		return encodeChunks(os.Stdin, os.Stdout)
 	case len(args) > 2 && args[0] == "compact":
 		return compactBlocks(args[1], args[2:])
 	case len(args) == 5 && args[0] == "engine":

@@ -1,0 +1,51 @@
+//! What the fuzzing of the formats begins with, and what it found, through the same checks.
+#![allow(clippy::unwrap_used, reason = "a test may panic anywhere")]
+
+#[allow(unreachable_pub, clippy::disallowed_methods, reason = "a file of the workspace of fuzz targets")]
+#[path = "../../../fuzz/checks/tsdb.rs"]
+mod tsdb;
+
+use std::path::Path;
+
+fn replay(target: &str, check: impl Fn(&[u8])) {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds").join(target);
+    let mut seeds = 0;
+    for file in std::fs::read_dir(&dir).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        // Cut short they are seeds, too.
+        (0..=bytes.len().min(64)).for_each(|len| check(&bytes[..len]));
+        check(&bytes);
+        seeds += 1;
+    }
+    assert!(seeds > 0, "{}", dir.display());
+}
+
+#[test]
+fn chunk() {
+    replay("tsdb_chunk", tsdb::chunk);
+}
+
+#[test]
+fn chunk_append() {
+    replay("tsdb_chunk_append", tsdb::chunk_append);
+}
+
+#[test]
+fn index() {
+    replay("tsdb_index", tsdb::index);
+}
+
+#[test]
+fn block_files() {
+    replay("tsdb_block_files", tsdb::block_files);
+}
+
+#[test]
+fn wal_record() {
+    replay("tsdb_wal_record", tsdb::wal_record);
+}
+
+#[test]
+fn wal_segment() {
+    replay("tsdb_wal_segment", tsdb::wal_segment);
+}

@@ -1,0 +1,5 @@
+#![no_main]
+#[path = "../checks/tsdb.rs"]
+mod tsdb;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| tsdb::wal_segment(data));
