@@ -10,6 +10,7 @@
 //! by a ULID is always whole. [`Block`] reads. Times of a block are half-open, those of its chunks closed.
 
 mod reader;
+mod recode;
 mod redact;
 mod writer;
 

@@ -7,12 +7,14 @@
 
 mod float_xor;
 pub mod histogram;
+mod recode;
 mod sample;
 mod start_times;
 pub mod xor;
 pub mod xor2;
 pub(crate) mod xor_columns;
 
+pub use recode::without_start_times;
 pub use sample::{ChunkSample, ChunkSamples, SampleValue, samples};
 
 use bytes::Bytes;

@@ -1,24 +1,31 @@
 //! The texts of an index, each once.
 
-use std::collections::BTreeSet;
-
 use bytes::Bytes;
 use thanoxide_model::Labels;
 
 use super::{InSection, IndexError};
 use crate::encoding::Reader;
 
+/// Repeated texts are given up whenever there are twice as many as after the last time, and at least so many.
+const COMPACT_TEXTS: usize = 4096;
+
 /// Collects the symbols of a new index. Blocks cut from a head hold the empty text too.
 #[derive(Clone, Debug, Default)]
 pub struct SymbolSet {
-    texts: BTreeSet<Box<[u8]>>,
+    bytes: Vec<u8>,
+    /// Where each text begins in `bytes`, and its length.
+    texts: Vec<(usize, usize)>,
+    /// How many texts were left by the last compaction.
+    distinct: usize,
 }
 
 impl SymbolSet {
     /// Adds one text.
     pub fn add(&mut self, text: &[u8]) {
-        if !self.texts.contains(text) {
-            self.texts.insert(Box::from(text));
+        self.texts.push((self.bytes.len(), text.len()));
+        self.bytes.extend_from_slice(text);
+        if self.texts.len() > (self.distinct * 2).max(COMPACT_TEXTS) {
+            self.compact();
         }
     }
 
@@ -30,9 +37,21 @@ impl SymbolSet {
         }
     }
 
-    /// All texts in order.
+    /// All texts in order, each once.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        self.texts.iter().map(|text| &**text)
+        let mut texts: Vec<&[u8]> = self.texts.iter().map(|(start, len)| &self.bytes[*start..start + len]).collect();
+        texts.sort_unstable();
+        texts.dedup();
+        texts.into_iter()
+    }
+
+    fn compact(&mut self) {
+        let (mut bytes, mut texts) = (Vec::new(), Vec::new());
+        for text in self.iter() {
+            texts.push((bytes.len(), text.len()));
+            bytes.extend_from_slice(text);
+        }
+        (self.distinct, self.texts, self.bytes) = (texts.len(), texts, bytes);
     }
 }
 
@@ -86,4 +105,19 @@ impl Symbols {
 
 fn unknown(symbol: u32) -> IndexError {
     IndexError::corrupt("symbols", format!("unknown symbol {symbol}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_text_comes_once_and_in_order() {
+        let mut symbols = SymbolSet::default();
+        (0..50_000u32).for_each(|i| symbols.add((i.wrapping_mul(2_654_435_761) % 3000).to_string().as_bytes()));
+        symbols.add(b"");
+        let read: Vec<&[u8]> = symbols.iter().collect();
+        assert!(read.is_sorted_by(|a, b| a < b));
+        assert_eq!((read.len(), read[0]), (3001, b"".as_slice()));
+    }
 }
