@@ -118,11 +118,16 @@ impl Texts {
         self.live -= 1;
     }
 
-    /// Gives back chunks that are mostly dead. What still lives there moves; `moved` is told where to.
+    /// Gives back chunks that are mostly dead. What still lives there moves; `moved` is told where to. No place is used
+    /// twice, so that whoever has read up to [`Texts::end`] can go on from there.
     pub(crate) fn shrink(&mut self, moved: &mut dyn FnMut(Pair, Place)) {
-        for number in self.first..self.first + self.chunks.len() as u32 {
+        let mostly_dead = |chunk: &Chunk| chunk.dead_bytes * 2 > chunk.bytes.len();
+        if self.chunks.back().is_some_and(mostly_dead) {
+            self.chunks.push_back(Chunk::default());
+        }
+        for number in self.first..self.end().chunk {
             let chunk = &mut self.chunks[(number - self.first) as usize];
-            if chunk.dead_bytes * 2 <= chunk.bytes.len() {
+            if !mostly_dead(chunk) {
                 continue;
             }
             let bytes = std::mem::take(chunk).bytes;
@@ -213,9 +218,13 @@ mod tests {
         assert_eq!(texts.get(places[5000]).len(), 3 * CHUNK_BYTES);
         let chunks = texts.chunks.len();
         (0..5000).filter(|i| i % 10 != 0).for_each(|i| texts.remove(places[i]));
+        texts.remove(places[5000]);
+        let read_up_to = texts.end();
         texts.shrink(&mut |pair, place| places[pair as usize] = place);
         assert!(texts.chunks.len() < chunks / 4);
-        assert_eq!(texts.len(), 501);
+        assert_eq!(texts.len(), 500);
+        places.push(texts.push(5001, b"new"));
+        assert!(texts.iter_from(read_up_to).any(|(pair, text)| pair == 5001 && text == b"new"));
         let mut kept = all(&texts);
         kept.sort();
         assert!((0..500).all(|i| kept[i] == (i as u32 * 10, text(i as u32 * 10))));
