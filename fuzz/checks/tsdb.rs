@@ -60,17 +60,17 @@ fn resume(encoding: Encoding, data: &[u8]) {
     let data = data.to_vec();
     match encoding {
         Encoding::Xor => {
-            if let Ok(mut appender) = XorAppender::from_bytes(data) {
-                if appender.sample_count() < 1000 {
-                    appender.append(5, 7.0);
-                }
+            if let Ok(mut appender) = XorAppender::from_bytes(data)
+                && appender.sample_count() < 1000
+            {
+                appender.append(5, 7.0);
             }
         }
         Encoding::Xor2 => {
-            if let Ok(mut appender) = Xor2Appender::from_bytes(data) {
-                if appender.sample_count() < 1000 {
-                    appender.append(1, 5, 7.0);
-                }
+            if let Ok(mut appender) = Xor2Appender::from_bytes(data)
+                && appender.sample_count() < 1000
+            {
+                appender.append(1, 5, 7.0);
             }
         }
         Encoding::Histogram | Encoding::HistogramSt => {
