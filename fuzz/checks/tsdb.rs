@@ -168,7 +168,7 @@ fn append_xor2(source: &mut Source<'_>) {
 }
 
 fn histogram(source: &mut Source<'_>) -> Histogram {
-    let custom = source.u8() % 8 == 0;
+    let custom = source.u8().is_multiple_of(8);
     let spans = |source: &mut Source<'_>| -> (Vec<Span>, Vec<i64>) {
         let count = usize::from(source.u8() % 4);
         let spans: Vec<Span> = (0..count)

@@ -28,7 +28,7 @@ fn labels(i: u64) -> Labels {
         ("container", format!("c{}", i % 61)),
         ("instance", format!("10.{}.{}.{}:9090", pod % 43, pod / 43 % 250, pod / 43 / 250)),
         ("job", format!("job-{}", i % 13)),
-        ("le", if i % 10 == 0 { format!("0.{}", i % 12) } else { String::new() }),
+        ("le", if i.is_multiple_of(10) { format!("0.{}", i % 12) } else { String::new() }),
         ("method", ["GET", "POST", "PUT"][(i % 3) as usize].to_string()),
         ("namespace", format!("team-{}", i % 40)),
         ("pod", format!("app{}-{:010x}-{:05x}", i % 61, mixed >> 24, mixed & 0xfffff)),

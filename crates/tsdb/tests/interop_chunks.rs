@@ -159,7 +159,7 @@ impl Living {
         match random.below(60) {
             0 => *self = Living::new(random),
             1 => self.sides.iter_mut().flat_map(BTreeMap::values_mut).for_each(|count| *count /= 2),
-            2 => self.sides[0].retain(|_, count| *count % 3 != 0),
+            2 => self.sides[0].retain(|_, count| !count.is_multiple_of(3)),
             3 => self.gauge = !self.gauge,
             4 if !self.custom() => self.threshold += 0.001,
             5 => self.sides.iter_mut().for_each(BTreeMap::clear),

@@ -22,10 +22,10 @@ fn series(i: u64) -> Labels {
     let mut pairs = vec![
         ("__name__", format!("http_{}_total", mixed % 7)),
         ("instance", format!("10.{}.{}.{}:9090", mixed % 5, i % 50, i % 250)),
-        ("pod", format!("app{}-{:08x}-{}", i % 61, mixed, if i % 97 == 0 { "é\n" } else { "x" })),
+        ("pod", format!("app{}-{:08x}-{}", i % 61, mixed, if i.is_multiple_of(97) { "é\n" } else { "x" })),
         ("status", ["200", "404", "500"][(mixed % 3) as usize].to_string()),
     ];
-    if i % 3 == 0 {
+    if i.is_multiple_of(3) {
         pairs.push(("le", format!("0.{}", i % 12)));
     }
     Labels::from_pairs(pairs)
