@@ -44,7 +44,7 @@ impl Default for XorAppender {
 impl XorAppender {
     /// Begins an empty chunk.
     pub fn new() -> Self {
-        let mut bytes = Vec::with_capacity(128);
+        let mut bytes = Vec::with_capacity(32);
         bytes.extend_from_slice(&[0, 0]);
         XorAppender { out: BitWriter::new(bytes), window: Window::NONE, timestamp_ms: 0, delta_ms: 0, value: 0 }
     }

@@ -224,6 +224,10 @@ impl BitWriter {
         }
         let word = (value << (64 - rest)).to_be_bytes();
         let whole_bytes = rest.div_ceil(8);
+        // Many chunks are open at once: room is taken by small steps.
+        if self.bytes.capacity() - self.bytes.len() < 8 {
+            self.bytes.reserve_exact(self.bytes.len() / 8 + 24);
+        }
         // Eight bytes are one store; as many as needed would be a call.
         let end = self.bytes.len() + whole_bytes as usize;
         self.bytes.extend_from_slice(&word);

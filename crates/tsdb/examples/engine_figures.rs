@@ -1,0 +1,125 @@
+//! Measures an engine: bytes of memory for each series, of log for each sample, and how long a start takes.
+//!
+//! ```text
+//! engine_figures fill DIR TENANTS SERIES SAMPLES    appends, tells figures, and ends without closing, as by kill -9
+//! engine_figures open DIR                           opens what `fill` left, and tells how long that took
+//! ```
+//! Series are of shape L10: ten labels, 60 % counters, 25 % gauges of three decimals, 10 % constants, 5 % random values, and
+//! 5 ms of jitter. Samples are 15 s apart.
+#![allow(clippy::unwrap_used, reason = "a measurement may panic anywhere")]
+
+use std::path::Path;
+use std::time::Instant;
+
+use thanoxide_env::Env;
+use thanoxide_model::write_batch::WriteBatchBuilder;
+use thanoxide_model::{Labels, Sample, TenantId, WriteBatch};
+use thanoxide_tsdb::engine::{AppendOptions, Engine, EngineOptions};
+
+const PER_REQUEST: usize = 2_000;
+const START_MS: i64 = 1_700_006_400_000;
+
+fn labels(i: usize) -> Labels {
+    Labels::from_pairs([
+        ("__name__", format!("http_request_duration_seconds_{}", i % 37)),
+        ("cluster", "eu-central-1-production".to_string()),
+        ("container", format!("container-{}", i % 61)),
+        ("instance", format!("10.{}.{}.{}:9090", i / 23 % 250, i / 23 / 250 % 250, i / 23 / 62_500)),
+        ("job", format!("job-{}", i % 13)),
+        ("le", format!("0.{}", i % 12)),
+        ("method", ["GET", "POST", "PUT"][i % 3].to_string()),
+        ("namespace", format!("namespace-{}", i % 40)),
+        ("pod", format!("pod-6c9f7d8b5-{i:06}")),
+        ("status", ["200", "404", "500"][i % 3].to_string()),
+    ])
+}
+
+fn random(i: u64) -> u64 {
+    let mut z = i.wrapping_add(0x9e37_79b9_7f4a_7c15).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+fn sample(series: usize, step: i64) -> Sample {
+    let r = random((series as u64) << 20 | step as u64);
+    let jitter_ms = (r % 11) as i64 - 5;
+    let value = match series % 20 {
+        0..12 => (series as i64 * 1000 + step * 37 + (r >> 60) as i64) as f64,
+        12..17 => (100_000 + (r >> 45) as i64 % 50_000) as f64 / 1000.0,
+        17..19 => 42.0,
+        _ => (r >> 11) as f64 / (1u64 << 53) as f64,
+    };
+    Sample { timestamp_ms: START_MS + step * 15_000 + jitter_ms, value }
+}
+
+fn requests(series: usize) -> Vec<(usize, WriteBatch)> {
+    let request = |first: usize| {
+        let mut builder = WriteBatchBuilder::default();
+        for i in first..(first + PER_REQUEST).min(series) {
+            builder.push(&labels(i), &[Sample { timestamp_ms: 0, value: 0.0 }]);
+        }
+        (first, builder.build())
+    };
+    (0..series).step_by(PER_REQUEST).map(request).collect()
+}
+
+/// A line of `/proc/self/status`, in bytes.
+fn status(name: &str) -> f64 {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = text.lines().find(|line| line.starts_with(name)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() * 1024.0
+}
+
+fn open(dir: &Path) -> Engine {
+    Engine::open(dir, EngineOptions::default(), Env::system()).unwrap()
+}
+
+fn fill(dir: &Path, tenants: usize, series: usize, samples: i64) {
+    let engine = open(dir);
+    let ids: Vec<TenantId> = (0..tenants).map(|i| TenantId::new(&format!("tenant-{i}")).unwrap()).collect();
+    let mut requests = requests(series);
+    let before = status("VmRSS");
+    let begin = Instant::now();
+    let mut snapshots = 0;
+    for step in 0..samples {
+        for (first, request) in &mut requests {
+            for (i, s) in request.samples.iter_mut().enumerate() {
+                *s = sample(*first + i, step);
+            }
+            for id in &ids {
+                let appended = engine.append(id, request, AppendOptions::default()).unwrap();
+                assert!(appended.rejected.is_empty());
+                if appended.ticket.position().is_multiple_of(16) {
+                    appended.ticket.wait().unwrap();
+                }
+            }
+        }
+        if engine.snapshot_due() {
+            engine.snapshot().unwrap();
+            snapshots += 1;
+        }
+    }
+    engine.close().unwrap();
+    let all = (tenants * series) as f64;
+    let total = all * samples as f64;
+    let log_bytes = engine.reader(&ids[0]).unwrap().log_bytes().unwrap();
+    println!("{:.0} ns a sample, load made meanwhile included", begin.elapsed().as_nanos() as f64 / total);
+    println!("{:.0} B a series (peak {:.0})", (status("VmRSS") - before) / all, (status("VmHWM") - before) / all);
+    println!("{log_bytes} B of log, {:.2} a sample if all is in it; {snapshots} snapshots", log_bytes as f64 / total);
+    std::process::exit(0);
+}
+
+fn main() {
+    let args: Vec<String> = std::env::args().collect();
+    let number = |i: usize| args[i].parse::<usize>().unwrap();
+    match args.get(1).map(String::as_str) {
+        Some("fill") => fill(Path::new(&args[2]), number(3), number(4), number(5) as i64),
+        Some("open") => {
+            let begin = Instant::now();
+            let engine = open(Path::new(&args[2]));
+            println!("open in {:.3} s, peak {:.1} MB", begin.elapsed().as_secs_f64(), status("VmHWM") / 1e6);
+            println!("{:?}", engine.open_report());
+        }
+        _ => println!("engine_figures fill DIR TENANTS SERIES SAMPLES | open DIR"),
+    }
+}
