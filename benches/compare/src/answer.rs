@@ -40,6 +40,21 @@ struct Series {
     #[serde(default)]
     values: Vec<Point>,
     value: Option<Point>,
+    #[serde(default)]
+    histograms: Vec<HistogramPoint>,
+    histogram: Option<HistogramPoint>,
+}
+
+/// Seconds and a native histogram.
+#[derive(Deserialize)]
+struct HistogramPoint(f64, Histogram);
+
+#[derive(Deserialize)]
+struct Histogram {
+    count: String,
+    sum: String,
+    #[serde(default)]
+    buckets: Vec<(u8, String, String, String)>,
 }
 
 /// Seconds and a number in quotes.
@@ -56,8 +71,12 @@ impl Answer {
             series.metric.retain(|name, _| !ignored.contains(name));
             let points: Result<Vec<(f64, f64)>> =
                 series.values.iter().chain(&series.value).map(Point::numbers).collect();
+            let mut points = points?;
+            for histogram in series.histograms.iter().chain(&series.histogram) {
+                points.extend(histogram.numbers()?);
+            }
             let labels = format!("{:?}", series.metric);
-            if let Some(twice) = all.insert(labels, points?).and(Some(series.metric)) {
+            if let Some(twice) = all.insert(labels, points).and(Some(series.metric)) {
                 bail!("an answer with two series {twice:?}");
             }
         }
@@ -100,6 +119,16 @@ impl Point {
     fn numbers(&self) -> Result<(f64, f64)> {
         let value = self.1.parse().with_context(|| format!("no number: {:?}", self.1))?;
         Ok((self.0, value))
+    }
+}
+
+impl HistogramPoint {
+    /// All its numbers as points of one time.
+    fn numbers(&self) -> Result<Vec<(f64, f64)>> {
+        let HistogramPoint(time, Histogram { count, sum, buckets }) = self;
+        let of_buckets = buckets.iter().flat_map(|(_, low, high, count)| [low, high, count]);
+        let texts = [count, sum].into_iter().chain(of_buckets);
+        texts.map(|text| Point(*time, text.clone()).numbers()).collect()
     }
 }
 

@@ -9,9 +9,9 @@ use crate::report::Report;
 use crate::running::Running;
 use crate::setting::Setting;
 
+mod blocks;
 mod churn;
 mod empty;
-mod heavy;
 mod ingest;
 mod paced;
 mod query;
@@ -34,16 +34,12 @@ pub(crate) trait Benchmark: Sync {
     fn is_pinned(&self) -> bool {
         true
     }
-    /// Whether it runs on a directory of blocks that must be given.
-    fn wants_blocks(&self) -> bool {
-        false
-    }
     /// Runs it; an error voids it all.
     fn run(&self, setting: &Setting) -> Result<Vec<Report>>;
 }
 
 /// All of them.
-pub(crate) const BENCHMARKS: [&dyn Benchmark; 11] = [
+pub(crate) const BENCHMARKS: [&dyn Benchmark; 16] = [
     &ingest::Ingest,
     &ingest::IngestSecond,
     &ingest::Memory,
@@ -53,7 +49,12 @@ pub(crate) const BENCHMARKS: [&dyn Benchmark; 11] = [
     &tenants::Tenants,
     &empty::Empty,
     &query::Query,
-    &heavy::Heavy,
+    &blocks::MICRO,
+    &blocks::INSTANT,
+    &blocks::NATIVE,
+    &blocks::HEAVY,
+    &blocks::JOINS,
+    &blocks::GZIP,
     &smoke::Smoke,
 ];
 

@@ -112,10 +112,16 @@ impl Running {
 
     /// Asks `/api/v1/<api>`; the body of the answer and how many seconds it took.
     pub(crate) fn ask(&self, api: &str, fields: &[(&str, &str)]) -> Result<(Vec<u8>, f64)> {
+        self.ask_as(api, fields, false)
+    }
+
+    /// The same; the answer may be compressed, and comes as it is.
+    pub(crate) fn ask_as(&self, api: &str, fields: &[(&str, &str)], gzip: bool) -> Result<(Vec<u8>, f64)> {
         let mut connection = Connection::open(&self.address(self.peer.recipe.api)?)?;
         let fields = [fields, self.peer.recipe.uncached].concat();
+        let headers = if gzip { "Accept-Encoding: gzip\r\n" } else { "" };
         let start = Instant::now();
-        let response = connection.post_form(&format!("/api/v1/{api}"), &fields)?;
+        let response = connection.post_form_with(&format!("/api/v1/{api}"), headers, &fields)?;
         let wall_s = start.elapsed().as_secs_f64();
         let body = response.success().with_context(|| format!("{} refused {fields:?}", self.peer.name()))?;
         Ok((body, wall_s))

@@ -73,8 +73,7 @@ impl Setting {
 
     /// Whether a benchmark is the one asked for, or one of `all`.
     pub(crate) fn asks_for(&self, benchmark: &&&dyn Benchmark) -> bool {
-        let of_all = benchmark.is_pinned() && !benchmark.wants_blocks();
-        self.name == benchmark.name() || (self.name == "all" && of_all)
+        self.name == benchmark.name() || (self.name == "all" && benchmark.is_pinned())
     }
 
     /// The names of the peers, in order.
@@ -104,7 +103,7 @@ pub(crate) fn usage() -> String {
     format!(
         "thanoxide-compare <benchmark> [--peers NAME=PATH,…] [--only NAME,…] [--sizes 100k,1M] [--rounds N]\n\
          \x20                 [--block DIR] [--queries FILE] [--json FILE] [--charts DIR] [--unpinned]\n  \
-         all      every benchmark that needs no --block, one after the other\n{}",
+         all      every benchmark but smoke, one after the other\n{}",
         benchmarks.collect::<String>()
     )
 }

@@ -20,6 +20,11 @@ pub(crate) fn quantile(values: &[f64], rank: f64) -> f64 {
     quantile_of_sorted(&sorted(values), rank)
 }
 
+/// The geometric mean of positive values; NaN of nothing.
+pub(crate) fn geometric_mean(values: &[f64]) -> f64 {
+    (values.iter().map(|v| v.ln()).sum::<f64>() / values.len() as f64).exp()
+}
+
 /// The exponent k of `cost = c * size^k` that fits best; `None` of fewer than two sizes.
 pub(crate) fn growth(points: &[(f64, f64)]) -> Option<f64> {
     let logs: Vec<(f64, f64)> = points.iter().map(|(size, cost)| (size.ln(), cost.ln())).collect();
@@ -55,6 +60,7 @@ mod tests {
         assert_eq!(quantile(&[0.0, 10.0], 0.99), 9.9);
         assert_eq!(quantile(&[7.0], 0.99), 7.0);
         assert_eq!((min(&[2.0, 1.0]), max(&[2.0, 1.0])), (1.0, 2.0));
+        assert!((geometric_mean(&[1.0, 4.0]) - 2.0).abs() < 1e-12);
         assert!(median(&[]).is_nan() && min(&[]).is_nan() && max(&[]).is_nan());
     }
 

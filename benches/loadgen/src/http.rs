@@ -63,8 +63,14 @@ impl Connection {
 
     /// POST of a form.
     pub fn post_form(&mut self, path: &str, fields: &[(&str, &str)]) -> Result<Response> {
+        self.post_form_with(path, "", fields)
+    }
+
+    /// POST of a form with more headers, whole lines each.
+    pub fn post_form_with(&mut self, path: &str, headers: &str, fields: &[(&str, &str)]) -> Result<Response> {
         let pairs: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
-        self.post(path, "Content-Type: application/x-www-form-urlencoded\r\n", pairs.join("&").as_bytes())
+        let headers = format!("Content-Type: application/x-www-form-urlencoded\r\n{headers}");
+        self.post(path, &headers, pairs.join("&").as_bytes())
     }
 
     fn exchange(&mut self, head: &str, body: &[u8]) -> Result<Response> {

@@ -22,6 +22,7 @@ pub(crate) fn query_config(matches: &Matches) -> Result<QueryConfig> {
         timeout: matches.duration("query.timeout"),
         lookback_ms: if lookback_ms > 0 { lookback_ms } else { defaults.lookback_ms },
         max_concurrent: usize::try_from(matches.int("query.max-concurrent")).context("--query.max-concurrent")?,
+        flags: matches.all_texts(),
         ..defaults
     })
 }

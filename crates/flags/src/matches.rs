@@ -1,6 +1,6 @@
 //! What the arguments say, with defaults filled in.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use thanoxide_model::Labels;
@@ -55,6 +55,12 @@ impl Matches {
 
     fn required(&self, name: &str) -> &str {
         self.last(name).unwrap_or_default()
+    }
+
+    /// Every flag with its values as text, joined by commas.
+    pub fn all_texts(&self) -> BTreeMap<String, String> {
+        let text = |name: &&'static str| self.values(name).collect::<Vec<_>>().join(",");
+        self.flags.keys().map(|name| (name.to_string(), text(name))).collect()
     }
 
     /// A switch.

@@ -82,6 +82,11 @@ pub trait SeriesData: Send + Sync + std::fmt::Debug {
 
     /// A guess of how many samples there are, for memory limits.
     fn estimated_samples(&self) -> usize;
+
+    /// Memory that the samples take as they are now, for memory limits.
+    fn encoded_bytes(&self) -> usize {
+        0
+    }
 }
 
 /// Decoded samples, floats and histograms apart, each sorted by time. No time is in both.

@@ -9,6 +9,7 @@ use thanoxide_model::Labels;
 use thanoxide_model::series::{Columns, SeriesSource, SourceError};
 use thiserror::Error;
 
+use crate::analysis::{AnalysisNode, Recorder};
 use crate::annotations::Level;
 use crate::ast::Expr;
 use crate::exec::column::Cell;
@@ -21,6 +22,7 @@ use crate::functions::extended::bare_range;
 use crate::functions::range::Edges;
 use crate::limits::{Budget, Deadline, Interrupt};
 use crate::plan::{Lowering, Root};
+use crate::points::Points;
 use crate::types::ValueType;
 use crate::value::{MatrixSeries, QueryValue, Value, VectorSample};
 
@@ -129,6 +131,8 @@ pub struct QueryOptions {
     pub timeout: Option<Duration>,
     /// Ends the query from outside.
     pub interrupt: Interrupt,
+    /// Operators are watched, and what they took is told.
+    pub analyze: bool,
 }
 
 /// An expression and the text that it was read from.
@@ -164,6 +168,8 @@ pub struct QueryResult {
     pub infos: Vec<String>,
     /// What it took.
     pub stats: QueryStats,
+    /// What each operator took, if that was asked for.
+    pub analysis: Option<AnalysisNode>,
 }
 
 /// Evaluates PromQL.
@@ -237,9 +243,18 @@ impl Engine {
             Kind::Instant => Lowering::instant(settings, grid.start_ms),
             Kind::Range { end_ms } => Lowering::range(settings, grid, end_ms),
         };
+        if options.analyze {
+            lowering.record(Recorder::new(Arc::clone(clock)));
+        }
         let root = lowering.root(query.expr, grid)?;
+        let recorder = lowering.into_recorder();
         let prepared = clock.monotonic();
-        let value = Evaluation { cx: &cx, grid, kind }.evaluate(root, query.expr.value_type())?;
+        let value = Evaluation { cx: &cx, grid, kind }.evaluate(root, query.expr.value_type());
+        let value = value.map_err(|error| match error {
+            // Storage does not know why it was told to end.
+            QueryError::Canceled(_) => cx.deadline.check().err().unwrap_or(error),
+            other => other,
+        })?;
         let (notes, mut warnings, total_samples) = cx.finish();
         warnings.extend(notes.texts(Level::Warning, query.text));
         let stats = QueryStats {
@@ -248,7 +263,30 @@ impl Engine {
             preparation: prepared.saturating_sub(started),
             evaluation: clock.monotonic().saturating_sub(prepared),
         };
-        Ok(QueryResult { value, warnings, infos: notes.texts(Level::Info, query.text), stats })
+        let analysis = recorder.map(|recorder| recorder.tree(query.text));
+        Ok(QueryResult { value, warnings, infos: notes.texts(Level::Info, query.text), stats, analysis })
+    }
+
+    /// The operators of a query, which is not evaluated: all figures are 0. `step_ms` is `None` for an instant query.
+    pub fn explain(
+        &self,
+        query: Query<'_>,
+        start_ms: i64,
+        end_ms: i64,
+        step_ms: Option<i64>,
+    ) -> Result<AnalysisNode, QueryError> {
+        let settings = self.settings(&QueryOptions::default());
+        let (mut lowering, grid) = match step_ms {
+            None => (Lowering::instant(settings, start_ms), Grid::instant(start_ms)),
+            Some(step_ms) => {
+                let grid = Grid::range(start_ms, end_ms, step_ms);
+                (Lowering::range(settings, grid, end_ms), grid)
+            }
+        };
+        lowering.record(Recorder::new(Arc::clone(&self.options.clock)));
+        lowering.root(query.expr, grid)?;
+        let recorder = lowering.into_recorder();
+        Ok(recorder.map(|recorder| recorder.tree(query.text)).unwrap_or_default())
     }
 
     fn settings(&self, options: &QueryOptions) -> Settings {
@@ -285,7 +323,7 @@ impl Evaluation<'_> {
             }
             (Root::Scalar(scalar), Kind::Range { .. }) => {
                 let values = scalar.evaluate(self.grid, self.cx)?.into_values(self.grid.steps);
-                let floats = self.grid.times_ms().zip(values).collect::<Vec<_>>();
+                let floats = Points::new(self.grid.times_ms().collect(), values);
                 let series = MatrixSeries { floats, ..MatrixSeries::default() };
                 Ok(QueryValue::Matrix(if self.grid.steps == 0 { Vec::new() } else { vec![series] }))
             }
@@ -331,14 +369,15 @@ impl Evaluation<'_> {
     fn matrix(&self, mut stream: Box<dyn Stream>) -> Result<Vec<MatrixSeries>, QueryError> {
         let mut matrix = Vec::new();
         let mut charge = self.cx.budget.charge(0)?;
+        let times_ms: Arc<[i64]> = self.grid.times_ms().collect();
         if self.cx.settings.delayed_name_removal {
             let batch = self.series(stream)?;
-            matrix.extend(batch.series.into_iter().map(|s| self.points(s)));
+            matrix.extend(batch.series.into_iter().map(|s| self.points(s, &times_ms)));
         } else {
             while let Some(batch) = stream.next(self.cx)? {
                 let points: usize = batch.series.iter().map(|s| s.column.floats.count()).sum();
                 charge.add(points * 16)?;
-                matrix.extend(batch.series.into_iter().map(|s| self.points(s)));
+                matrix.extend(batch.series.into_iter().map(|s| self.points(s, &times_ms)));
             }
         }
         matrix.retain(|s| !(s.floats.is_empty() && s.histograms.is_empty()));
@@ -346,14 +385,11 @@ impl Evaluation<'_> {
         Ok(matrix)
     }
 
-    fn points(&self, series: SeriesColumn) -> MatrixSeries {
-        let column = &series.column;
-        let floats = if column.floats.is_full() {
-            self.grid.times_ms().zip(column.values.iter().copied()).collect()
-        } else {
-            let mut floats = Vec::with_capacity(column.floats.count());
-            floats.extend(column.floats.ones().map(|step| (self.grid.time_ms(step), column.values[step])));
-            floats
+    fn points(&self, series: SeriesColumn, times_ms: &Arc<[i64]>) -> MatrixSeries {
+        let column = series.column;
+        let floats = match column.floats.is_full() {
+            true => Points::new(Arc::clone(times_ms), column.values),
+            false => column.floats.ones().map(|step| (times_ms[step], column.values[step])).collect(),
         };
         let histograms = column.histograms.iter().enumerate();
         let histograms =
@@ -391,8 +427,10 @@ impl Evaluation<'_> {
         let window = range.shape.window(&mut cutter, self.grid, 0, self.cx.settings.lookback_ms);
         let histograms = window.histogram_times_ms.iter().copied().zip(window.histograms.iter().cloned()).collect();
         let floats = match range.shape.edges {
-            Edges::Plain => window.times_ms.iter().copied().zip(window.values.iter().copied()).collect(),
-            edges if window.histograms.is_empty() => bare_range(&window, edges == Edges::Smoothed),
+            Edges::Plain => Points::new(window.times_ms.into(), window.values.to_vec()),
+            edges if window.histograms.is_empty() => {
+                bare_range(&window, edges == Edges::Smoothed).into_iter().collect()
+            }
             edges => {
                 let word = if edges == Edges::Smoothed { "smoothed" } else { "anchored" };
                 let text = format!("{word} modifier is not supported with histograms");
@@ -421,13 +459,14 @@ impl Evaluation<'_> {
 }
 
 fn merge_bare(known: &mut MatrixSeries, other: MatrixSeries) -> Result<(), QueryError> {
-    known.floats.extend(other.floats);
+    let mut floats: Vec<(i64, f64)> = known.floats.iter().chain(other.floats.iter()).collect();
     known.histograms.extend(other.histograms);
-    known.floats.sort_by_key(|p| p.0);
+    floats.sort_by_key(|p| p.0);
     known.histograms.sort_by_key(|p| p.0);
-    let twice = known.floats.windows(2).any(|w| w[0].0 == w[1].0);
+    let twice = floats.windows(2).any(|w| w[0].0 == w[1].0);
     if twice || known.histograms.windows(2).any(|w| w[0].0 == w[1].0) {
         return Err(crate::exec::merge::same_labelset());
     }
+    known.floats = floats.into_iter().collect();
     Ok(())
 }

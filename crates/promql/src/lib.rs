@@ -4,7 +4,8 @@
 //! already type-checked; [`printer`] prints it as Prometheus prints it, [`json`] writes the body of `parse_query`,
 //! [`visit`] walks it, collects matchers and enforces labels. [`signature`] is the table of functions.
 //!
-//! The engine half evaluates a tree over storage: [`engine::Engine`] is the door, [`value`] what comes out of it. `plan`
+//! The engine half evaluates a tree over storage: [`engine::Engine`] is the door, [`value`] what comes out of it, [`analysis`] what each
+//! operator took. `plan`
 //! turns the tree into operators, `exec` holds those, `functions` and `aggregate` what they compute, `annotations` what
 //! users are told, `limits` what stops a query.
 //!
@@ -18,6 +19,7 @@
 //! * Strings of the language are bytes: `"\xff"` is one byte, not a code point.
 
 mod aggregate;
+pub mod analysis;
 mod annotations;
 pub mod ast;
 pub mod engine;
@@ -28,6 +30,7 @@ mod lexer;
 pub mod limits;
 pub mod parser;
 mod plan;
+pub mod points;
 pub mod printer;
 pub mod signature;
 pub mod types;
@@ -36,4 +39,5 @@ pub mod visit;
 
 pub use engine::{Engine, EngineOptions, Query, QueryError, QueryOptions, QueryResult, QueryStats};
 pub use limits::Interrupt;
+pub use points::Points;
 pub use value::{MatrixSeries, QueryValue, Value, VectorSample};

@@ -32,6 +32,11 @@ impl Interrupt {
         self.end(TIMED_OUT);
     }
 
+    /// Whether the query is to end, for whatever reason.
+    pub fn is_ended(&self) -> bool {
+        self.state() != RUNNING
+    }
+
     fn end(&self, state: u8) {
         // The first reason stands.
         let _ = self.state.compare_exchange(RUNNING, state, Ordering::Relaxed, Ordering::Relaxed);
@@ -73,6 +78,8 @@ impl Deadline {
 #[derive(Debug)]
 pub(crate) struct Budget {
     used_bytes: AtomicUsize,
+    /// Samples not yet decoded: they count as memory, not as samples.
+    encoded_bytes: AtomicUsize,
     peak_bytes: AtomicUsize,
     max_bytes: usize,
     max_samples: usize,
@@ -83,6 +90,7 @@ impl Budget {
     pub(crate) fn new(max_bytes: usize, max_samples: usize) -> Arc<Self> {
         Arc::new(Budget {
             used_bytes: AtomicUsize::new(0),
+            encoded_bytes: AtomicUsize::new(0),
             peak_bytes: AtomicUsize::new(0),
             max_bytes: if max_bytes == 0 { usize::MAX } else { max_bytes },
             max_samples: if max_samples == 0 { usize::MAX } else { max_samples },
@@ -91,7 +99,7 @@ impl Budget {
 
     /// Takes memory, until the charge is dropped.
     pub(crate) fn charge(self: &Arc<Self>, bytes: usize) -> Result<Charge, QueryError> {
-        let mut charge = Charge { budget: Arc::clone(self), bytes: 0 };
+        let mut charge = Charge { budget: Arc::clone(self), bytes: 0, encoded_bytes: 0 };
         charge.add(bytes)?;
         Ok(charge)
     }
@@ -101,11 +109,11 @@ impl Budget {
         self.peak_bytes.load(Ordering::Relaxed) / SAMPLE_BYTES
     }
 
-    fn check(&self, used_bytes: usize) -> Result<(), QueryError> {
+    fn check(&self, used_bytes: usize, encoded_bytes: usize) -> Result<(), QueryError> {
         if used_bytes / SAMPLE_BYTES > self.max_samples {
             return Err(QueryError::TooManySamples);
         }
-        if used_bytes > self.max_bytes {
+        if used_bytes.saturating_add(encoded_bytes) > self.max_bytes {
             return Err(QueryError::TooMuchMemory { max_bytes: self.max_bytes });
         }
         Ok(())
@@ -117,6 +125,7 @@ impl Budget {
 pub(crate) struct Charge {
     budget: Arc<Budget>,
     bytes: usize,
+    encoded_bytes: usize,
 }
 
 impl Charge {
@@ -125,19 +134,27 @@ impl Charge {
         let used = self.budget.used_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
         self.bytes += bytes;
         self.budget.peak_bytes.fetch_max(used, Ordering::Relaxed);
-        self.budget.check(used)
+        self.budget.check(used, self.budget.encoded_bytes.load(Ordering::Relaxed))
+    }
+
+    /// Takes memory for samples that stay encoded.
+    pub(crate) fn add_encoded(&mut self, bytes: usize) -> Result<(), QueryError> {
+        let encoded = self.budget.encoded_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.encoded_bytes += bytes;
+        self.budget.check(self.budget.used_bytes.load(Ordering::Relaxed), encoded)
     }
 
     /// Takes over what another charge holds.
     pub(crate) fn absorb(&mut self, mut other: Charge) {
-        self.bytes += other.bytes;
-        other.bytes = 0;
+        self.bytes += std::mem::take(&mut other.bytes);
+        self.encoded_bytes += std::mem::take(&mut other.encoded_bytes);
     }
 }
 
 impl Drop for Charge {
     fn drop(&mut self) {
         self.budget.used_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.budget.encoded_bytes.fetch_sub(self.encoded_bytes, Ordering::Relaxed);
     }
 }
 

@@ -10,6 +10,7 @@ mod select;
 
 use std::sync::Arc;
 
+use crate::analysis::Recorder;
 use crate::annotations::Place;
 use crate::ast::{Aggregate, AggregateOp, At, Binary, BinaryOp, DurationContext, Expr, TimeSpan, UnaryOp};
 use crate::engine::QueryError;
@@ -121,19 +122,30 @@ pub(crate) struct Lowering {
     selections: Vec<Arc<Selection>>,
     /// Operators so far.
     turns: u32,
+    recorder: Option<Recorder>,
 }
 
 impl Lowering {
     /// For an instant query.
     pub(crate) fn instant(settings: Settings, time_ms: i64) -> Self {
         let times = QueryTimes { start_ms: time_ms, end_ms: time_ms, step_ms: 0 };
-        Lowering { settings, times, selections: Vec::new(), turns: 0 }
+        Lowering { settings, times, selections: Vec::new(), turns: 0, recorder: None }
     }
 
     /// For a range query; its end need not be a step.
     pub(crate) fn range(settings: Settings, grid: Grid, end_ms: i64) -> Self {
         let times = QueryTimes { start_ms: grid.start_ms, end_ms, step_ms: grid.step_ms };
-        Lowering { settings, times, selections: Vec::new(), turns: 0 }
+        Lowering { settings, times, selections: Vec::new(), turns: 0, recorder: None }
+    }
+
+    /// Watches the operators that are made from now on.
+    pub(crate) fn record(&mut self, recorder: Recorder) {
+        self.recorder = Some(recorder);
+    }
+
+    /// What is known of the operators.
+    pub(crate) fn into_recorder(self) -> Option<Recorder> {
+        self.recorder
     }
 
     /// A whole query.
@@ -195,6 +207,18 @@ impl Lowering {
     }
 
     fn varying(&mut self, expr: &Expr, scope: &Scope) -> Result<Vector, QueryError> {
+        if matches!(expr, Expr::Paren(_)) {
+            return self.operator(expr, scope);
+        }
+        let node = self.recorder.as_mut().map(|recorder| recorder.enter(expr.to_string()));
+        let stream = self.operator(expr, scope)?;
+        Ok(match (&mut self.recorder, node) {
+            (Some(recorder), Some(node)) => recorder.leave(node, stream),
+            _ => stream,
+        })
+    }
+
+    fn operator(&mut self, expr: &Expr, scope: &Scope) -> Result<Vector, QueryError> {
         match expr {
             Expr::Aggregate(aggregate) => self.aggregate(aggregate, scope),
             Expr::Binary(binary) => self.binary(binary, scope),

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use thanoxide_model::{FloatHistogram, Labels};
 
+use crate::points::Points;
+
 /// One value: a number or a histogram.
 #[derive(Clone, Debug)]
 pub enum Value {
@@ -29,8 +31,8 @@ pub struct VectorSample {
 pub struct MatrixSeries {
     /// What names it.
     pub labels: Labels,
-    /// Time and value of the floats.
-    pub floats: Vec<(i64, f64)>,
+    /// The floats.
+    pub floats: Points,
     /// Time and value of the histograms.
     pub histograms: Vec<(i64, Arc<FloatHistogram>)>,
 }

@@ -68,7 +68,7 @@ fn threads_change_nothing() {
     let print = |result: QueryResult| match result.value {
         QueryValue::Matrix(series) => {
             let row = |s: &thanoxide_promql::MatrixSeries| {
-                let bits: Vec<_> = s.floats.iter().map(|(t, v)| (*t, v.to_bits())).collect();
+                let bits: Vec<_> = s.floats.iter().map(|(t, v)| (t, v.to_bits())).collect();
                 format!("{} {bits:?}", s.labels)
             };
             (series.iter().map(row).collect::<Vec<_>>(), result.warnings, result.infos)

@@ -171,7 +171,7 @@ fn compare_rows(expected: &[(Labels, Vec<(i64, Item)>)], found: &Rows) -> Result
 
 fn matrix_rows(series: &[thanoxide_promql::MatrixSeries]) -> Rows {
     let row = |s: &thanoxide_promql::MatrixSeries| {
-        let mut points: Vec<(i64, Value)> = s.floats.iter().map(|(t, v)| (*t, Value::Float(*v))).collect();
+        let mut points: Vec<(i64, Value)> = s.floats.iter().map(|(t, v)| (t, Value::Float(v))).collect();
         points.extend(s.histograms.iter().map(|(t, h)| (*t, Value::Histogram(Arc::clone(h)))));
         points.sort_by_key(|p| p.0);
         (s.labels.clone(), points)

@@ -1,19 +1,20 @@
-//! Points of an answer per second: `cargo bench -p thanoxide-query --bench json`.
+//! Nanoseconds a point of an answer: `cargo bench -p thanoxide-query --bench json`.
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use thanoxide_model::Labels;
 use thanoxide_promql::value::{MatrixSeries, QueryValue};
-use thanoxide_query::json::{push_result, push_sample_value};
+use thanoxide_query::render::Pieces;
 
-const POINTS: usize = 10_000;
+const SERIES: usize = 1_000;
+const STEPS: usize = 241;
 
 fn main() {
     divan::main();
 }
 
 fn integer(n: usize) -> f64 {
-    (n * 7_919) as f64
+    (n * 7_919 % 100_000_000) as f64
 }
 
 fn digits(n: usize) -> f64 {
@@ -24,40 +25,29 @@ fn short(n: usize) -> f64 {
     n as f64 * 0.25
 }
 
-fn values(bencher: Bencher, value: fn(usize) -> f64) {
-    let values: Vec<f64> = (0..POINTS).map(value).collect();
-    let mut out = String::with_capacity(POINTS * 32);
-    bencher.counter(ItemsCount::new(POINTS)).bench_local(|| {
-        out.clear();
-        values.iter().for_each(|v| push_sample_value(&mut out, *v));
-        out.len()
-    });
+fn matrix(bencher: Bencher, value: fn(usize) -> f64) {
+    let series = |s: usize| {
+        let floats = (0..STEPS).map(|n| (1_767_225_600_000 + n as i64 * 30_000, value(s * STEPS + n))).collect();
+        MatrixSeries { labels: Labels::from_pairs([("pod", format!("p{s}"))]), floats, histograms: Vec::new() }
+    };
+    let all: Vec<MatrixSeries> = (0..SERIES).map(series).collect();
+    bencher
+        .counter(ItemsCount::new(SERIES * STEPS))
+        .with_inputs(|| QueryValue::Matrix(all.clone()))
+        .bench_values(|value| Pieces::new(String::new(), value, String::new()).map(|piece| piece.len()).sum::<usize>());
 }
 
 #[divan::bench]
 fn integers(bencher: Bencher) {
-    values(bencher, integer);
+    matrix(bencher, integer);
 }
 
 #[divan::bench]
 fn seventeen_digits(bencher: Bencher) {
-    values(bencher, digits);
+    matrix(bencher, digits);
 }
 
 #[divan::bench]
 fn quarters(bencher: Bencher) {
-    values(bencher, short);
-}
-
-#[divan::bench]
-fn matrix(bencher: Bencher) {
-    let floats = (0..POINTS).map(|n| (1_767_225_600_000 + n as i64 * 15_000, digits(n))).collect();
-    let series = MatrixSeries { labels: Labels::from_pairs([("a", "b")]), floats, histograms: Vec::new() };
-    let result = QueryValue::Matrix(vec![series]);
-    let mut out = String::with_capacity(POINTS * 48);
-    bencher.counter(ItemsCount::new(POINTS)).bench_local(|| {
-        out.clear();
-        push_result(&mut out, &result);
-        out.len()
-    });
+    matrix(bencher, short);
 }

@@ -1,10 +1,13 @@
 //! The routes of `/api/v1`.
 
+pub mod analysis;
 pub mod answer;
 pub mod fixed;
 pub mod metadata;
 pub mod params;
 pub mod query;
+pub mod status;
+pub mod streamed;
 
 use std::sync::Arc;
 
@@ -17,6 +20,8 @@ pub fn routes(service: Arc<QueryService>) -> Router {
     Router::new()
         .route("/api/v1/query", get(query::instant).post(query::instant))
         .route("/api/v1/query_range", get(query::range).post(query::range))
+        .route("/api/v1/query_explain", get(analysis::instant).post(analysis::instant))
+        .route("/api/v1/query_range_explain", get(analysis::range).post(analysis::range))
         .route("/api/v1/series", get(metadata::series).post(metadata::series))
         .route("/api/v1/labels", get(metadata::label_names).post(metadata::label_names))
         .route("/api/v1/label/{name}/values", get(metadata::label_values))
@@ -25,7 +30,9 @@ pub fn routes(service: Arc<QueryService>) -> Router {
         .route("/api/v1/rules", get(fixed::rules))
         .route("/api/v1/alerts", get(fixed::alerts))
         .route("/api/v1/stores", get(metadata::stores))
-        .route("/api/v1/status/buildinfo", get(fixed::build_info))
+        .route("/api/v1/status/buildinfo", get(status::build_info))
+        .route("/api/v1/status/flags", get(status::flags))
+        .route("/api/v1/status/runtimeinfo", get(status::runtime_info))
         .with_state(service)
         .method_not_allowed_fallback(not_allowed)
         .layer(gzip_layer())

@@ -1,5 +1,6 @@
 //! What can be configured of a querier.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Plain data; every field has stock's default.
@@ -19,6 +20,8 @@ pub struct QueryConfig {
     pub max_memory_bytes: usize,
     /// Whether a store that fails is a warning (true) or an error, unless the request says.
     pub partial_response: bool,
+    /// The flags of the process, for those who ask.
+    pub flags: BTreeMap<String, String>,
 }
 
 impl Default for QueryConfig {
@@ -31,6 +34,7 @@ impl Default for QueryConfig {
             max_concurrent: 20,
             max_memory_bytes: 2 << 30,
             partial_response: true,
+            flags: BTreeMap::new(),
         }
     }
 }

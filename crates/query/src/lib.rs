@@ -2,7 +2,8 @@
 //!
 //! Start at [`service`]: it owns the engine, the store that is asked (usually a fan-out proxy) and the HTTP routes.
 //! [`source`] is how PromQL reads the StoreAPI: it waits on streams from a thread that may wait, joins the pieces of a
-//! series and deduplicates replicas. [`api`] is one file per family of endpoints; [`json`] writes the answers.
+//! series and deduplicates replicas. [`api`] is one file per family of endpoints; [`render`] writes results
+//! piece by piece, [`json`] everything else.
 //!
 //! Invariants:
 //! * A query is evaluated to its end, limits and duplicate checks included, before the first byte of its answer leaves.
@@ -14,6 +15,7 @@ pub mod config;
 pub mod gate;
 pub mod json;
 pub mod metrics;
+pub mod render;
 pub mod service;
 pub mod source;
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thanoxide_env::Clock;
+use thanoxide_promql::analysis::AnalysisNode;
 use thanoxide_promql::ast::Expr;
 use thanoxide_promql::engine::{Engine, EngineOptions, Query, QueryError, QueryOptions, QueryResult};
 use thanoxide_promql::limits::Interrupt;
@@ -27,6 +28,7 @@ pub struct QueryService {
     store: Arc<dyn Store>,
     gate: Gate,
     clock: Arc<dyn Clock>,
+    started_ms: i64,
 }
 
 /// One evaluation: when, and how it may differ from the defaults.
@@ -46,6 +48,8 @@ pub struct Evaluation {
     pub timeout: Option<Duration>,
     /// Another lookback than the configured one.
     pub lookback_ms: Option<i64>,
+    /// Operators are watched, and what they took is told.
+    pub analyze: bool,
     /// Whom it asks, and for what.
     pub read: ReadOptions,
 }
@@ -73,7 +77,8 @@ impl QueryService {
             ..EngineOptions::default()
         }));
         let gate = Gate::new(config.max_concurrent, metrics, Arc::clone(&clock));
-        Arc::new(QueryService { config, engine, store, gate, clock })
+        let started_ms = clock.now_ms();
+        Arc::new(QueryService { config, engine, store, gate, clock, started_ms })
     }
 
     /// The routes of the API.
@@ -96,6 +101,11 @@ impl QueryService {
         self.clock.now_ms()
     }
 
+    /// When it was made, as RFC 3339.
+    pub fn started(&self) -> String {
+        jiff::Timestamp::from_millisecond(self.started_ms).map(|t| t.to_string()).unwrap_or_default()
+    }
+
     /// The labels to remove for a request: none without deduplication, its own list before the configured one.
     pub fn replica_labels(&self, params: &Params) -> Result<Vec<String>, ApiError> {
         if !params.bool("dedup", true)? {
@@ -111,21 +121,48 @@ impl QueryService {
         Ok(if partial { PartialResponse::Warn } else { PartialResponse::Abort })
     }
 
+    /// The operators of an evaluation, without evaluating it.
+    pub fn explain(&self, e: &Evaluation) -> Result<AnalysisNode, ApiError> {
+        let query = Query { text: &e.text, expr: &e.expr };
+        Ok(self.engine.explain(query, e.start_ms, e.end_ms, e.step_ms)?)
+    }
+
+    /// The engine looks at the time while it computes; while it waits for a store, this ends the query.
+    fn time_out(&self, interrupt: &Interrupt, timeout: Option<Duration>) -> Timer {
+        let timeout = timeout.map_or(self.config.timeout, |t| t.min(self.config.timeout));
+        let interrupt = interrupt.clone();
+        Timer(tokio::spawn(async move {
+            tokio::time::sleep(timeout).await;
+            interrupt.time_out();
+        }))
+    }
+
     /// Evaluates on a thread of its own; dropping the future stops the evaluation.
     pub async fn evaluate(&self, evaluation: Evaluation) -> Result<QueryResult, ApiError> {
         let _pass = self.gate.enter().await;
         let interrupt = Interrupt::default();
         let _stop = StopOnDrop(interrupt.clone());
         let engine = Arc::clone(&self.engine);
-        let source = StoreSource::new(self.store(), Handle::current(), evaluation.read.clone());
+        let source = StoreSource::new(self.store(), Handle::current(), evaluation.read.clone(), interrupt.clone());
+        let _timer = self.time_out(&interrupt, evaluation.timeout);
         let options = QueryOptions {
             timeout: evaluation.timeout.map(|t| t.min(self.config.timeout)),
             lookback_ms: evaluation.lookback_ms,
             interrupt,
+            analyze: evaluation.analyze,
         };
         let run = move || run(&engine, &source, &evaluation, &options);
         let result = tokio::task::spawn_blocking(run).await;
         result.map_err(|e| ApiError::internal(format!("evaluation ended badly: {e}")))?.map_err(ApiError::from)
+    }
+}
+
+/// Ends a task when it is dropped.
+struct Timer(tokio::task::JoinHandle<()>);
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -142,8 +179,12 @@ fn run(
     }
 }
 
-/// Threads that share the decoding of many series. Without them a query does all by itself, more slowly.
+/// Threads that share the decoding of many series. Without them a query does all by itself; on a single core that is
+/// cheaper than handing work over.
 fn decoding_pool() -> Option<Arc<rayon::ThreadPool>> {
+    if std::thread::available_parallelism().is_ok_and(|cores| cores.get() == 1) {
+        return None;
+    }
     let name = |index| format!("promql-{index}");
     let built = rayon::ThreadPoolBuilder::new().thread_name(name).build();
     built.map(Arc::new).inspect_err(|error| tracing::warn!(%error, "no threads to decode with")).ok()

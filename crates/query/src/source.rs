@@ -1,10 +1,12 @@
 //! How PromQL reads the StoreAPI: series by series from a stream, on a thread that may wait.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt;
 use thanoxide_model::series::{SelectHints, Series, SeriesData, SeriesSet, SeriesSource, SourceError};
 use thanoxide_model::{Labels, Matcher};
+use thanoxide_promql::Interrupt;
 use thanoxide_series::{DedupSeriesData, Deduplication, DownsampledSeriesData, Piece};
 use thanoxide_storeapi::{
     AggrChunk, Aggregate, PartialResponse, SeriesFrame, SeriesRequest, SeriesStream, ShardInfo, Store, StoreError,
@@ -33,7 +35,11 @@ pub struct StoreSource {
     store: Arc<dyn Store>,
     runtime: Handle,
     options: ReadOptions,
+    interrupt: Interrupt,
 }
+
+/// How long it waits for a store before it looks whether the query is to end.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Functions that are nothing without two samples in their range.
 const NEED_TWO_SAMPLES: [&str; 9] = [
@@ -63,9 +69,9 @@ fn aggregates(function: &str) -> &'static [Aggregate] {
 }
 
 impl StoreSource {
-    /// Reads `store` with the streams driven by `runtime`.
-    pub fn new(store: Arc<dyn Store>, runtime: Handle, options: ReadOptions) -> Self {
-        StoreSource { store, runtime, options }
+    /// Reads `store` with the streams driven by `runtime`, until `interrupt` ends the query.
+    pub fn new(store: Arc<dyn Store>, runtime: Handle, options: ReadOptions, interrupt: Interrupt) -> Self {
+        StoreSource { store, runtime, options, interrupt }
     }
 
     /// Without deduplication two chunks over the same time are copies of one stream, from two places.
@@ -103,11 +109,14 @@ impl StoreSource {
 
 impl SeriesSource for StoreSource {
     fn select(&self, hints: &SelectHints, matchers: &[Matcher]) -> Result<Box<dyn SeriesSet>, SourceError> {
-        let stream = self.runtime.block_on(self.store.series(self.request(hints, matchers))).map_err(source_error)?;
+        let call = self.store.series(self.request(hints, matchers));
+        let stream = self.runtime.block_on(patiently(call, &self.interrupt)).unwrap_or(Err(StoreError::Canceled));
+        let stream = stream.map_err(source_error)?;
         Ok(Box::new(StreamedSet {
             // Asking once more after the end is legal here and not for every stream.
             stream: stream.fuse().boxed(),
             runtime: self.runtime.clone(),
+            interrupt: self.interrupt.clone(),
             buffered: Vec::new().into_iter(),
             ahead: None,
             how: self.deduplication(&hints.function),
@@ -115,6 +124,18 @@ impl SeriesSource for StoreSource {
             range_ms: (hints.start_ms, hints.end_ms),
             warnings: Vec::new(),
         }))
+    }
+}
+
+/// Waits for a store; `None` where the query is to end.
+async fn patiently<T>(wait: impl Future<Output = T>, interrupt: &Interrupt) -> Option<T> {
+    let mut wait = std::pin::pin!(wait);
+    loop {
+        match tokio::time::timeout(PATIENCE, wait.as_mut()).await {
+            Ok(done) => return Some(done),
+            Err(_) if interrupt.is_ended() => return None,
+            Err(_) => {}
+        }
     }
 }
 
@@ -130,6 +151,7 @@ fn source_error(error: StoreError) -> SourceError {
 struct StreamedSet {
     stream: SeriesStream,
     runtime: Handle,
+    interrupt: Interrupt,
     buffered: std::vec::IntoIter<StoreSeries>,
     ahead: Option<StoreSeries>,
     how: Deduplication,
@@ -145,11 +167,12 @@ impl StreamedSet {
             if let Some(piece) = self.buffered.next() {
                 return Ok(Some(piece));
             }
-            match self.runtime.block_on(self.stream.next()) {
-                None => return Ok(None),
-                Some(Err(error)) => return Err(source_error(error)),
-                Some(Ok(SeriesFrame::Warning(text))) => self.warnings.push(text),
-                Some(Ok(SeriesFrame::Series(batch))) => self.buffered = batch.into_iter(),
+            match self.runtime.block_on(patiently(self.stream.next(), &self.interrupt)) {
+                None => return Err(source_error(StoreError::Canceled)),
+                Some(None) => return Ok(None),
+                Some(Some(Err(error))) => return Err(source_error(error)),
+                Some(Some(Ok(SeriesFrame::Warning(text)))) => self.warnings.push(text),
+                Some(Some(Ok(SeriesFrame::Series(batch)))) => self.buffered = batch.into_iter(),
             }
         }
     }

@@ -48,6 +48,10 @@ impl SeriesData for DedupSeriesData {
         }
     }
 
+    fn encoded_bytes(&self) -> usize {
+        self.replicas.iter().flatten().map(|chunk| chunk.data.len() + size_of::<Chunk>()).sum()
+    }
+
     /// Replicas mostly hold the same samples, so the fullest one tells how many there are; chained ones add up.
     fn estimated_samples(&self) -> usize {
         let samples = self.replicas.iter().map(|chunks| chunks.iter().map(chunk::sample_count).sum::<usize>());

@@ -10,6 +10,9 @@ pub fn split_overlaps(chunks: Vec<Chunk>) -> Vec<Vec<Chunk>> {
 
 /// The same for whatever has a first and a last time.
 pub(crate) fn split_rows<T>(pieces: Vec<T>, range_ms: impl Fn(&T) -> (i64, i64)) -> Vec<Vec<T>> {
+    if pieces.is_sorted_by(|a, b| range_ms(a).1 < range_ms(b).0) {
+        return if pieces.is_empty() { Vec::new() } else { vec![pieces] };
+    }
     let mut rows: Vec<Vec<T>> = Vec::with_capacity(2);
     for piece in pieces {
         let start_ms = range_ms(&piece).0;

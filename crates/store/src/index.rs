@@ -6,7 +6,7 @@ use std::sync::Arc;
 use thanoxide_env::Disk;
 use thanoxide_model::{Labels, Matcher};
 use thanoxide_tsdb::encoding::FileSource;
-use thanoxide_tsdb::index::{IndexError, IndexReader};
+use thanoxide_tsdb::index::{IndexError, IndexReader, SeriesReader};
 
 use crate::chunk_frame::ChunkPlace;
 use crate::selection::SelectError;
@@ -40,8 +40,9 @@ impl BlockIndex {
         mut visit: impl FnMut(Labels, &[ChunkPlace]) -> Result<(), SelectError>,
     ) -> Result<(), SelectError> {
         let mut places = Vec::new();
+        let mut reader = SeriesReader::new(&self.reader);
         for series in self.matching(matchers)? {
-            let entry = self.reader.series(series)?;
+            let entry = reader.read(series)?;
             places.clear();
             let overlapping = entry.chunks.iter().filter(|c| c.min_time_ms <= end_ms && start_ms <= c.max_time_ms);
             places.extend(overlapping.map(|chunk| ChunkPlace {

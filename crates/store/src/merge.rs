@@ -142,6 +142,9 @@ impl Merge {
         }
         let Some(series) = self.next_series().await? else { return Ok(None) };
         self.result_series += 1;
+        if series.chunks.iter().map(AggrChunk::data_bytes).sum::<usize>() < FRAME_BYTES {
+            return Ok(Some(series));
+        }
         self.rest = pieces(series);
         Ok(self.rest.pop_front())
     }

@@ -3,6 +3,7 @@
 //! * `test [ARGS…]`: installs what the tests need, builds the helpers, runs every test. ARGS go to `cargo test`.
 //! * `layers`: checks the direction of dependencies (see ARCHITECTURE.md).
 //! * `prepare`: only the set-up part of `test`.
+//! * `peers`: builds stock programs that benchmarks compare with.
 
 use anyhow::{Result, bail};
 
@@ -14,8 +15,9 @@ fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);
     match args.next().as_deref() {
         Some("layers") => layers::check(),
+        Some("peers") => setup::peers(),
         Some("prepare") => setup::prepare(),
         Some("test") => test::run(&args.collect::<Vec<_>>()),
-        other => bail!("unknown command {other:?}: one of test, layers, prepare"),
+        other => bail!("unknown command {other:?}: one of test, layers, prepare, peers"),
     }
 }

@@ -15,13 +15,18 @@ const PACKAGES: [(&str, &str); 5] = [
 ];
 
 /// Go modules of ours and the programs they make.
-const GO_PROGRAMS: [(&str, &str, &str); 4] = [
+const GO_PROGRAMS: [(&str, &str, &str); 5] = [
     ("tests/interop/prometheus", "oracle", ""),
     ("tests/interop/prometheus-batch", "oracle-batch", ""),
-    ("tests/interop/thanos", "storereader", "netgo,slicelabels"),
-    ("tests/interop/thanos/receiver", "receiver", "netgo,slicelabels"),
-    ("tests/interop/thanos/ringreceiver", "ringreceiver", "netgo,slicelabels"),
+    ("tests/interop/thanos", "storereader", STOCK_TAGS),
+    ("tests/interop/thanos/receiver", "receiver", STOCK_TAGS),
+    ("tests/interop/thanos/ringreceiver", "ringreceiver", STOCK_TAGS),
 ];
+
+/// Those of Thanos's own releases.
+const STOCK_TAGS: &str = "netgo,slicelabels";
+/// Thanos itself, of the version that our module names.
+const THANOS: &str = "github.com/thanos-io/thanos/cmd/thanos";
 
 /// The root of the workspace.
 pub(crate) fn root() -> PathBuf {
@@ -33,7 +38,12 @@ pub(crate) fn root() -> PathBuf {
 pub(crate) fn prepare() -> Result<()> {
     check_shared()?;
     install_packages()?;
-    GO_PROGRAMS.iter().try_for_each(|(module, program, tags)| build_go(module, program, tags))
+    GO_PROGRAMS.iter().try_for_each(|(module, program, tags)| build_go(module, program, tags, "."))
+}
+
+/// Builds stock programs to compare with. Tests need none of them.
+pub(crate) fn peers() -> Result<()> {
+    build_go("tests/interop/thanos", "thanos", STOCK_TAGS, THANOS)
 }
 
 fn check_shared() -> Result<()> {
@@ -75,14 +85,14 @@ fn apt(args: &[&str]) -> Result<()> {
     run(Command::new("apt-get").arg("-qq").args(args).env("DEBIAN_FRONTEND", "noninteractive").stdout(Stdio::null()))
 }
 
-fn build_go(module: &str, program: &str, tags: &str) -> Result<()> {
+fn build_go(module: &str, program: &str, tags: &str, package: &str) -> Result<()> {
     if !on_path("go") {
         bail!("the tests need Go 1.25 or newer on the PATH");
     }
     let output = root().join("tests/interop/bin").join(program);
-    println!("building {module}");
+    println!("building {program}");
     let mut build = Command::new("go");
-    build.current_dir(root().join(module)).args(["build", "-tags", tags, "-o"]).arg(output).arg(".");
+    build.current_dir(root().join(module)).args(["build", "-tags", tags, "-o"]).arg(output).arg(package);
     run(&mut build)
 }
 

@@ -30,6 +30,36 @@ pub(crate) fn arithmetic(op: BinaryOp, a: f64, b: f64) -> f64 {
     }
 }
 
+/// `a op b` for each pair, into `a`. The usual operators are chosen once and not for each pair.
+pub(crate) fn arithmetic_columns(op: BinaryOp, a: &mut [f64], b: &[f64]) {
+    fn each(a: &mut [f64], b: &[f64], of: impl Fn(f64, f64) -> f64) {
+        a.iter_mut().zip(b).for_each(|(a, b)| *a = of(*a, *b));
+    }
+    match op {
+        BinaryOp::Add => each(a, b, |a, b| a + b),
+        BinaryOp::Sub => each(a, b, |a, b| a - b),
+        BinaryOp::Mul => each(a, b, |a, b| a * b),
+        BinaryOp::Div => each(a, b, |a, b| a / b),
+        other => each(a, b, |a, b| arithmetic(other, a, b)),
+    }
+}
+
+/// `value op number` for each value, or `number op value`.
+pub(crate) fn arithmetic_with(op: BinaryOp, values: &mut [f64], number: f64, number_first: bool) {
+    fn each(values: &mut [f64], of: impl Fn(f64) -> f64) {
+        values.iter_mut().for_each(|value| *value = of(*value));
+    }
+    match (op, number_first) {
+        (BinaryOp::Add, false) => each(values, |v| v + number),
+        (BinaryOp::Sub, false) => each(values, |v| v - number),
+        (BinaryOp::Sub, true) => each(values, |v| number - v),
+        (BinaryOp::Mul, false) => each(values, |v| v * number),
+        (BinaryOp::Div, false) => each(values, |v| v / number),
+        (other, false) => each(values, |v| arithmetic(other, v, number)),
+        (other, true) => each(values, |v| arithmetic(other, number, v)),
+    }
+}
+
 /// The comparisons on floats.
 #[inline]
 pub(crate) fn compare(op: BinaryOp, a: f64, b: f64) -> bool {

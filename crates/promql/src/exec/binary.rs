@@ -254,7 +254,8 @@ impl<'a> Join<'a> {
     fn compute(&mut self, a: &Column, b: &Column, steps: &Bits) -> Computed {
         let op = self.node.op;
         if changes_metric(op) && a.histograms.is_empty() && b.histograms.is_empty() {
-            let values = a.values.iter().zip(&b.values).map(|(a, b)| arithmetic::arithmetic(op, *a, *b)).collect();
+            let mut values = a.values.clone();
+            arithmetic::arithmetic_columns(op, &mut values, &b.values);
             let column = Column { values, floats: steps.clone(), histograms: Vec::new() };
             return Computed { column, computed: steps.clone() };
         }

@@ -150,6 +150,20 @@ impl Column {
         self.floats.set(step);
     }
 
+    /// Asks for the float of each step in turn; there must be none yet.
+    pub(crate) fn fill_floats(&mut self, mut next: impl FnMut() -> Option<f64>) {
+        for (values, word) in self.values.chunks_mut(64).zip(&mut self.floats.words) {
+            let mut mask = 0;
+            for (bit, value) in values.iter_mut().enumerate() {
+                if let Some(float) = next() {
+                    *value = float;
+                    mask |= 1 << bit;
+                }
+            }
+            *word = mask;
+        }
+    }
+
     pub(crate) fn set_histogram(&mut self, step: usize, histogram: Arc<FloatHistogram>) {
         if self.histograms.is_empty() {
             self.histograms = vec![None; self.steps()];

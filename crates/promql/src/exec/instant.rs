@@ -99,14 +99,15 @@ impl Lookup {
     fn look_up_floats(self, columns: &Columns, lookback_ms: i64, column: &mut Column) {
         let (times_ms, values) = (columns.timestamps_ms.as_slice(), columns.values.as_slice());
         let mut seen = 0;
-        for step in 0..self.grid.steps {
+        let mut step = 0;
+        column.fill_floats(|| {
             let time_ms = self.modifiers.reference_ms(self.grid, step);
+            step += 1;
             advance(times_ms, &mut seen, time_ms);
-            let Some(newest) = seen.checked_sub(1) else { continue };
-            if times_ms[newest] > time_ms.saturating_sub(lookback_ms) && !is_stale_nan(values[newest]) {
-                column.set_float(step, values[newest]);
-            }
-        }
+            let newest = seen.checked_sub(1)?;
+            let is_fresh = times_ms[newest] > time_ms.saturating_sub(lookback_ms);
+            (is_fresh && !is_stale_nan(values[newest])).then_some(values[newest])
+        });
     }
 
     fn name(self, selected: &Selected, column: Column, cx: &Context<'_>) -> Option<SeriesColumn> {

@@ -150,6 +150,9 @@ impl RangeCallStream {
     }
 }
 
+/// So many samples may go by without a look at the deadline.
+const CHECK_SAMPLES: usize = 1 << 15;
+
 /// What is done with each series.
 #[derive(Clone, Copy)]
 struct RangeWork {
@@ -203,12 +206,13 @@ impl RangeWork {
         if sweep::is_open(call, columns) {
             let (grid, modifiers) = (self.grid, self.shape.modifiers);
             let ends_ms = (0..grid.steps).map(move |step| modifiers.reference_ms(grid, step));
-            cx.count_samples(sweep::sweep(call, columns, ends_ms, &mut column, notes));
+            cx.count_samples(sweep::sweep(&cx.deadline, call, columns, ends_ms, &mut column, notes));
+            cx.deadline.check()?;
             return Ok(column);
         }
         let mut evaluator = Evaluator::new(call, columns);
         let mut cutter = WindowCutter::new(columns);
-        let mut looked_at = 0;
+        let (mut looked_at, mut unchecked) = (0, 0);
         for step in 0..self.grid.steps {
             let window = self.shape.window(&mut cutter, self.grid, step, cx.settings.lookback_ms);
             if window.is_empty() {
@@ -219,8 +223,10 @@ impl RangeWork {
             if let Some(output) = evaluator.evaluate(&window, step, notes)? {
                 store(&mut column, step, output);
             }
-            if step % 64 == 63 {
+            unchecked += 1 + window.len();
+            if unchecked > CHECK_SAMPLES {
                 cx.deadline.check()?;
+                unchecked = 0;
             }
         }
         cx.count_samples(looked_at as u64);

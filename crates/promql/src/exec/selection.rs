@@ -9,6 +9,7 @@ use thanoxide_model::{FloatHistogram, Matcher};
 
 use super::Context;
 use crate::engine::QueryError;
+use crate::limits::Charge;
 
 /// What one or more operators read.
 pub(crate) struct Selection {
@@ -17,7 +18,13 @@ pub(crate) struct Selection {
     /// Only counts and sums of histograms are of interest.
     stats_only: bool,
     users: AtomicUsize,
-    kept: Mutex<Option<Arc<Vec<Series>>>>,
+    kept: Mutex<Option<Kept>>,
+}
+
+/// All series of a selection, and the memory they take.
+struct Kept {
+    all: Arc<Vec<Series>>,
+    _charge: Charge,
 }
 
 impl Selection {
@@ -33,7 +40,7 @@ impl Selection {
     /// Another operator will read it. All are announced before the first one reads.
     pub(crate) fn announce(self: &Arc<Self>) -> SelectionReader {
         self.users.fetch_add(1, Ordering::Relaxed);
-        SelectionReader { selection: Arc::clone(self), state: State::Unopened }
+        SelectionReader { selection: Arc::clone(self), state: State::Unopened, charge: None }
     }
 
     fn open(&self, cx: &Context<'_>) -> Result<Box<dyn SeriesSet>, QueryError> {
@@ -42,18 +49,20 @@ impl Selection {
 
     fn keep(&self, cx: &Context<'_>) -> Result<Arc<Vec<Series>>, QueryError> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(all) = kept.as_ref() {
-            return Ok(Arc::clone(all));
+        if let Some(kept) = kept.as_ref() {
+            return Ok(Arc::clone(&kept.all));
         }
         let mut set = self.open(cx)?;
         let mut all = Vec::new();
+        let mut charge = cx.budget.charge(0)?;
         while let Some(series) = set.next()? {
+            charge.add_encoded(memory(&series))?;
             all.push(series);
             cx.deadline.check()?;
         }
         cx.warn(set.warnings());
         let all = Arc::new(all);
-        *kept = Some(Arc::clone(&all));
+        *kept = Some(Kept { all: Arc::clone(&all), _charge: charge });
         Ok(all)
     }
 }
@@ -65,10 +74,17 @@ enum State {
     Ended,
 }
 
+/// What a series takes before it is decoded.
+fn memory(series: &Series) -> usize {
+    series.labels.as_packed().len() + series.data.encoded_bytes()
+}
+
 /// One operator's way through a selection.
 pub(crate) struct SelectionReader {
     selection: Arc<Selection>,
     state: State,
+    /// For the series that were read last.
+    charge: Option<Charge>,
 }
 
 /// A series, owned or shared.
@@ -95,14 +111,20 @@ impl SelectionReader {
                 _ => State::Kept { all: self.selection.keep(cx)?, next: 0 },
             };
         }
+        self.charge = None;
+        let mut charge = cx.budget.charge(0)?;
         let mut selected = Vec::new();
         while selected.len() < limit {
             let Some(series) = self.next(cx)? else {
                 self.state = State::Ended;
                 break;
             };
+            if let Selected::Owned(series) = &series {
+                charge.add_encoded(memory(series))?;
+            }
             selected.push(series);
         }
+        self.charge = Some(charge);
         cx.deadline.check()?;
         Ok(selected)
     }

@@ -97,6 +97,9 @@ impl Shape {
     /// Floats only, without a look at each cell's kind.
     fn arithmetic(self, column: &mut Column, scalar: &ScalarColumn) {
         let op = self.op;
+        if let ScalarColumn::Constant(number) = scalar {
+            return arithmetic::arithmetic_with(op, &mut column.values, *number, self.scalar_first);
+        }
         for (step, value) in column.values.iter_mut().enumerate() {
             let number = scalar.get(step);
             let (a, b) = if self.scalar_first { (number, *value) } else { (*value, number) };

@@ -34,7 +34,7 @@ fn last_better(values: &[f64], better: impl Fn(f64, f64) -> bool) -> (usize, f64
 
 /// The extremes of all windows. The extreme of each stretch of 2, 4, 8... samples is found from those of half the length;
 /// two stretches that may overlap make a window.
-pub(crate) fn sweep(values: &[f64], windows: &Windows, column: &mut Column, better: impl Fn(f64, f64) -> bool) {
+pub(crate) fn sweep(values: &[f64], windows: &Windows<'_>, column: &mut Column, better: impl Fn(f64, f64) -> bool) {
     // The first of equal ones; NaN gives way to anything, even to another NaN.
     let pick = |old: f64, new: f64| if better(new, old) || old.is_nan() { new } else { old };
     if windows.samples <= 2 * values.len() {

@@ -43,7 +43,7 @@ fn last_two<'a>(window: &Window<'a>) -> Option<(Sample<'a>, Sample<'a>)> {
 }
 
 /// All windows of a series that has nothing but floats without start times.
-pub(crate) fn sweep(is_rate: bool, columns: &Columns, windows: &Windows, column: &mut Column) {
+pub(crate) fn sweep(is_rate: bool, columns: &Columns, windows: &Windows<'_>, column: &mut Column) {
     for (step, (low, high)) in windows.filled() {
         if high - low < 2 {
             continue;

@@ -16,7 +16,7 @@ use crate::exec::samples::Window;
 const WORTH_RUNNING_SUMS: usize = 8;
 
 /// `sum_over_time` or `avg_over_time` of a series that has nothing but floats.
-pub(crate) fn sweep_sums(is_avg: bool, values: &[f64], windows: &Windows, column: &mut Column) {
+pub(crate) fn sweep_sums(is_avg: bool, values: &[f64], windows: &Windows<'_>, column: &mut Column) {
     let worth = windows.samples > WORTH_RUNNING_SUMS * values.len();
     let fixed = if worth { FixedPoint::new(values) } else { None };
     let count = |low: usize, high: usize| (high - low) as f64;
@@ -42,7 +42,7 @@ pub(crate) fn sweep_sums(is_avg: bool, values: &[f64], windows: &Windows, column
 }
 
 /// `stdvar_over_time`, or the root of it, of a series that has nothing but floats.
-pub(crate) fn sweep_variances(root: bool, values: &[f64], windows: &Windows, column: &mut Column) {
+pub(crate) fn sweep_variances(root: bool, values: &[f64], windows: &Windows<'_>, column: &mut Column) {
     by_lanes(windows, column, |bounds| {
         let float_variance = |lane: usize| float_variance(&values[bounds[lane].0..bounds[lane].1]);
         or_else(lanes::variance(values, bounds), float_variance).map(|v| if root { v.sqrt() } else { v })
@@ -50,7 +50,7 @@ pub(crate) fn sweep_variances(root: bool, values: &[f64], windows: &Windows, col
 }
 
 /// Fills in what of some windows at a time there is.
-fn by_lanes(windows: &Windows, column: &mut Column, compute: impl Fn(&lanes::Bounds) -> [f64; LANES]) {
+fn by_lanes(windows: &Windows<'_>, column: &mut Column, compute: impl Fn(&lanes::Bounds) -> [f64; LANES]) {
     let mut filled = windows.filled().peekable();
     while let Some((_, first)) = filled.peek().copied() {
         // Lanes without a window of their own repeat the first one.

@@ -80,7 +80,7 @@ pub(crate) fn is_ordered(values: &[f64]) -> bool {
 pub(crate) fn sweep(
     call: &RangeCall<'_>,
     values: &[f64],
-    windows: &Windows,
+    windows: &Windows<'_>,
     column: &mut Column,
     notes: &mut SeriesNotes<'_>,
 ) {

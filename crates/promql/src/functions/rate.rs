@@ -190,7 +190,7 @@ pub(crate) fn sweep(
     call: &RangeCall<'_>,
     columns: &Columns,
     ends_ms: impl Iterator<Item = i64>,
-    windows: &Windows,
+    windows: &Windows<'_>,
     column: &mut Column,
 ) {
     let is_counter = call.function != RangeFunction::Delta;

@@ -9,21 +9,33 @@ use thanoxide_model::series::Columns;
 use super::range::{Edges, RangeCall, RangeFunction, SeriesNotes};
 use super::{compare, instant_rate, over_time, quantile, rate};
 use crate::exec::column::Column;
+use crate::limits::Deadline;
 
 /// Samples of a series by window: half-open ranges of indexes, whose bounds never go back.
 #[derive(Debug)]
-pub(crate) struct Windows {
+pub(crate) struct Windows<'a> {
     /// By step; empty where there is no sample.
     pub(crate) bounds: Vec<(usize, usize)>,
     /// How many samples are in all windows together.
     pub(crate) samples: usize,
     /// How many samples are in the largest window.
     pub(crate) longest: usize,
+    /// Ends long walks over the windows.
+    deadline: &'a Deadline,
 }
 
-impl Windows {
-    /// The windows of `range_ms` up to each end.
-    pub(crate) fn cut(times_ms: &[i64], ends_ms: impl Iterator<Item = i64>, range_ms: i64) -> Self {
+/// A walk looks whether it should end once it has seen so many samples.
+const CHECK_SAMPLES: usize = 1 << 18;
+
+impl<'a> Windows<'a> {
+    /// The windows of `range_ms` up to each end. A walk over them that sees the deadline ends early; what it made is not to
+    /// be used then.
+    pub(crate) fn cut(
+        times_ms: &[i64],
+        ends_ms: impl Iterator<Item = i64>,
+        range_ms: i64,
+        deadline: &'a Deadline,
+    ) -> Self {
         let (mut low, mut high, mut samples, mut longest) = (0, 0, 0, 0);
         let mut bound = |end_ms: i64| {
             let start_ms = end_ms.saturating_sub(range_ms);
@@ -39,12 +51,21 @@ impl Windows {
             (low, high)
         };
         let bounds = ends_ms.map(&mut bound).collect();
-        Windows { bounds, samples, longest }
+        Windows { bounds, samples, longest, deadline }
     }
 
     /// Steps with samples, and their bounds.
     pub(crate) fn filled(&self) -> impl Iterator<Item = (usize, (usize, usize))> + '_ {
-        self.bounds.iter().copied().enumerate().filter(|(_, (low, high))| high > low)
+        let mut seen = 0;
+        let may_go_on = move |(_, (low, high)): &(usize, (usize, usize))| {
+            seen += high - low;
+            if seen < CHECK_SAMPLES {
+                return true;
+            }
+            seen = 0;
+            self.deadline.check().is_ok()
+        };
+        self.bounds.iter().copied().enumerate().filter(|(_, (low, high))| high > low).take_while(may_go_on)
     }
 
     /// Sets each window with samples to what is made of it.
@@ -70,8 +91,9 @@ pub(crate) fn is_open(call: &RangeCall<'_>, columns: &Columns) -> bool {
     }
 }
 
-/// Evaluates all windows; gives how many samples were looked at.
+/// Evaluates all windows; gives how many samples were looked at. The deadline is to be checked afterwards.
 pub(crate) fn sweep(
+    deadline: &Deadline,
     call: &RangeCall<'_>,
     columns: &Columns,
     ends_ms: impl Iterator<Item = i64> + Clone,
@@ -79,7 +101,7 @@ pub(crate) fn sweep(
     notes: &mut SeriesNotes<'_>,
 ) -> u64 {
     use RangeFunction::*;
-    let windows = Windows::cut(&columns.timestamps_ms, ends_ms.clone(), call.range_ms);
+    let windows = Windows::cut(&columns.timestamps_ms, ends_ms.clone(), call.range_ms, deadline);
     let values = columns.values.as_slice();
     match call.function {
         Rate | Increase | Delta => rate::sweep(call, columns, ends_ms, &windows, column),
@@ -102,7 +124,7 @@ pub(crate) fn sweep(
 }
 
 /// Counts the neighbours in each window for which it holds.
-fn count_pairs(values: &[f64], windows: &Windows, column: &mut Column, holds: impl Fn(f64, f64) -> bool) {
+fn count_pairs(values: &[f64], windows: &Windows<'_>, column: &mut Column, holds: impl Fn(f64, f64) -> bool) {
     let mut count = 0_u32;
     let mut counts = Vec::with_capacity(values.len());
     counts.extend(values.first().map(|_| 0));

@@ -144,7 +144,7 @@ pub(crate) fn data(value: &QueryValue, query: &str) -> Json {
                 let mut object = serde_json::Map::new();
                 object.insert("metric".into(), metric(&s.labels));
                 if !s.floats.is_empty() {
-                    let points = s.floats.iter().map(|(t, v)| json!([seconds(*t), format_json(*v)])).collect();
+                    let points = s.floats.iter().map(|(t, v)| json!([seconds(t), format_json(v)])).collect();
                     object.insert("values".into(), Json::Array(points));
                 }
                 if !s.histograms.is_empty() {

@@ -97,7 +97,7 @@ impl Answer {
             QueryValue::Matrix(series) => {
                 kind = "matrix";
                 for one in series {
-                    let mut points: Vec<_> = one.floats.iter().map(|(t, v)| (*t, float(*v))).collect();
+                    let mut points: Vec<_> = one.floats.iter().map(|(t, v)| (t, float(v))).collect();
                     points.extend(one.histograms.iter().map(|(t, h)| (*t, describe(h))));
                     rows.push((name(&one.labels), points));
                 }

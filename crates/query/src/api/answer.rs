@@ -105,9 +105,19 @@ impl Answer {
 /// What Prometheus says when a limit cut a list.
 pub const TRUNCATED: &str = "results truncated due to limit";
 
-/// Whether a warning says that the answer is incomplete, and not only that the question is odd.
-fn is_about_storage(warning: &str) -> bool {
-    !(warning.starts_with("PromQL warning: ") || warning.starts_with("PromQL info: "))
+/// Whether a warning says that the answer is incomplete, and not only that the question is odd. A cache must not keep
+/// such an answer.
+pub(crate) fn is_incomplete(warnings: &[String]) -> bool {
+    let is_about_question = |w: &String| w.starts_with("PromQL warning: ") || w.starts_with("PromQL info: ");
+    !warnings.iter().all(is_about_question)
+}
+
+/// Appends the member `warnings`, with a comma before it, if there are any.
+pub(crate) fn push_warnings(body: &mut String, warnings: &[String]) {
+    if !warnings.is_empty() {
+        body.push_str(",\"warnings\":");
+        push_array(body, warnings, |out, warning| push_string(out, warning.as_bytes()));
+    }
 }
 
 impl IntoResponse for Answer {
@@ -115,14 +125,10 @@ impl IntoResponse for Answer {
         let mut body = String::with_capacity(self.data.len() + 64);
         body.push_str("{\"status\":\"success\",\"data\":");
         body.push_str(&self.data);
-        if !self.warnings.is_empty() {
-            body.push_str(",\"warnings\":");
-            push_array(&mut body, &self.warnings, |out, warning| push_string(out, warning.as_bytes()));
-        }
+        push_warnings(&mut body, &self.warnings);
         body.push('}');
         let mut response = ([(header::CONTENT_TYPE, "application/json")], body).into_response();
-        if self.warnings.iter().any(|w| is_about_storage(w)) {
-            // A cache must not keep an answer that misses something.
+        if is_incomplete(&self.warnings) {
             response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
         }
         response

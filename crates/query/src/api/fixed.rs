@@ -1,7 +1,6 @@
 //! Endpoints whose answer does not depend on stored samples: what nobody serves yet is empty, in the right shape.
 
 use thanoxide_promql::parser::{ParseOptions, parse};
-use thanoxide_server::http::{IntoResponse, Response};
 
 use crate::api::answer::{Answer, ApiError};
 use crate::api::params::Params;
@@ -30,13 +29,4 @@ pub async fn rules() -> Answer {
 /// `/api/v1/alerts`: no ruler is asked.
 pub async fn alerts() -> Answer {
     Answer::new("{\"alerts\":[]}")
-}
-
-/// `/api/v1/status/buildinfo`: the version is Thanoxide's; Grafana reads it to choose what it may ask.
-pub async fn build_info() -> Response {
-    let data = format!(
-        "{{\"version\":\"{}\",\"revision\":\"\",\"branch\":\"\",\"buildUser\":\"\",\"buildDate\":\"\",\"goVersion\":\"\"}}",
-        env!("CARGO_PKG_VERSION")
-    );
-    Answer::new(data).into_response()
 }

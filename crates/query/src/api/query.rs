@@ -8,9 +8,10 @@ use thanoxide_promql::parser::{ParseOptions, parse};
 use thanoxide_promql::value::QueryValue;
 use thanoxide_server::http::State;
 
-use crate::api::answer::{Answer, ApiError, TRUNCATED};
+use crate::api::analysis::push_analysis;
+use crate::api::answer::{ApiError, TRUNCATED};
 use crate::api::params::Params;
-use crate::json::push_result;
+use crate::api::streamed::StreamedAnswer;
 use crate::service::{Evaluation, QueryService};
 use crate::source::ReadOptions;
 
@@ -18,16 +19,28 @@ use crate::source::ReadOptions;
 const MAX_POINTS: i64 = 11_000;
 
 /// `/api/v1/query`.
-pub async fn instant(State(service): State<Arc<QueryService>>, params: Params) -> Result<Answer, ApiError> {
-    let time_ms = params.time_ms("time", service.now_ms())?;
-    let limit = params.limit()?;
-    let evaluation = evaluation(&service, &params, (time_ms, time_ms), None)?;
+pub async fn instant(State(service): State<Arc<QueryService>>, params: Params) -> Result<StreamedAnswer, ApiError> {
+    let (evaluation, limit) = (instant_evaluation(&service, &params)?, params.limit()?);
     let result = service.evaluate(evaluation).await?;
     Ok(answer(result, &params, limit))
 }
 
+/// What an instant query asks for.
+pub(crate) fn instant_evaluation(service: &QueryService, params: &Params) -> Result<Evaluation, ApiError> {
+    let time_ms = params.time_ms("time", service.now_ms())?;
+    params.limit()?;
+    evaluation(service, params, (time_ms, time_ms), None)
+}
+
 /// `/api/v1/query_range`.
-pub async fn range(State(service): State<Arc<QueryService>>, params: Params) -> Result<Answer, ApiError> {
+pub async fn range(State(service): State<Arc<QueryService>>, params: Params) -> Result<StreamedAnswer, ApiError> {
+    let (evaluation, limit) = (range_evaluation(&service, &params)?, params.limit()?);
+    let result = service.evaluate(evaluation).await?;
+    Ok(answer(result, &params, limit))
+}
+
+/// What a range query asks for.
+pub(crate) fn range_evaluation(service: &QueryService, params: &Params) -> Result<Evaluation, ApiError> {
     let start_ms = params.required_time_ms("start")?;
     let end_ms = params.required_time_ms("end")?;
     if end_ms < start_ms {
@@ -46,10 +59,8 @@ pub async fn range(State(service): State<Arc<QueryService>>, params: Params) -> 
                     Try decreasing the query resolution (?step=XX)";
         return Err(ApiError::bad_data(text));
     }
-    let limit = params.limit()?;
-    let evaluation = evaluation(&service, &params, (start_ms, end_ms), Some(step_ms))?;
-    let result = service.evaluate(evaluation).await?;
-    Ok(answer(result, &params, limit))
+    params.limit()?;
+    evaluation(service, params, (start_ms, end_ms), Some(step_ms))
 }
 
 /// 250 points, in whole seconds, but no finer than configured.
@@ -82,6 +93,7 @@ fn evaluation(
         step_ms,
         timeout: timeout.map(|ms| Duration::from_millis(ms.max(0) as u64)),
         lookback_ms: Some(lookback_ms),
+        analyze: matches!(params.get("analyze"), "true" | "1"),
         read,
     })
 }
@@ -111,21 +123,24 @@ fn lookback_ms_for(configured_ms: i64, max_resolution_ms: i64) -> i64 {
     reached.map_or(configured_ms, |(resolution_ms, _)| configured_ms.max(*resolution_ms))
 }
 
-fn answer(mut result: QueryResult, params: &Params, limit: usize) -> Answer {
+fn answer(mut result: QueryResult, params: &Params, limit: usize) -> StreamedAnswer {
     let mut warnings = std::mem::take(&mut result.warnings);
     warnings.append(&mut result.infos);
     warnings.iter_mut().for_each(forget_position);
     if limit > 0 && truncate(&mut result.value, limit) {
         warnings.push(TRUNCATED.to_string());
     }
-    let mut data = String::from("{");
-    push_result(&mut data, &result.value);
+    let mut beside = String::new();
     if !params.get("stats").is_empty() {
-        data.push_str(",\"stats\":");
-        data.push_str(&stats_json(&result));
+        beside.push_str(",\"stats\":");
+        beside.push_str(&stats_json(&result));
     }
-    data.push_str(",\"analysis\":{}}");
-    Answer { data, warnings }
+    beside.push_str(",\"analysis\":");
+    match &result.analysis {
+        Some(analysis) => push_analysis(&mut beside, analysis),
+        None => beside.push_str("{}"),
+    }
+    StreamedAnswer { value: result.value, beside, warnings }
 }
 
 /// Thanos prints notes of the engine without the ` (line:column)` at their end.

@@ -88,6 +88,9 @@ impl Merge {
         if let Some(warning) = self.warnings.pop_front() {
             return Ok(Some(SeriesFrame::Warning(warning)));
         }
+        if let ([_], usize::MAX) = (self.inputs.as_slice(), self.left) {
+            return self.only_input().await;
+        }
         let (mut series, mut chunk_bytes) = (Vec::new(), 0);
         while self.left > 0 && series.len() < FRAME_SERIES && chunk_bytes < FRAME_CHUNK_BYTES {
             let Some(next) = self.next_series().await? else { break };
@@ -100,6 +103,18 @@ impl Merge {
             return Ok(self.warnings.pop_front().map(SeriesFrame::Warning));
         }
         Ok(Some(SeriesFrame::Series(series)))
+    }
+
+    /// The frames of the only input as they come: pieces of a series follow each other there.
+    async fn only_input(&mut self) -> Result<Option<SeriesFrame>, StoreError> {
+        let mut series: Vec<StoreSeries> = self.heads.drain().map(|Reverse(head)| head.series).collect();
+        series.extend(self.queues[0].drain(..));
+        if !series.is_empty() {
+            return Ok(Some(SeriesFrame::Series(series)));
+        }
+        self.refill(0).await?;
+        let has_more = !self.heads.is_empty() || !self.warnings.is_empty();
+        if has_more { Box::pin(self.try_next_frame()).await } else { Ok(None) }
     }
 
     /// The least series of all inputs, with the chunks of all pieces that have its labels.

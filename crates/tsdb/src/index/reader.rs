@@ -15,6 +15,8 @@ use crate::encoding::{ByteSource, DecodeError, Reader, verify_checksum};
 
 /// How much of a series is read at first; most are smaller.
 const SERIES_GUESS_BYTES: u64 = 512;
+/// The longest length.
+const MAX_UVARINT32_BYTES: usize = 5;
 
 /// An open index: symbols and a part of the postings offset table in memory, the rest where it is.
 #[derive(Debug)]
@@ -118,13 +120,9 @@ impl IndexReader {
         Lists::new(&*self.source).read(offset, false)
     }
 
-    /// Labels and chunks of a series.
+    /// Labels and chunks of a series. [`super::SeriesReader`] is faster for many.
     pub fn series(&self, series: u32) -> Result<SeriesEntry, IndexError> {
-        let body = self.series_body(series)?;
-        let mut reader = Reader::new(&body);
-        let labels = self.read_labels(&mut reader)?;
-        let chunks = read_chunk_metas(&mut reader).in_section("series")?;
-        Ok(SeriesEntry { labels, chunks })
+        self.entry(&self.series_body(series)?)
     }
 
     /// The value of a label of a series, as the number of its text; `None` where it has none.
@@ -145,19 +143,38 @@ impl IndexReader {
         self.symbols.get(symbol)
     }
 
-    fn series_body(&self, series: u32) -> Result<Bytes, IndexError> {
+    /// Where a series begins.
+    pub(super) fn series_start(&self, series: u32) -> u64 {
         let unit = if self.version == 1 { 1 } else { SERIES_ALIGNMENT };
-        let start = u64::from(series) * unit;
-        let guess = self.source.up_to(start, SERIES_GUESS_BYTES)?;
-        let mut reader = Reader::new(&guess);
-        let len = reader.uvarint32().in_section("series")?;
-        let head = (guess.len() - reader.len()) as u64;
-        let end = head + u64::from(len) + 4;
-        let all = if end <= guess.len() as u64 { guess } else { self.source.range(start..start + end)? };
-        let body = all.slice(head as usize..(end - 4) as usize);
-        let stored = Reader::new(&all[(end - 4) as usize..]).u32().in_section("series")?;
-        verify_checksum(&body, stored).in_section("series")?;
-        Ok(body)
+        u64::from(series) * unit
+    }
+
+    /// So many bytes, or as many as there are.
+    pub(super) fn bytes_at(&self, start: u64, length: u64) -> Result<Bytes, IndexError> {
+        Ok(self.source.up_to(start, length)?)
+    }
+
+    fn series_body(&self, series: u32) -> Result<Bytes, IndexError> {
+        let start = self.series_start(series);
+        let guess = self.bytes_at(start, SERIES_GUESS_BYTES)?;
+        if let Some(body) = body_within(&guess)? {
+            return Ok(guess.slice(body));
+        }
+        let whole = self.source.range(start..start + series_frame(&guess)?.end + 4)?;
+        let body = body_within(&whole)?.ok_or(DecodeError::UnexpectedEnd).in_section("series")?;
+        Ok(whole.slice(body))
+    }
+
+    /// The series at the beginning of `bytes`; `None` where they end too early.
+    pub(super) fn series_within(&self, bytes: &[u8]) -> Result<Option<SeriesEntry>, IndexError> {
+        body_within(bytes)?.map(|body| self.entry(&bytes[body])).transpose()
+    }
+
+    fn entry(&self, body: &[u8]) -> Result<SeriesEntry, IndexError> {
+        let mut reader = Reader::new(body);
+        let labels = self.read_labels(&mut reader)?;
+        let chunks = read_chunk_metas(&mut reader).in_section("series")?;
+        Ok(SeriesEntry { labels, chunks })
     }
 
     fn read_labels(&self, reader: &mut Reader<'_>) -> Result<Labels, IndexError> {
@@ -176,6 +193,27 @@ impl IndexReader {
         // Some writers store empty values; everywhere else a label without a value is no label.
         Ok(Labels::from_sorted(pairs.into_iter().filter(|(_, value)| !value.is_empty())))
     }
+}
+
+/// Where the body of a series is, behind its length; the checksum follows.
+fn series_frame(bytes: &[u8]) -> Result<std::ops::Range<u64>, IndexError> {
+    let mut reader = Reader::new(bytes);
+    let len = reader.uvarint32().in_section("series")?;
+    let head = (bytes.len() - reader.len()) as u64;
+    Ok(head..head + u64::from(len))
+}
+
+/// Where the checked body of the series is that `bytes` begin with; `None` where they end too early.
+fn body_within(bytes: &[u8]) -> Result<Option<std::ops::Range<usize>>, IndexError> {
+    if bytes.len() < MAX_UVARINT32_BYTES && series_frame(bytes).is_err() {
+        return Ok(None);
+    }
+    let frame = series_frame(bytes)?;
+    let Some(checksum) = bytes.get(frame.end as usize..frame.end as usize + 4) else { return Ok(None) };
+    let body = frame.start as usize..frame.end as usize;
+    let stored = Reader::new(checksum).u32().in_section("series")?;
+    verify_checksum(&bytes[body.clone()], stored).in_section("series")?;
+    Ok(Some(body))
 }
 
 /// A section of `u32 len, bytes, crc` at an offset; the bytes.

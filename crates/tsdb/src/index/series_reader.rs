@@ -1,0 +1,52 @@
+//! Reads many series of an index, in order: neighbours come with one read.
+
+use bytes::Bytes;
+
+use super::reader::IndexReader;
+use super::{IndexError, SeriesEntry};
+
+/// How much is read at first; most series are smaller.
+const FIRST_BYTES: u64 = 512;
+/// How much is read where one series followed another again and again.
+const MOST_BYTES: u64 = 128 << 10;
+
+/// A way through the series of an index. Going back is right as well, only slow.
+#[derive(Debug)]
+pub struct SeriesReader<'a> {
+    index: &'a IndexReader,
+    window: Bytes,
+    window_start: u64,
+    ahead_bytes: u64,
+}
+
+impl<'a> SeriesReader<'a> {
+    /// Reads nothing yet.
+    pub fn new(index: &'a IndexReader) -> Self {
+        SeriesReader { index, window: Bytes::new(), window_start: 0, ahead_bytes: FIRST_BYTES }
+    }
+
+    /// Labels and chunks of a series.
+    pub fn read(&mut self, series: u32) -> Result<SeriesEntry, IndexError> {
+        let start = self.index.series_start(series);
+        if let Some(near) = self.in_window(start)
+            && let Some(entry) = self.index.series_within(&near)?
+        {
+            return Ok(entry);
+        }
+        let window_end = self.window_start + self.window.len() as u64;
+        // A series that begins in the window or right behind it is a neighbour of those before.
+        let is_near = start >= self.window_start && start <= window_end;
+        self.ahead_bytes = if is_near { (self.ahead_bytes * 4).min(MOST_BYTES) } else { FIRST_BYTES };
+        self.window = self.index.bytes_at(start, self.ahead_bytes)?;
+        self.window_start = start;
+        match self.index.series_within(&self.window)? {
+            Some(entry) => Ok(entry),
+            None => self.index.series(series),
+        }
+    }
+
+    fn in_window(&self, start: u64) -> Option<Bytes> {
+        let at = usize::try_from(start.checked_sub(self.window_start)?).ok()?;
+        (at < self.window.len()).then(|| self.window.slice(at..))
+    }
+}
