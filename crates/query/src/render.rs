@@ -22,6 +22,7 @@ const BLOCK_POINTS: usize = 16;
 const WHOLE: f64 = 1e15;
 
 /// The text `head "resultType":…,"result":… tail`, in pieces.
+#[derive(Debug)]
 pub struct Pieces {
     out: Vec<u8>,
     rest: Rest,
@@ -31,6 +32,7 @@ pub struct Pieces {
 }
 
 /// What has not been written yet.
+#[derive(Debug)]
 enum Rest {
     Vector(std::vec::IntoIter<VectorSample>),
     Matrix(std::vec::IntoIter<MatrixSeries>),
@@ -124,6 +126,7 @@ impl Iterator for Pieces {
 }
 
 /// Writes series, with what it learns about their times.
+#[derive(Debug)]
 struct Writer {
     block: [u8; BLOCK_POINTS * POINT_BYTES],
     times: Vec<TimeText>,
@@ -131,6 +134,7 @@ struct Writer {
 }
 
 /// `,[time,"`.
+#[derive(Debug)]
 struct TimeText {
     time_ms: i64,
     bytes: [u8; TIME_BYTES],
