@@ -117,9 +117,9 @@ fn data() -> Memory {
 /// Differs where a single bit of an answer does.
 fn fingerprint(value: &QueryValue) -> u64 {
     let QueryValue::Matrix(matrix) = value else { return 0 };
-    let floats = matrix.iter().flat_map(|s| &s.floats);
+    let floats = matrix.iter().flat_map(|s| s.floats.iter());
     floats.fold(0, |print: u64, (time_ms, v)| {
-        (print.rotate_left(5) ^ v.to_bits() ^ *time_ms as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        (print.rotate_left(5) ^ v.to_bits() ^ time_ms as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
     })
 }
 
