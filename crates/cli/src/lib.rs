@@ -8,6 +8,7 @@
 //! storage, serve. What fails before that is one line on standard error and exit status 1.
 
 pub mod bucket;
+mod intake;
 pub mod node;
 pub mod page;
 pub mod program;
@@ -17,3 +18,4 @@ pub mod self_scrape;
 pub mod standalone;
 pub mod store;
 pub mod stores;
+mod tls;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use prometheus_client::registry::Registry;
 use thanoxide_env::Env;
 use thanoxide_flags::Matches;
@@ -12,9 +12,11 @@ use thanoxide_server::grpc::RoutesBuilder;
 use thanoxide_server::http::Router;
 use thanoxide_server::process::{BuildInfo, register_process_metrics};
 use thanoxide_server::{
-    GrpcKind, GrpcMethod, GrpcMetrics, GrpcServer, HttpMetrics, HttpServer, Metrics, Probe, RunGroup, Shutdown,
-    metrics_router,
+    BasicAuth, GrpcKind, GrpcMethod, GrpcMetrics, GrpcServer, HttpMetrics, HttpServer, Metrics, Probe, RunGroup,
+    Shutdown, metrics_router,
 };
+
+use crate::tls::{self, WebListener};
 
 /// How long a stop may take in all.
 pub const STOP_DEADLINE: Duration = Duration::from_secs(9);
@@ -35,6 +37,7 @@ pub struct Node {
     /// What runs.
     pub group: RunGroup,
     http: HttpServer,
+    users: Arc<BasicAuth>,
     http_grace: Duration,
     grpc: GrpcServer,
     grpc_grace: Duration,
@@ -54,9 +57,11 @@ impl Node {
     /// As [`Node::bind`], for a program that stops within [`STOP_DEADLINE`] whatever its clients do.
     pub async fn bind_quick(component: &'static str, matches: &Matches) -> Result<Self> {
         let env = Env::system();
-        let http = HttpServer::bind("http-address", matches.text("http-address")).await?;
+        let tls = tls::grpc_server(matches).context("setup gRPC server")?;
+        let web = WebListener::from_flags(matches).context("server could not be started")?;
+        let http = HttpServer::bind("http-address", matches.text("http-address")).await?.with_tls(web.tls);
         tracing::info!(component = "http", address = %http.local_addr()?, "listening");
-        let grpc = GrpcServer::bind("grpc-address", matches.text("grpc-address")).await?;
+        let grpc = GrpcServer::bind("grpc-address", matches.text("grpc-address")).await?.with_tls(tls);
         tracing::info!(component = "grpc", address = %grpc.local_addr()?, "listening");
         let mut registry = Registry::default();
         let build = BuildInfo { version: env!("CARGO_PKG_VERSION"), revision: "", branch: "" };
@@ -69,6 +74,7 @@ impl Node {
             env,
             group: RunGroup::new(),
             http,
+            users: web.users,
             http_grace: matches.duration("http-grace-period"),
             grpc,
             grpc_grace: STOP_DEADLINE,
@@ -98,6 +104,7 @@ impl Node {
         let registry = Metrics::new(self.registry);
         metrics(&registry);
         let routes = self.probe.router().merge(metrics_router(registry)).merge(api);
+        let routes = self.users.guard(routes);
         let (deadline, grpc_grace) = (self.stop_deadline, self.grpc_grace);
         let (mut group, http, grpc, grpc_metrics, probe) =
             (self.group, self.http, self.grpc, self.grpc_metrics, self.probe.clone());

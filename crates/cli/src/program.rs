@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
+use thanoxide_config::yaml::{Decoder, Node};
 use thanoxide_flags::tables::app;
 use thanoxide_flags::{BuildText, Matches, Parsed};
 use thanoxide_server::{LogFormat, LogLevel, log};
@@ -39,19 +40,60 @@ pub fn main(command: Option<&'static str>) -> ExitCode {
 }
 
 fn run(matches: &Matches) -> ExitCode {
-    match start_log(matches).and_then(|()| run_command(matches)) {
+    match start_log(matches).and_then(|()| check_tracing(matches)).and_then(|()| run_command(matches)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(err = format!("{error:#}"), "{} command failed", matches.command());
+            tracing::error!(err = format!("{}\npreparing {} command failed", told(&error), matches.command()));
             ExitCode::FAILURE
         }
     }
 }
 
+/// An error as stock tells it: the cause first, what was being done after it, a line each.
+fn told(error: &anyhow::Error) -> String {
+    let texts: Vec<String> = error.chain().map(ToString::to_string).collect();
+    texts.into_iter().rev().fold(String::new(), |told, text| match told.as_str() {
+        // Some errors tell their cause themselves.
+        "" => text,
+        cause if text.contains(cause) => text,
+        cause => format!("{cause}\n{text}"),
+    })
+}
+
 fn start_log(matches: &Matches) -> Result<()> {
     let level: LogLevel = matches.text("log.level").parse()?;
     let format: LogFormat = matches.text("log.format").parse()?;
-    log::init(level, format).context("cannot start the log")
+    log::init(level, format).context("cannot start the log")?;
+    let name = matches.text("debug.name");
+    if !name.is_empty() {
+        tracing::info!(name, "starting");
+    }
+    Ok(())
+}
+
+/// Types of tracing that stock knows.
+const TRACING_TYPES: [&str; 6] = ["OTLP", "JAEGER", "STACKDRIVER", "GOOGLE_CLOUD", "ELASTIC_APM", "LIGHTSTEP"];
+
+/// Refuses what stock refuses; there are no spans yet, which is said once.
+fn check_tracing(matches: &Matches) -> Result<()> {
+    let Some(yaml) = matches.content("tracing.config")? else { return Ok(()) };
+    let mut kind = String::new();
+    if let Some(node) = Node::parse(&yaml).context("parsing config tracing YAML")? {
+        let mut decoder = Decoder::strict();
+        decoder.fields(&node, "client.TracingConfig", |decoder, key, value| match key {
+            "type" => {
+                decoder.text(value, &mut kind);
+                true
+            }
+            key => key == "config",
+        });
+        decoder.finish().context("parsing config tracing YAML")?;
+    }
+    if !TRACING_TYPES.contains(&kind.to_uppercase().as_str()) {
+        bail!("tracing failed: tracing with type {kind} is not supported");
+    }
+    tracing::warn!(kind, "tracing is configured and not supported yet: no spans are sent");
+    Ok(())
 }
 
 fn run_command(matches: &Matches) -> Result<()> {

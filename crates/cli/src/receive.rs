@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
+use thanoxide_config::TenantLabels;
 use thanoxide_flags::Matches;
 use thanoxide_ingester::{Ingester, IngesterConfig, IngesterDeps, IngesterMetrics, TenantLabels};
 use thanoxide_model::Labels;
@@ -21,9 +22,11 @@ use thanoxide_storeapi::{ClientConfig, Store, WriteStore};
 use tokio::net::TcpListener;
 
 use crate::bucket;
+use crate::intake;
 use crate::node::Node;
 use crate::standalone::tenant_of;
 use crate::stores::proxy;
+use crate::tls;
 
 /// Beyond any use; memory is taken for each replica.
 const MAX_REPLICATION_FACTOR: usize = 1000;
@@ -31,7 +34,7 @@ const MAX_REPLICATION_FACTOR: usize = 1000;
 const MAX_WORKERS: usize = 100_000;
 
 fn external_labels(matches: &Matches) -> Result<Labels> {
-    let labels = matches.labels("label").context("--label")?;
+    let labels = matches.labels("label").context("parse labels")?;
     if labels.is_empty() {
         bail!(
             "no external labels configured for receive, uniquely identifying external labels must be configured (ideally with `receive_` prefix); see https://thanos.io/tip/thanos/storage.md#external-labels for details."
@@ -45,10 +48,12 @@ pub(crate) fn ingester_config(matches: &Matches, dir: PathBuf) -> Result<Ingeste
     let labels = external_labels(matches)?;
     let (min, max) = (matches.duration_ms("tsdb.min-block-duration"), matches.duration_ms("tsdb.max-block-duration"));
     if min != max {
-        bail!("--tsdb.min-block-duration and --tsdb.max-block-duration must be equal: blocks are not merged locally");
+        // Larger blocks are only another packing of the same samples; the compactor makes them.
+        tracing::info!(min, max, "blocks are not merged locally, all span tsdb.min-block-duration (milliseconds)");
     }
     let retention_ms = matches.duration_ms("tsdb.retention");
     Ok(IngesterConfig {
+        label_rules: label_rules(matches)?,
         tenant_label_name: matches.text("receive.tenant-label-name").to_string(),
         block_duration_ms: min,
         retention_ms: (retention_ms > 0).then_some(retention_ms),
@@ -57,13 +62,12 @@ pub(crate) fn ingester_config(matches: &Matches, dir: PathBuf) -> Result<Ingeste
     })
 }
 
-/// The router's part of the flags.
-pub(crate) fn router_config(matches: &Matches) -> Result<RouterConfig> {
-    Ok(RouterConfig {
-        tenant_header: matches.text("receive.tenant-header").to_string(),
-        default_tenant: tenant_of(matches, "receive.default-tenant-id")?.as_str().to_string(),
-        ..RouterConfig::default()
-    })
+fn label_rules(matches: &Matches) -> Result<Arc<TenantLabels>> {
+    if matches.command() == "standalone" {
+        return Ok(Arc::default());
+    }
+    let yaml = matches.content("receive.tenant-labels").context("get content of tenant labels")?;
+    Ok(Arc::new(TenantLabels::parse(&yaml.unwrap_or_default())?))
 }
 
 /// Opens an ingester on a thread that may block.
@@ -94,8 +98,9 @@ fn ring_source(matches: &Matches) -> Result<Option<RingSource>> {
 }
 
 /// How other nodes of the rings are reached.
-fn peer_client(matches: &Matches) -> ClientConfig {
-    ClientConfig { snappy: matches.text("receive.grpc-compression") == "snappy", ..ClientConfig::default() }
+fn peer_client(matches: &Matches) -> Result<ClientConfig> {
+    let tls = tls::remote_write_client(matches)?;
+    Ok(ClientConfig { snappy: matches.text("receive.grpc-compression") == "snappy", tls, ..ClientConfig::default() })
 }
 
 fn replication_config(matches: &Matches) -> Result<ReplicationConfig> {
@@ -109,7 +114,7 @@ fn replication_config(matches: &Matches) -> Result<ReplicationConfig> {
         forward_timeout: matches.duration("receive-forward-timeout"),
         max_backoff: matches.duration("receive-forward-max-backoff"),
         workers: usize::try_from(matches.uint("receive.forward.async-workers"))?.clamp(1, MAX_WORKERS),
-        client: peer_client(matches),
+        client: peer_client(matches)?,
         capnproto: matches.text("receive.replication-protocol") == "capnproto",
         local_endpoint: matches.text("receive.local-endpoint").to_string(),
     })
@@ -219,8 +224,9 @@ async fn serve_capnproto(matches: &Matches, node: &mut Node, writer: Arc<dyn Wri
 }
 
 async fn bind(matches: &Matches) -> Result<(Node, HttpServer)> {
+    let tls = tls::remote_write_server(matches)?;
     let node = Node::bind("receive", matches).await?;
-    let listener = HttpServer::bind("--remote-write.address", matches.text("remote-write.address")).await?;
+    let listener = HttpServer::bind("remote-write.address", matches.text("remote-write.address")).await?.with_tls(tls);
     tracing::info!(component = "remote-write", address = %listener.local_addr()?, "listening");
     Ok((node, listener))
 }
@@ -228,8 +234,9 @@ async fn bind(matches: &Matches) -> Result<(Node, HttpServer)> {
 async fn run_router(matches: &Matches, rings: RingSource) -> Result<()> {
     // Stock wants labels of a router, too.
     external_labels(matches)?;
-    let router = router_config(matches)?;
+    let router = intake::router_config(matches)?;
     let (mut node, listener) = bind(matches).await?;
+    intake::watch_limits(matches, &mut node, &router.limiter, None);
     let replicator = replicate(matches, &mut node, rings, None, None)?;
     serve_capnproto(matches, &mut node, Arc::clone(&replicator) as _).await?;
     serve(node, router, listener, replicator, proxy(Vec::new())).await
@@ -239,12 +246,13 @@ async fn run_ingester(matches: &Matches, rings: Option<RingSource>) -> Result<()
     let mut config = ingester_config(matches, PathBuf::from(matches.text("tsdb.path")))?;
     let guard_ms = matches.duration_ms("tsdb.too-far-in-future.time-window");
     config.too_far_in_future_ms = (guard_ms > 0).then_some(guard_ms);
-    let router = router_config(matches)?;
+    let router = intake::router_config(matches)?;
     let (mut node, listener) = bind(matches).await?;
     let bucket = bucket::from_flags(matches, &mut node)?;
     let deps = IngesterDeps { env: node.env.clone(), bucket, metrics: IngesterMetrics::new(&mut node.registry) };
     let tenant_labels = config.tenant_labels.clone();
     let ingester = open(config, deps).await?;
+    intake::watch_limits(matches, &mut node, &router.limiter, Some(&ingester));
     let maintained = Arc::clone(&ingester);
     node.group.add("ingester", move |shutdown| maintained.run(shutdown));
     let writer: Arc<dyn WriteStore> = Arc::clone(&ingester) as _;

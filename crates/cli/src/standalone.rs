@@ -22,7 +22,7 @@ use crate::node::{Node, STOP_DEADLINE};
 use crate::page::{Page, PageFacts};
 use crate::self_scrape::SelfScrape;
 use crate::stores::proxy;
-use crate::{bucket, receive};
+use crate::{bucket, intake, receive};
 
 /// How far in the future a sample may be: one sender with a wrong clock must not shut out the others.
 const FUTURE_GUARD_MS: i64 = 600_000;
@@ -43,7 +43,7 @@ impl Config {
         ingester.too_far_in_future_ms = Some(FUTURE_GUARD_MS);
         Ok(Config {
             ingester,
-            router: receive::router_config(matches)?,
+            router: intake::tenant_config(matches)?,
             query: crate::query::query_config(matches)?,
             self_scrape: matches.switch("self-scrape"),
             data_dir,

@@ -18,6 +18,9 @@ fn every_flag_that_is_offered_is_read() {
             // `content("x")` reads the pair `x` and `x-file`.
             let name = flag.name.strip_suffix("-file").unwrap_or(flag.name);
             let read = text.contains(&format!("\"{}\"", flag.name)) || text.contains(&format!("content(\"{name}\")"));
+            // The flags of a listener's TLS are read together.
+            let of_tls = flag.name.split_once("-tls-").map(|(prefix, _)| format!("\"{prefix}-tls\""));
+            let read = read || of_tls.is_some_and(|prefix| text.contains(&prefix));
             assert!(read, "{} --{} is offered and never read", command.name, flag.name);
         }
     }

@@ -14,7 +14,7 @@ pub enum ContentError {
     #[error("flag {0}-file or {0} is required for running this command and content cannot be empty.")]
     Required(&'static str),
     /// The file cannot be read.
-    #[error("open {path}: {source}: loading YAML file {path} for {flag}-file")]
+    #[error("{}\nloading file {path} for {flag}-file", open_text(path, source))]
     File {
         /// The flag without `-file`.
         flag: &'static str,
@@ -26,6 +26,17 @@ pub enum ContentError {
     /// `$(NAME)` of a variable that is not set.
     #[error("found reference to unset environment variable {0:?}")]
     UnsetVariable(String),
+}
+
+/// What Go says of a file that cannot be opened.
+fn open_text(path: &str, error: &io::Error) -> String {
+    let reason = match error.kind() {
+        io::ErrorKind::NotFound => "no such file or directory".to_string(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_string(),
+        io::ErrorKind::IsADirectory => "is a directory".to_string(),
+        _ => error.to_string(),
+    };
+    format!("open {path}: {reason}")
 }
 
 /// Replaces each `$(NAME)` by the variable's value. A name is made of letters, digits and `_`; other texts stay.

@@ -11,7 +11,7 @@ pub enum LabelError {
     #[error("unrecognized label {0:?}")]
     Unrecognized(String),
     /// The value is not a quoted Go string.
-    #[error("unquote label value: invalid syntax")]
+    #[error("invalid syntax\nunquote label value")]
     Unquote(String),
 }
 

@@ -16,11 +16,17 @@ pub const COMMON: &[FlagDef] = &[
         .default(&["info"]),
     FlagDef::new("log.format", Kind::Enum(&["logfmt", "json", "journald"]), "Form of log lines: logfmt or json.")
         .default(&["logfmt"]),
-    FlagDef::not_yet("tracing.config-file", Kind::Text, &[]).placeholder("<file-path>"),
-    FlagDef::not_yet("tracing.config", Kind::Text, &[]).placeholder("<content>"),
+    FlagDef::new(
+        "tracing.config-file",
+        Kind::Text,
+        "Path of a YAML file with the tracing configuration. It is checked; spans are not sent yet.",
+    )
+    .placeholder("<file-path>"),
+    FlagDef::new("tracing.config", Kind::Text, "The configuration as YAML, instead of 'tracing.config-file'.")
+        .placeholder("<content>"),
     FlagDef::no_op("enable-auto-gomemlimit", Kind::Bool, &[]),
     FlagDef::no_op("auto-gomemlimit.ratio", Kind::Float, &["0.9"]),
-    FlagDef::not_yet("debug.name", Kind::Text, &[]).hidden(),
+    FlagDef::new("debug.name", Kind::Text, "Name of this process in its log.").hidden(),
 ];
 
 /// The program with all its commands.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::RwLock;
+use thanoxide_config::TenantLabels as LabelRules;
 use thanoxide_model::{Labels, LabelsBuilder, TenantId};
 
 /// External labels by tenant, beside those of the process. Clones share them.
@@ -32,6 +33,8 @@ pub struct IngesterConfig {
     pub dir: PathBuf,
     /// Labels of every series, besides the tenant's.
     pub external_labels: Labels,
+    /// Labels that tenants have by their names.
+    pub label_rules: Arc<LabelRules>,
     /// The external label that carries the tenant.
     pub tenant_label_name: String,
     /// More labels of some tenants; they may change at any time.
@@ -54,6 +57,7 @@ impl IngesterConfig {
         IngesterConfig {
             dir,
             external_labels,
+            label_rules: Arc::default(),
             tenant_label_name: "tenant_id".to_string(),
             tenant_labels: TenantLabels::default(),
             default_tenant,
@@ -69,7 +73,7 @@ impl IngesterConfig {
         let mut labels = LabelsBuilder::default();
         // As in stock: what the process says goes before what a hashring says.
         self.tenant_labels.of(tenant, |name, value| _ = labels.set(name, value));
-        for (name, value) in self.external_labels.iter() {
+        for (name, value) in self.label_rules.apply(&self.external_labels, tenant).iter() {
             labels.set(name, value);
         }
         labels.set(&self.tenant_label_name, tenant.as_str());

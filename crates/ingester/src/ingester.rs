@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use thanoxide_env::Env;
+use thanoxide_config::Limits;
+use thanoxide_env::{Clock, Env};
 use thanoxide_model::{Labels, TenantId};
 use thanoxide_objstore::Bucket;
 use thanoxide_server::Shutdown;
@@ -13,6 +14,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::config::IngesterConfig;
 use crate::metrics::IngesterMetrics;
+use crate::series_limits::SeriesLimits;
 use crate::shipping::Shipping;
 
 /// What an ingester needs from outside.
@@ -32,6 +34,8 @@ pub struct Ingester {
     pub(crate) config: IngesterConfig,
     pub(crate) engine: Arc<Engine>,
     pub(crate) metrics: IngesterMetrics,
+    pub(crate) series_limits: SeriesLimits,
+    pub(crate) clock: Arc<dyn Clock>,
     shipping: Option<Shipping>,
     wake: Notify,
     /// Counts the passes of maintenance that brought blocks into the bucket.
@@ -59,12 +63,15 @@ impl Ingester {
             ..EngineOptions::default()
         };
         let shipping = deps.bucket.map(|bucket| Shipping::new(&config, &deps.env, bucket, &deps.metrics.shipper));
+        let clock = Arc::clone(&deps.env.clock);
         let engine = Arc::new(Engine::open(&config.dir, options, deps.env)?);
         engine.open_tenant(&config.default_tenant)?;
         let ingester = Ingester {
             config,
             engine,
             metrics: deps.metrics,
+            series_limits: SeriesLimits::default(),
+            clock,
             shipping,
             wake: Notify::new(),
             shipped: watch::Sender::new(0),
@@ -76,6 +83,11 @@ impl Ingester {
     /// Where its tenants lie.
     pub fn dir(&self) -> &Path {
         &self.config.dir
+    }
+
+    /// Puts limits of series in force.
+    pub fn set_limits(&self, limits: Limits) {
+        self.series_limits.set(limits);
     }
 
     /// Changes whenever blocks came into the bucket.

@@ -12,6 +12,7 @@ pub mod config;
 pub mod ingester;
 pub mod metrics;
 pub mod read;
+mod series_limits;
 pub mod shipping;
 pub mod write;
 

@@ -13,7 +13,11 @@ use crate::ingester::{Ingester, blocking};
 impl WriteStore for Ingester {
     async fn write(&self, tenant: &TenantId, batch: Arc<WriteBatch>) -> Result<WriteOutcome, WriteError> {
         let (engine, id) = (Arc::clone(&self.engine), tenant.clone());
-        let (outcome, exemplars) = blocking(move || append_durably(&engine, &id, &batch)).await.map_err(write_error)?;
+        let series = || self.engine.reader(tenant).map_or(0, |reader| reader.stats().series);
+        let max_series = self.series_limits.max_series(tenant, self.clock.monotonic(), series);
+        let options = AppendOptions { max_series };
+        let append = move || append_durably(&engine, &id, &batch, options);
+        let (outcome, exemplars) = blocking(append).await.map_err(write_error)?;
         self.count(tenant, &outcome, exemplars);
         Ok(outcome)
     }
@@ -21,8 +25,13 @@ impl WriteStore for Ingester {
 
 /// Appends and waits for the disk: on one thread, so that a request changes threads once. Also gives the number of
 /// exemplars, none of which is stored.
-fn append_durably(engine: &Engine, tenant: &TenantId, batch: &WriteBatch) -> Result<(WriteOutcome, u64), EngineError> {
-    let appended = engine.append(tenant, batch, AppendOptions::default())?;
+fn append_durably(
+    engine: &Engine,
+    tenant: &TenantId,
+    batch: &WriteBatch,
+    options: AppendOptions,
+) -> Result<(WriteOutcome, u64), EngineError> {
+    let appended = engine.append(tenant, batch, options)?;
     appended.ticket.wait()?;
     let rejected = appended.rejected.iter();
     let rejected = rejected.map(|r| Rejected { series: r.series, verdict: r.verdict, samples: r.samples }).collect();

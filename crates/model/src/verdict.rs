@@ -27,6 +27,8 @@ pub enum Verdict {
     EmptyLabelName,
     /// A label name or value is longer than the storage can keep.
     LabelTooLong,
+    /// More labels than the tenant may give a series.
+    TooManyLabels,
     /// The histogram contradicts itself.
     InvalidHistogram,
     /// Of a kind that this version does not store.
@@ -56,6 +58,7 @@ impl fmt::Display for Verdict {
             Verdict::UnsortedLabels => "out of order labels",
             Verdict::EmptyLabelName => "empty label name",
             Verdict::LabelTooLong => "label name or value too long",
+            Verdict::TooManyLabels => "too many labels",
             Verdict::InvalidHistogram => "invalid histogram",
             Verdict::Unsupported => "unsupported sample type",
             Verdict::SeriesLimit => "series limit reached",

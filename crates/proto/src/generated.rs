@@ -31,6 +31,11 @@ pub mod write_v2 {
     tonic::include_proto!("io.prometheus.write.v2");
 }
 
+/// Package `opentelemetry`: metrics over OTLP.
+pub mod opentelemetry {
+    tonic::include_proto!("opentelemetry");
+}
+
 /// Package `thanoxide`: what only our own components say to each other.
 pub mod thanoxide {
     tonic::include_proto!("thanoxide");

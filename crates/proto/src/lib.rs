@@ -1,6 +1,6 @@
 //! Protobuf and gRPC types of the StoreAPI and of remote write, and the hand-written codecs of the write path.
 //!
-//! The modules named after packages ([`thanos`], [`hintspb`], [`prometheus_copy`], [`prometheus`], [`write_v2`]) are
+//! The modules named after packages ([`thanos`], [`hintspb`], [`prometheus_copy`], [`prometheus`], [`write_v2`], [`opentelemetry`]) are
 //! generated at build time from the `.proto` files in `proto/` at the root of the repository, by protox, without protoc.
 //! They are for the edges of the system only: what lies behind an edge speaks `thanoxide_model`. Label text and chunk
 //! data are `Bytes` that share the memory of the message they came in.
@@ -19,7 +19,7 @@ pub mod generated;
 pub mod wire;
 pub mod write_request;
 
-pub use generated::{hintspb, prometheus, prometheus_copy, thanos, thanoxide, write_v2};
+pub use generated::{hintspb, opentelemetry, prometheus, prometheus_copy, thanos, thanoxide, write_v2};
 pub use write_request::{
     DecodeError, DecodeLimits, StoreWriteRequest, decode_store_write_request, decode_write_request,
     decode_write_request_v2, encode_store_write_request, encode_tenant_write_request, encode_write_request,

@@ -37,7 +37,8 @@ pub async fn read_body(
     reading.map_err(|_| Refusal::BodyTimeout(limits.timeout))?
 }
 
-fn content_length(headers: &HeaderMap) -> Option<u64> {
+/// The length that the headers declare.
+pub fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 

@@ -1,6 +1,13 @@
 //! What the router is told.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use thanoxide_config::Relabel;
+use thanoxide_server::CertificateField;
+
+use crate::limiter::Limiter;
+use crate::otlp::OtlpSettings;
 
 /// Settings of a [`Router`](crate::Router). All sizes are in bytes.
 #[derive(Clone, Debug)]
@@ -9,6 +16,18 @@ pub struct RouterConfig {
     pub tenant_header: String,
     /// Tenant of requests that name none.
     pub default_tenant: String,
+    /// The field of the client's certificate that names the tenant, whatever the header says.
+    pub certificate_field: Option<CertificateField>,
+    /// The label of a series that names its tenant, and is taken away.
+    pub split_tenant_label: Option<String>,
+    /// The header that says which replica of a request this is.
+    pub replica_header: String,
+    /// Rules applied to every series.
+    pub relabel: Arc<Relabel>,
+    /// How OTLP becomes series.
+    pub otlp: OtlpSettings,
+    /// Limits by tenant.
+    pub limiter: Limiter,
     /// Longest body as sent.
     pub max_body_bytes: u64,
     /// Longest body once decompressed. Prometheus refuses more than 32 MiB as well.
@@ -26,6 +45,12 @@ impl Default for RouterConfig {
         RouterConfig {
             tenant_header: "THANOS-TENANT".to_string(),
             default_tenant: "default-tenant".to_string(),
+            certificate_field: None,
+            split_tenant_label: None,
+            replica_header: "THANOS-REPLICA".to_string(),
+            relabel: Arc::default(),
+            otlp: OtlpSettings::default(),
+            limiter: Limiter::default(),
             max_body_bytes: 32 << 20,
             max_decoded_bytes: 32 << 20,
             max_series: 1 << 18,

@@ -3,7 +3,8 @@
 //! The storage refuses labels that are not sorted or not unique, but reads an empty value as "no such label", as a
 //! Prometheus does, and says nothing about a series without samples. A receiver refuses such series as well.
 
-use thanoxide_model::write_batch::SeriesSpan;
+use thanoxide_config::TenantLimits;
+use thanoxide_model::write_batch::{LabelSpan, SeriesSpan};
 use thanoxide_model::{Verdict, WriteBatch};
 use thanoxide_storeapi::Rejected;
 
@@ -18,6 +19,31 @@ pub fn refuse_labels(batch: &mut WriteBatch) -> Vec<Rejected> {
         let Some(verdict) = fault(batch, series) else { continue };
         let samples = values(series) as u32;
         rejected.push(Rejected { series: index as u32, verdict, samples });
+        batch.series[index] = SeriesSpan { labels: series.labels.clone(), ..SeriesSpan::default() };
+    }
+    rejected
+}
+
+/// Finds the series whose labels a tenant may not have, and takes their values away.
+pub fn limit_labels(batch: &mut WriteBatch, limits: &TenantLimits) -> Vec<Rejected> {
+    let mut rejected = Vec::new();
+    if !limits.limits_labels() {
+        return rejected;
+    }
+    let above = |limit: u64, count: u64| limit > 0 && count > limit;
+    for index in 0..batch.series.len() {
+        let series = &batch.series[index];
+        let labels = &batch.labels[series.labels.start as usize..series.labels.end as usize];
+        let too_long = |label: &LabelSpan| {
+            above(limits.label_name_bytes, label.name.len.into())
+                || above(limits.label_value_bytes, label.value.len.into())
+        };
+        let verdict = match () {
+            () if above(limits.labels_per_series, labels.len() as u64) => Verdict::TooManyLabels,
+            () if labels.iter().any(too_long) => Verdict::LabelTooLong,
+            () => continue,
+        };
+        rejected.push(Rejected { series: index as u32, verdict, samples: values(series) as u32 });
         batch.series[index] = SeriesSpan { labels: series.labels.clone(), ..SeriesSpan::default() };
     }
     rejected
@@ -51,7 +77,7 @@ fn fault(batch: &WriteBatch, series: &SeriesSpan) -> Option<Verdict> {
 
 #[cfg(test)]
 mod tests {
-    use thanoxide_model::write_batch::{LabelSpan, TextSpan};
+    use thanoxide_model::write_batch::TextSpan;
 
     use super::*;
 
@@ -92,5 +118,22 @@ mod tests {
             (verdict("", 0), verdict("b1a2", 0), verdict("a1", 0)),
             (Some(EmptyLabels), Some(UnsortedLabels), None)
         );
+    }
+
+    #[test]
+    fn labels_over_a_limit_are_refused_with_their_series() {
+        let limits = |labels_per_series, label_value_bytes| TenantLimits {
+            labels_per_series,
+            label_value_bytes,
+            ..TenantLimits::default()
+        };
+        for (limits, verdict) in
+            [(limits(0, 0), None), (limits(2, 1), None), (limits(1, 0), Some(Verdict::TooManyLabels))]
+        {
+            let mut batch = batch("a1b2", 1);
+            let rejected = limit_labels(&mut batch, &limits);
+            assert_eq!(rejected.first().map(|r| r.verdict), verdict);
+            assert_eq!(batch.series[0].samples.is_empty(), verdict.is_some());
+        }
     }
 }

@@ -13,7 +13,6 @@ pub const SUPPORTED: &str = "supported are application/x-protobuf;proto=promethe
                              application/x-protobuf;proto=io.prometheus.write.v2.Request";
 
 const VERSION_HEADER: &str = "x-prometheus-remote-write-version";
-const REPLICA_HEADER: &str = "thanos-replica";
 
 /// A message of remote write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,8 +40,8 @@ impl Protocol {
 
 /// Stock's header that says which replica of a request this is must be a number. There is no replication yet, and a
 /// receiver that only ingests ignores the number.
-pub fn check_replica(headers: &HeaderMap) -> Result<(), Refusal> {
-    let replica = headers.get(REPLICA_HEADER).map(text).unwrap_or_default();
+pub fn check_replica(headers: &HeaderMap, name: &str) -> Result<(), Refusal> {
+    let replica = headers.get(name).map(text).unwrap_or_default();
     let is_number = replica.bytes().all(|byte| byte.is_ascii_digit()) && replica.parse::<u64>().is_ok();
     if replica.is_empty() || is_number { Ok(()) } else { Err(Refusal::Replica) }
 }
@@ -76,10 +75,12 @@ fn named(content_type: &str) -> Option<Protocol> {
 mod tests {
     use super::*;
 
+    const REPLICA: &str = "thanos-replica";
+
     #[test]
     fn replicas_are_numbers() {
         let mut headers = HeaderMap::new();
-        assert!(check_replica(&headers).is_ok());
+        assert!(check_replica(&headers, REPLICA).is_ok());
         for (replica, ok) in [
             ("", true),
             ("0", true),
@@ -89,8 +90,8 @@ mod tests {
             ("x", false),
             ("18446744073709551616", false),
         ] {
-            headers.insert(REPLICA_HEADER, HeaderValue::from_static(replica));
-            assert_eq!(check_replica(&headers).is_ok(), ok, "{replica}");
+            headers.insert(REPLICA, HeaderValue::from_static(replica));
+            assert_eq!(check_replica(&headers, REPLICA).is_ok(), ok, "{replica}");
         }
     }
 

@@ -54,6 +54,39 @@ pub enum Refusal {
     /// Not a write request, or one that asks for too much.
     #[error("proto decode error: {0}")]
     Proto(#[from] DecodeError),
+    /// Longer than the tenant's limit.
+    #[error("write request too large")]
+    TenantBytes,
+    /// More series than the tenant's limit.
+    #[error("too many timeseries")]
+    TenantSeries,
+    /// More samples than the tenant's limit.
+    #[error("too many samples")]
+    TenantSamples,
+    /// The tenant has as many series as it may, as the meta-monitoring tells.
+    #[error("tenant is above active series limit")]
+    HeadSeries,
+    /// The tenant sends faster than it may.
+    #[error("tenant is above its limit of {limit} samples per second")]
+    SampleRate {
+        /// Samples per second.
+        limit: u64,
+    },
+    /// Relabelling made more text than a request may hold.
+    #[error("relabelled request too large")]
+    Relabelled,
+    /// The certificate of the client has no such field.
+    #[error("{0}")]
+    Certificate(String),
+    /// No OTLP request.
+    #[error("{0}")]
+    Otlp(String),
+    /// OTLP in a form that is not taken.
+    #[error("unsupported content type: {0}, supported: [application/x-protobuf]")]
+    OtlpContentType(String),
+    /// OTLP with a compression that is not taken.
+    #[error("unsupported compression: {0}. Only \"gzip\" or no compression supported")]
+    OtlpEncoding(String),
     /// The decoder went away with the runtime.
     #[error("decoder stopped")]
     Stopped,
@@ -72,14 +105,24 @@ impl Refusal {
     pub fn status(&self) -> StatusCode {
         match self {
             Refusal::BodyTooLarge { .. } | Refusal::DecodedTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Refusal::TenantBytes | Refusal::TenantSeries | Refusal::TenantSamples | Refusal::Relabelled => {
+                StatusCode::PAYLOAD_TOO_LARGE
+            }
+            Refusal::HeadSeries | Refusal::SampleRate { .. } => StatusCode::TOO_MANY_REQUESTS,
             Refusal::Proto(
                 DecodeError::TooManySeries { .. } | DecodeError::TooMuchMemory { .. } | DecodeError::BodyTooLong(_),
             ) => StatusCode::PAYLOAD_TOO_LARGE,
             Refusal::Tenant(error) => error.status(),
-            Refusal::Snappy(_) | Refusal::Replica | Refusal::NoContentType | Refusal::Proto(_) => {
-                StatusCode::BAD_REQUEST
+            Refusal::Snappy(_)
+            | Refusal::Certificate(_)
+            | Refusal::Otlp(_)
+            | Refusal::OtlpEncoding(_)
+            | Refusal::Replica
+            | Refusal::NoContentType
+            | Refusal::Proto(_) => StatusCode::BAD_REQUEST,
+            Refusal::Encoding(_) | Refusal::ContentType(_) | Refusal::OtlpContentType(_) => {
+                StatusCode::UNSUPPORTED_MEDIA_TYPE
             }
-            Refusal::Encoding(_) | Refusal::ContentType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Refusal::BodyTimeout(_) => StatusCode::REQUEST_TIMEOUT,
             Refusal::Busy | Refusal::Stopped => StatusCode::SERVICE_UNAVAILABLE,
             Refusal::BodyRead(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -88,6 +131,14 @@ impl Refusal {
 
     /// Whether some of the body may still be on its way, so that the connection cannot be used again.
     pub fn leaves_body_unread(&self) -> bool {
-        matches!(self, Refusal::BodyTooLarge { .. } | Refusal::BodyTimeout(_) | Refusal::BodyRead(_) | Refusal::Busy)
+        matches!(
+            self,
+            Refusal::BodyTooLarge { .. }
+                | Refusal::BodyTimeout(_)
+                | Refusal::BodyRead(_)
+                | Refusal::Busy
+                | Refusal::TenantBytes
+                | Refusal::HeadSeries
+        )
     }
 }

@@ -4,22 +4,25 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
+use thanoxide_config::TenantLimits;
 use thanoxide_env::Clock;
 use thanoxide_model::{TenantId, WriteBatch};
 use thanoxide_proto::{DecodeLimits, decode_write_request, decode_write_request_v2};
-use thanoxide_server::http::{self, Bytes, Request, Response, StatusCode, post};
-use thanoxide_server::{HttpMetrics, LogLimit, TenancyError, TenantHeader};
-use thanoxide_storeapi::{Rejected, WriteOutcome, WriteStore};
+use thanoxide_server::http::{self, Bytes, Request, Response, StatusCode, Version, post};
+use thanoxide_server::{ClientIdentity, HttpMetrics, LogLimit, TenancyError, TenantHeader};
+use thanoxide_storeapi::{Rejected, WriteError, WriteOutcome, WriteStore};
 use tracing::{debug, error};
 
 use crate::answer;
-use crate::body::{BodyLimits, read_body};
+use crate::body::{BodyLimits, content_length, read_body};
 use crate::budget::{Budget, Lease};
 use crate::config::RouterConfig;
-use crate::label_check::refuse_labels;
+use crate::label_check::{limit_labels, refuse_labels};
 use crate::metrics::RouterMetrics;
 use crate::protocol::{Protocol, check_replica};
 use crate::refusal::Refusal;
+use crate::rewrite::{TenantPart, relabel, split};
 use crate::snappy::{BufferPool, declared_len};
 
 /// Longer bodies are decoded on a thread where waiting is allowed.
@@ -43,13 +46,13 @@ pub struct RouterDeps {
 pub struct Router(Arc<Inner>);
 
 #[derive(Debug)]
-struct Inner {
+pub(crate) struct Inner {
     deps: RouterDeps,
+    pub(crate) config: RouterConfig,
     tenants: TenantHeader,
-    body_limits: BodyLimits,
-    max_decoded_bytes: u64,
+    pub(crate) body_limits: BodyLimits,
     decode_limits: DecodeLimits,
-    budget: Budget,
+    pub(crate) budget: Budget,
     buffers: BufferPool,
     failure_log: LogLimit,
 }
@@ -61,23 +64,31 @@ impl Router {
             budget: Budget::new(config.max_inflight_bytes, deps.metrics.inflight_bytes()),
             tenants: TenantHeader::new(&config.tenant_header, &config.default_tenant)?,
             body_limits: BodyLimits { max_bytes: config.max_body_bytes, timeout: config.body_timeout },
-            max_decoded_bytes: config.max_decoded_bytes,
             decode_limits: DecodeLimits { max_series: config.max_series, ..DecodeLimits::default() },
             buffers: BufferPool::default(),
             failure_log: LogLimit::new(LOG_INTERVAL, Arc::clone(&deps.clock)),
             deps,
+            config,
         })))
     }
 
-    /// The routes of the remote write listener: POST `/api/v1/receive`.
+    /// The routes of the remote write listener: POST `/api/v1/receive` and `/api/v1/otlp`.
     pub fn routes(&self, metrics: &HttpMetrics) -> http::Router {
         let router = self.clone();
         let receive = post(move |request: Request| {
             let router = router.clone();
             async move { router.receive(request).await }
         });
+        let router = self.clone();
+        let otlp = post(move |request: Request| {
+            let router = router.clone();
+            async move { router.receive_otlp(request).await }
+        });
+        // Exporters add the path of the signal by themselves.
+        let otlp = http::Router::new().route("/api/v1/otlp", otlp.clone()).route("/api/v1/otlp/v1/metrics", otlp);
         metrics
             .instrument("receive", http::Router::new().route("/api/v1/receive", receive))
+            .merge(metrics.instrument("receive_otlp", otlp))
             .fallback(|| async { answer::error(StatusCode::NOT_FOUND, "404 page not found") })
             .method_not_allowed_fallback(|| async {
                 answer::error(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
@@ -86,33 +97,57 @@ impl Router {
 
     async fn receive(&self, request: Request) -> Response {
         let version = request.version();
-        self.0.receive(request).await.unwrap_or_else(|refusal| {
-            debug!(err = ?refusal, "write request refused");
-            answer::refused(&refusal, version)
-        })
+        self.0.receive(request).await.unwrap_or_else(|refusal| refused(&refusal, version))
+    }
+
+    async fn receive_otlp(&self, request: Request) -> Response {
+        let version = request.version();
+        self.0.receive_otlp(request).await.unwrap_or_else(|refusal| refused(&refusal, version))
     }
 }
 
 impl Inner {
     async fn receive(&self, request: Request) -> Result<Response, Refusal> {
-        let tenant = self.tenants.tenant_of(request.headers())?;
+        let tenant = self.tenant_of(&request)?;
         let protocol = Protocol::of(request.headers())?;
+        let limits = self.config.limiter.of(&tenant);
+        let _place = self.config.limiter.enter().await;
+        self.config.limiter.check_head_series(&tenant, &limits)?;
         let mut lease = self.budget.lease();
-        let replica = check_replica(request.headers());
-        let mut batch = self.batch(protocol, request, &mut lease).await?;
+        let replica = check_replica(request.headers(), &self.config.replica_header);
+        let batch = self.batch(protocol, request, &limits, &mut lease).await?;
         // Stock looks at the replica only now: what is no write request is told first.
         replica?;
-        if batch.is_empty() {
-            return Ok(answer::written(&batch, &WriteOutcome::default(), protocol));
-        }
-        let refused = refuse_labels(&mut batch);
-        Ok(self.write(&tenant, Arc::new(batch), refused, protocol).await)
+        self.store(tenant, batch, &limits, protocol).await
     }
 
-    async fn batch(&self, protocol: Protocol, request: Request, lease: &mut Lease) -> Result<WriteBatch, Refusal> {
+    /// The certificate's word counts more than the header's.
+    pub(crate) fn tenant_of(&self, request: &Request) -> Result<TenantId, Refusal> {
+        let Some(field) = self.config.certificate_field else {
+            return Ok(self.tenants.tenant_of(request.headers())?);
+        };
+        let identity = request.extensions().get::<ClientIdentity>();
+        let name =
+            ClientIdentity::field_of(identity, field).map_err(|error| Refusal::Certificate(error.to_string()))?;
+        Ok(TenantId::new(name).map_err(TenancyError::from)?)
+    }
+
+    async fn batch(
+        &self,
+        protocol: Protocol,
+        request: Request,
+        limits: &TenantLimits,
+        lease: &mut Lease,
+    ) -> Result<WriteBatch, Refusal> {
         let (parts, body) = request.into_parts();
+        if content_length(&parts.headers).is_some_and(|length| !TenantLimits::allows(limits.request_bytes, length)) {
+            return Err(Refusal::TenantBytes);
+        }
         let block = read_body(&parts.headers, body, self.body_limits, lease).await?;
-        let decoded_bytes = declared_len(&block, self.max_decoded_bytes)?;
+        let decoded_bytes = declared_len(&block, self.config.max_decoded_bytes)?;
+        if !TenantLimits::allows(limits.request_bytes, decoded_bytes) {
+            return Err(Refusal::TenantBytes);
+        }
         lease.grow(decoded_bytes)?;
         let (buffers, limits) = (self.buffers.clone(), self.decode_limits);
         if decoded_bytes <= MAX_INLINE_BYTES {
@@ -122,6 +157,42 @@ impl Inner {
         decoding.await.map_err(|_| Refusal::Stopped)?
     }
 
+    /// Checks what the tenant may send, rewrites it, and hands it to the storage.
+    pub(crate) async fn store(
+        &self,
+        tenant: TenantId,
+        mut batch: WriteBatch,
+        limits: &TenantLimits,
+        protocol: Protocol,
+    ) -> Result<Response, Refusal> {
+        self.check_size(&tenant, &batch, limits)?;
+        if !self.config.relabel.is_empty() {
+            relabel(&mut batch, &self.config.relabel)?;
+        }
+        if batch.is_empty() {
+            return Ok(answer::written(&batch, &WriteOutcome::default(), protocol));
+        }
+        let mut refused = limit_labels(&mut batch, limits);
+        refused.extend(refuse_labels(&mut batch));
+        let Some(name) = &self.config.split_tenant_label else {
+            return Ok(self.write(&tenant, Arc::new(batch), refused, protocol).await);
+        };
+        let parts = split(batch, name, tenant.clone())?;
+        Ok(self.write_parts(&tenant, parts, refused, protocol).await)
+    }
+
+    fn check_size(&self, tenant: &TenantId, batch: &WriteBatch, limits: &TenantLimits) -> Result<(), Refusal> {
+        if !TenantLimits::allows(limits.request_series, batch.series.len() as u64) {
+            return Err(Refusal::TenantSeries);
+        }
+        // Stock counts no histograms here.
+        if !TenantLimits::allows(limits.request_samples, batch.samples.len() as u64) {
+            return Err(Refusal::TenantSamples);
+        }
+        let values = (batch.samples.len() + batch.histograms.len()) as u64;
+        self.config.limiter.take(tenant, limits, values, self.deps.clock.monotonic())
+    }
+
     async fn write(
         &self,
         tenant: &TenantId,
@@ -129,12 +200,53 @@ impl Inner {
         refused: Vec<Rejected>,
         protocol: Protocol,
     ) -> Response {
+        let result = self.deps.store.write(tenant, Arc::clone(&batch)).await.map(|mut outcome| {
+            outcome.rejected.extend(refused);
+            outcome
+        });
+        self.answer(tenant, &batch, result, protocol)
+    }
+
+    /// Writes the parts of several tenants side by side. One part that fails fails the request: what was stored of the
+    /// others is known already when it is sent again.
+    async fn write_parts(
+        &self,
+        tenant: &TenantId,
+        parts: Vec<TenantPart>,
+        refused: Vec<Rejected>,
+        protocol: Protocol,
+    ) -> Response {
+        if let [TenantPart { tenant, batch, places: None }] = &parts[..] {
+            return self.write(tenant, Arc::new(batch.clone()), refused, protocol).await;
+        }
+        let writes = parts.into_iter().map(|part| async move {
+            let outcome = self.deps.store.write(&part.tenant, Arc::new(part.batch.clone())).await;
+            (part, outcome)
+        });
+        let (mut whole, mut result) =
+            (WriteBatch::default(), Ok(WriteOutcome { rejected: refused, ..Default::default() }));
+        for (part, outcome) in join_all(writes).await {
+            result = match (result, outcome) {
+                (Ok(so_far), Ok(outcome)) => Ok(joined(so_far, outcome, &part)),
+                (Err(failure @ WriteError::Unavailable(_)), _) | (_, Err(failure)) | (Err(failure), _) => Err(failure),
+            };
+            whole = part.batch;
+        }
+        self.answer(tenant, &whole, result, protocol)
+    }
+
+    fn answer(
+        &self,
+        tenant: &TenantId,
+        batch: &WriteBatch,
+        result: Result<WriteOutcome, WriteError>,
+        protocol: Protocol,
+    ) -> Response {
         let metrics = &self.deps.metrics;
-        let response = match self.deps.store.write(tenant, Arc::clone(&batch)).await {
-            Ok(mut outcome) => {
-                outcome.rejected.extend(refused);
+        let response = match result {
+            Ok(outcome) => {
                 metrics.count_rejected(&outcome.rejected);
-                answer::written(&batch, &outcome, protocol)
+                answer::written(batch, &outcome, protocol)
             }
             Err(failure) => {
                 if let Some(left_out) = self.failure_log.admit() {
@@ -146,6 +258,20 @@ impl Inner {
         metrics.observe(tenant, response.status(), batch.series.len(), batch.samples.len() as u64);
         response
     }
+}
+
+fn refused(refusal: &Refusal, version: Version) -> Response {
+    debug!(err = ?refusal, "write request refused");
+    answer::refused(refusal, version)
+}
+
+/// Adds the outcome of a part to that of the whole request.
+fn joined(mut whole: WriteOutcome, part: WriteOutcome, of: &TenantPart) -> WriteOutcome {
+    whole.accepted += part.accepted;
+    let place =
+        |series: u32| of.places.as_ref().and_then(|places| places.get(series as usize)).copied().unwrap_or(series);
+    whole.rejected.extend(part.rejected.into_iter().map(|r| Rejected { series: place(r.series), ..r }));
+    whole
 }
 
 fn decode(

@@ -46,6 +46,15 @@ fn reason(error: &io::Error) -> String {
     }
 }
 
+/// What Go says of a file that cannot be opened.
+pub(crate) fn go_reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "no such file or directory".to_string(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_string(),
+        _ => error.to_string(),
+    }
+}
+
 /// Listens on `host:port`. An empty host means every address of the machine, as in Go.
 pub(crate) async fn bind(flag: &str, address: &str) -> Result<TcpListener, BindError> {
     let (host, port) = split(flag, address)?;

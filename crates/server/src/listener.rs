@@ -12,6 +12,7 @@ use axum::extract::ConnectInfo;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
@@ -21,7 +22,9 @@ use tracing::{debug, error, warn};
 
 use crate::bind::{BindError, bind};
 use crate::http::{IntoResponse, Request, Response, StatusCode};
+use crate::identity::ClientIdentity;
 use crate::shutdown::Shutdown;
+use crate::tls::Tls;
 
 /// How long after an error of `accept` (too many open files) it is tried again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
@@ -50,18 +53,25 @@ impl Default for HttpLimits {
 pub struct HttpServer {
     listener: TcpListener,
     limits: HttpLimits,
+    tls: Option<Tls>,
 }
 
 impl HttpServer {
     /// Binds `address`; `flag` is named in the error.
     pub async fn bind(flag: &str, address: &str) -> Result<Self, BindError> {
         let listener = bind(flag, address).await?;
-        Ok(HttpServer { listener, limits: HttpLimits::default() })
+        Ok(HttpServer { listener, limits: HttpLimits::default(), tls: None })
     }
 
     /// With other limits.
     pub fn with_limits(mut self, limits: HttpLimits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Over TLS.
+    pub fn with_tls(mut self, tls: Option<Tls>) -> Self {
+        self.tls = tls;
         self
     }
 
@@ -83,8 +93,10 @@ impl HttpServer {
             };
             match accepted {
                 Ok((stream, peer)) => {
-                    let connection = Connection { router: router.clone(), peer, idle: self.limits.idle_timeout };
-                    connections.spawn(connection.serve(stream, Arc::clone(&builder), shutdown.clone()));
+                    let idle = self.limits.idle_timeout;
+                    let connection = Connection { router: router.clone(), peer, idle, identity: None };
+                    let tls = self.tls.clone();
+                    connections.spawn(connection.open(stream, tls, Arc::clone(&builder), shutdown.clone()));
                 }
                 Err(error) => {
                     warn!(%error, "cannot accept a connection");
@@ -125,18 +137,40 @@ struct Connection {
     router: Router,
     peer: SocketAddr,
     idle: Duration,
+    identity: Option<ClientIdentity>,
 }
 
 impl Connection {
-    async fn serve(self, stream: TcpStream, builder: Arc<Builder<TokioExecutor>>, shutdown: Shutdown) {
+    async fn open(
+        mut self,
+        stream: TcpStream,
+        tls: Option<Tls>,
+        builder: Arc<Builder<TokioExecutor>>,
+        shutdown: Shutdown,
+    ) {
         // Answers are written whole; waiting to fill a packet only delays them.
         if let Err(error) = stream.set_nodelay(true) {
             debug!(%error, "cannot set TCP_NODELAY");
         }
+        let Some(tls) = tls else { return self.serve(stream, builder, shutdown).await };
+        match tls.accept(stream).await {
+            Ok(stream) => {
+                self.identity = crate::tls::identity(&stream);
+                self.serve(stream, builder, shutdown).await;
+            }
+            Err(error) => debug!(peer = %self.peer, %error, "TLS handshake failed"),
+        }
+    }
+
+    async fn serve<S>(self, stream: S, builder: Arc<Builder<TokioExecutor>>, shutdown: Shutdown)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let activity = Arc::new(Activity::default());
         let service = hyper::service::service_fn({
-            let (router, peer, activity) = (self.router, self.peer, Arc::clone(&activity));
-            move |request| answer(router.clone(), peer, Arc::clone(&activity), request)
+            let (router, activity) = (self.router, Arc::clone(&activity));
+            let (peer, identity) = (self.peer, self.identity);
+            move |request| answer(router.clone(), (peer, identity.clone()), Arc::clone(&activity), request)
         });
         let connection = builder.serve_connection(TokioIo::new(stream), service);
         tokio::pin!(connection);
@@ -154,13 +188,16 @@ impl Connection {
 
 async fn answer(
     router: Router,
-    peer: SocketAddr,
+    (peer, identity): (SocketAddr, Option<ClientIdentity>),
     activity: Arc<Activity>,
     request: hyper::Request<Incoming>,
 ) -> Result<Response, Infallible> {
     let _busy = Busy::new(activity);
     let mut request: Request = request.map(axum::body::Body::new);
     request.extensions_mut().insert(ConnectInfo(peer));
+    if let Some(identity) = identity {
+        request.extensions_mut().insert(identity);
+    }
     router.oneshot(request).await
 }
 

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
+use std::io;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -12,7 +13,7 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, timeout_at};
 use tracing::{error, info, warn};
 
-use crate::shutdown::{Shutdown, stop_signal};
+use crate::shutdown::{Shutdown, StopSignals};
 
 type ActorResult = Result<(), Box<dyn Error + Send + Sync>>;
 type StartActor = Box<dyn FnOnce(Shutdown) -> BoxFuture<'static, ActorResult> + Send>;
@@ -30,9 +31,15 @@ pub struct ActorError {
 
 /// Actors by name. The first one that returns, and SIGINT or SIGTERM, stop all, the one added last first: what is
 /// depended on is added before what depends on it, listeners last.
-#[derive(Default)]
 pub struct RunGroup {
     actors: Vec<(&'static str, StartActor)>,
+    signals: io::Result<StopSignals>,
+}
+
+impl Default for RunGroup {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl fmt::Debug for RunGroup {
@@ -48,9 +55,9 @@ struct Running {
 }
 
 impl RunGroup {
-    /// An empty group.
+    /// An empty group. Signals count from now on. Must be called inside a runtime.
     pub fn new() -> Self {
-        Self::default()
+        RunGroup { actors: Vec::new(), signals: StopSignals::listen() }
     }
 
     /// Adds an actor. It must return soon after the shutdown handed to it is requested; it is stopped in its turn.
@@ -75,11 +82,8 @@ impl RunGroup {
         let mut running: Vec<Running> = self.actors.into_iter().map(start).collect();
         let first = tokio::select! {
             () = shutdown.requested() => None,
-            signal = stop_signal() => {
-                match signal {
-                    Ok(name) => info!(signal = name, "caught signal, exiting"),
-                    Err(error) => warn!(%error, "cannot watch signals"),
-                }
+            signal = caught(self.signals) => {
+                info!(signal, "caught signal, exiting");
                 None
             }
             first = first_to_return(&mut running) => first,
@@ -92,6 +96,17 @@ impl RunGroup {
         }
         let stopped = stop_all(running, Instant::now() + deadline).await;
         result.and(stopped)
+    }
+}
+
+/// The signal that came; never, where signals cannot be watched.
+async fn caught(signals: io::Result<StopSignals>) -> &'static str {
+    match signals {
+        Ok(mut signals) => signals.caught().await,
+        Err(error) => {
+            warn!(%error, "cannot watch signals");
+            std::future::pending().await
+        }
     }
 }
 
@@ -131,7 +146,6 @@ fn outcome_of(actor: &'static str, outcome: Result<ActorResult, JoinError>) -> R
 
 #[cfg(test)]
 mod tests {
-    use std::io;
     use std::sync::{Arc, Mutex};
 
     use super::*;

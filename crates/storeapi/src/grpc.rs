@@ -13,11 +13,12 @@ use thanoxide_proto::thanos::info::info_server::InfoServer;
 use thanoxide_proto::thanos::store_server::StoreServer;
 use tonic::service::RoutesBuilder;
 
-pub use channel::{ClientConfig, GrpcChannel};
+pub use channel::{ClientConfig, GrpcChannel, client_tls};
 pub use remote_store::RemoteStore;
 pub use remote_writer::RemoteWriter;
 use snappy::SnappyServer;
 use store_service::StoreService;
+pub use tonic::transport::ClientTlsConfig;
 use write_service::WriteService;
 
 use crate::{Store, WriteStore};

@@ -50,7 +50,9 @@ fn reason_of(verdict: Verdict) -> (bool, String) {
             (true, "label set contains a label with empty name or value".to_string())
         }
         Verdict::DuplicateLabel => (true, "label set contains duplicate label names".to_string()),
-        Verdict::UnsortedLabels | Verdict::LabelTooLong | Verdict::SeriesLimit => (true, verdict.to_string()),
+        Verdict::UnsortedLabels | Verdict::LabelTooLong | Verdict::TooManyLabels | Verdict::SeriesLimit => {
+            (true, verdict.to_string())
+        }
         _ => (false, verdict.to_string()),
     }
 }

@@ -11,19 +11,28 @@ pub(super) const FLAGS: &[FlagDef] = &[
         "How long running HTTP requests may take to end after a stop is asked for.",
     )
     .default(&["2m"]),
-    FlagDef::not_yet("http.config", Kind::Text, &[""]),
+    FlagDef::new("http.config", Kind::Text, "Path of a file with TLS and basic authentication of HTTP endpoints.")
+        .default(&[""]),
     FlagDef::new(
         "grpc-address",
         Kind::Text,
         "Listen host:port for gRPC endpoints (StoreAPI). Other components must be able to reach it.",
     )
     .default(&["0.0.0.0:10901"]),
-    FlagDef::not_yet("grpc-server-tls-cert", Kind::Text, &[""]),
-    FlagDef::not_yet("grpc-server-tls-key", Kind::Text, &[""]),
-    FlagDef::not_yet("grpc-server-tls-client-ca", Kind::Text, &[""]),
-    FlagDef::not_yet("grpc-server-tls-min-version", Kind::Enum(&["1.0", "1.1", "1.2", "1.3"]), &["1.3"]),
-    FlagDef::not_yet("grpc-server-tls-ciphers", Kind::Text, &[]).repeatable(),
-    FlagDef::not_yet("grpc-server-tls-curves", Kind::Text, &[]).repeatable(),
+    FlagDef::new("grpc-server-tls-cert", Kind::Text, "Certificate of the gRPC server; empty disables TLS.")
+        .default(&[""]),
+    FlagDef::new("grpc-server-tls-key", Kind::Text, "Key of the certificate.").default(&[""]),
+    FlagDef::new("grpc-server-tls-client-ca", Kind::Text, "CA of clients; with it they must show a certificate.")
+        .default(&[""]),
+    FlagDef::new(
+        "grpc-server-tls-min-version",
+        Kind::Enum(&["1.0", "1.1", "1.2", "1.3"]),
+        "Lowest TLS version; below 1.2 means 1.2.",
+    )
+    .default(&["1.3"]),
+    FlagDef::new("grpc-server-tls-ciphers", Kind::Text, "Cipher suites of TLS 1.2, by Go's names (repeatable).")
+        .repeatable(),
+    FlagDef::new("grpc-server-tls-curves", Kind::Text, "Curves, by Go's names (repeatable).").repeatable(),
     FlagDef::new(
         "grpc-server-max-connection-age",
         Kind::GoDuration,

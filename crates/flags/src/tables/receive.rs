@@ -16,18 +16,39 @@ const FLAGS: &[FlagDef] = &[
     FlagDef::not_yet("store.limits.request-samples", Kind::Uint, &["0"]),
     FlagDef::new("remote-write.address", Kind::Text, "Listen host:port for remote write requests.")
         .default(&["0.0.0.0:19291"]),
-    FlagDef::not_yet("remote-write.server-tls-cert", Kind::Text, &[""]),
-    FlagDef::not_yet("remote-write.server-tls-key", Kind::Text, &[""]),
-    FlagDef::not_yet("remote-write.server-tls-client-ca", Kind::Text, &[""]),
-    FlagDef::not_yet("remote-write.server-tls-min-version", Kind::Enum(&["1.0", "1.1", "1.2", "1.3"]), &["1.3"]),
-    FlagDef::not_yet("remote-write.server-tls-ciphers", Kind::Text, &[]).repeatable(),
-    FlagDef::not_yet("remote-write.server-tls-curves", Kind::Text, &[]).repeatable(),
-    FlagDef::not_yet("remote-write.client-tls-cert", Kind::Text, &[""]),
-    FlagDef::not_yet("remote-write.client-tls-key", Kind::Text, &[""]),
-    FlagDef::not_yet("remote-write.client-tls-secure", Kind::Bool, &[]),
+    FlagDef::new(
+        "remote-write.server-tls-cert",
+        Kind::Text,
+        "Certificate of the remote write server; empty disables TLS.",
+    )
+    .default(&[""]),
+    FlagDef::new("remote-write.server-tls-key", Kind::Text, "Key of the certificate.").default(&[""]),
+    FlagDef::new(
+        "remote-write.server-tls-client-ca",
+        Kind::Text,
+        "CA of clients; with it they must show a certificate.",
+    )
+    .default(&[""]),
+    FlagDef::new(
+        "remote-write.server-tls-min-version",
+        Kind::Enum(&["1.0", "1.1", "1.2", "1.3"]),
+        "Lowest TLS version; below 1.2 means 1.2.",
+    )
+    .default(&["1.3"]),
+    FlagDef::new(
+        "remote-write.server-tls-ciphers",
+        Kind::Text,
+        "Cipher suites of TLS 1.2, by Go's names (repeatable).",
+    )
+    .repeatable(),
+    FlagDef::new("remote-write.server-tls-curves", Kind::Text, "Curves, by Go's names (repeatable).").repeatable(),
+    FlagDef::new("remote-write.client-tls-cert", Kind::Text, "Certificate shown to other nodes.").default(&[""]),
+    FlagDef::new("remote-write.client-tls-key", Kind::Text, "Key of that certificate.").default(&[""]),
+    FlagDef::new("remote-write.client-tls-secure", Kind::Bool, "Uses TLS towards other nodes."),
     FlagDef::not_yet("remote-write.client-tls-skip-verify", Kind::Bool, &[]),
-    FlagDef::not_yet("remote-write.client-tls-ca", Kind::Text, &[""]),
-    FlagDef::not_yet("remote-write.client-server-name", Kind::Text, &[""]),
+    FlagDef::new("remote-write.client-tls-ca", Kind::Text, "CA of the certificates of other nodes.").default(&[""]),
+    FlagDef::new("remote-write.client-server-name", Kind::Text, "Name that the certificates of other nodes must have.")
+        .default(&[""]),
     FlagDef::not_yet("remote-write.client-tls-min-version", Kind::Enum(&["1.0", "1.1", "1.2", "1.3"]), &["1.3"]),
     FlagDef::new("tsdb.path", Kind::Text, "Data directory: one folder per tenant.").default(&["./data"]),
     FlagDef::new("label", Kind::Text, "External label of all series taken (repeatable). The value is quoted.")
@@ -70,17 +91,24 @@ const FLAGS: &[FlagDef] = &[
     ),
     FlagDef::new("receive.tenant-header", Kind::Text, "HTTP header that names the tenant of a write request.")
         .default(&["THANOS-TENANT"]),
-    FlagDef::not_yet(
+    FlagDef::new(
         "receive.tenant-certificate-field",
         Kind::Enum(&["", "organization", "organizationalUnit", "commonName"]),
-        &[""],
-    ),
+        "Field of the client's certificate that names the tenant, whatever the header says.",
+    )
+    .default(&[""]),
     FlagDef::new("receive.default-tenant-id", Kind::Text, "Tenant of write requests that name none.")
         .default(&["default-tenant"]),
-    FlagDef::not_yet("receive.split-tenant-label-name", Kind::Text, &[""]),
+    FlagDef::new(
+        "receive.split-tenant-label-name",
+        Kind::Text,
+        "Label that names the tenant of a series. It is taken away; series without it belong to the request's tenant.",
+    )
+    .default(&[""]),
     FlagDef::new("receive.tenant-label-name", Kind::Text, "External label that holds the tenant.")
         .default(&["tenant_id"]),
-    FlagDef::not_yet("receive.replica-header", Kind::Text, &["THANOS-REPLICA"]),
+    FlagDef::new("receive.replica-header", Kind::Text, "HTTP header with the number of the replica that a request is.")
+        .default(&["THANOS-REPLICA"]),
     FlagDef::new("receive.forward.async-workers", Kind::Uint, "Calls to one node of a hashring at a time.")
         .default(&["5"]),
     FlagDef::new(
@@ -105,9 +133,23 @@ const FLAGS: &[FlagDef] = &[
     .default(&["protobuf"]),
     FlagDef::new("receive.capnproto-address", Kind::Text, "Listen host:port for writes over Cap'n Proto.")
         .default(&["0.0.0.0:19391"]),
-    FlagDef::not_yet("receive.grpc-service-config", Kind::Text, &[]).placeholder("<content>"),
-    FlagDef::not_yet("receive.relabel-config-file", Kind::Text, &[]).placeholder("<file-path>"),
-    FlagDef::not_yet("receive.relabel-config", Kind::Text, &[]).placeholder("<content>"),
+    FlagDef::no_op("receive.grpc-service-config", Kind::Text, &[]).placeholder("<content>"),
+    FlagDef::new(
+        "receive.tenant-labels-file",
+        Kind::Text,
+        "Path of a YAML file with external labels of some tenants. Thanos does not have it.",
+    )
+    .placeholder("<file-path>"),
+    FlagDef::new("receive.tenant-labels", Kind::Text, "The labels as YAML, instead of 'receive.tenant-labels-file'.")
+        .placeholder("<content>"),
+    FlagDef::new(
+        "receive.relabel-config-file",
+        Kind::Text,
+        "Path of a YAML file with relabelling rules, applied to every series that comes in.",
+    )
+    .placeholder("<file-path>"),
+    FlagDef::new("receive.relabel-config", Kind::Text, "The rules as YAML, instead of 'receive.relabel-config-file'.")
+        .placeholder("<content>"),
     FlagDef::new(
         "tsdb.too-far-in-future.time-window",
         Kind::Duration,
@@ -118,37 +160,46 @@ const FLAGS: &[FlagDef] = &[
     FlagDef::not_yet("tsdb.out-of-order.cap-max", Kind::Int, &["0"]),
     FlagDef::no_op("tsdb.allow-overlapping-blocks", Kind::Bool, &[]),
     FlagDef::not_yet("tsdb.max-retention-bytes", Kind::Bytes, &["0"]),
-    FlagDef::not_yet("tsdb.wal-compression", Kind::Bool, &["true"]),
-    FlagDef::not_yet("tsdb.no-lockfile", Kind::Bool, &[]),
-    FlagDef::not_yet("tsdb.head.expanded-postings-cache-size", Kind::Uint, &["0"]),
-    FlagDef::not_yet("tsdb.block.expanded-postings-cache-size", Kind::Uint, &["0"]),
+    FlagDef::no_op("tsdb.wal-compression", Kind::Bool, &["true"]),
+    FlagDef::no_op("tsdb.no-lockfile", Kind::Bool, &[]),
+    FlagDef::no_op("tsdb.head.expanded-postings-cache-size", Kind::Uint, &["0"]),
+    FlagDef::no_op("tsdb.block.expanded-postings-cache-size", Kind::Uint, &["0"]),
     FlagDef::not_yet("tsdb.max-exemplars", Kind::Int, &["0"]),
     FlagDef::no_op("tsdb.enable-native-histograms", Kind::Bool, &["true"]),
     FlagDef::not_yet("hash-func", Kind::Enum(&["SHA256", ""]), &[""]),
-    FlagDef::not_yet("shipper.upload-concurrency", Kind::Int, &["0"]),
-    FlagDef::not_yet("matcher-cache-size", Kind::Int, &["0"]),
-    FlagDef::not_yet("request.logging-config-file", Kind::Text, &[]).placeholder("<file-path>"),
-    FlagDef::not_yet("request.logging-config", Kind::Text, &[]).placeholder("<content>"),
-    FlagDef::not_yet("receive.otlp-enable-target-info", Kind::Bool, &["true"]),
-    FlagDef::not_yet("receive.otlp-promote-resource-attributes", Kind::Text, &[""]).repeatable(),
-    FlagDef::not_yet("enable-feature", Kind::Text, &[""]).repeatable(),
-    FlagDef::not_yet("receive.lazy-retrieval-max-buffered-responses", Kind::Int, &["20"]),
+    FlagDef::no_op("shipper.upload-concurrency", Kind::Int, &["0"]),
+    FlagDef::no_op("matcher-cache-size", Kind::Int, &["0"]),
+    FlagDef::no_op("request.logging-config-file", Kind::Text, &[]).placeholder("<file-path>"),
+    FlagDef::no_op("request.logging-config", Kind::Text, &[]).placeholder("<content>"),
+    FlagDef::new("receive.otlp-enable-target-info", Kind::Bool, "Makes resources of OTLP series of target_info.")
+        .default(&["true"]),
+    FlagDef::new(
+        "receive.otlp-promote-resource-attributes",
+        Kind::Text,
+        "Attribute of OTLP resources that all their series get as a label (repeatable).",
+    )
+    .default(&[""])
+    .repeatable(),
+    FlagDef::no_op("enable-feature", Kind::Text, &[""]).repeatable(),
+    FlagDef::no_op("receive.lazy-retrieval-max-buffered-responses", Kind::Int, &["20"]),
     FlagDef::new("receive-forward-max-backoff", Kind::Duration, "Longest time that an unavailable node is left alone.")
         .default(&["5s"])
         .hidden(),
     FlagDef::new("receive-forward-timeout", Kind::Duration, "How long a node may take for its part of a write.")
         .default(&["5s"])
         .hidden(),
-    FlagDef::not_yet("receive.artificial-max-delay", Kind::Duration, &["0s"]).hidden(),
-    FlagDef::not_yet("receive.limits-config", Kind::Text, &[]).hidden(),
-    FlagDef::not_yet("receive.limits-config-file", Kind::Text, &[]).hidden(),
-    FlagDef::not_yet("receive.limits-config-reload-timer", Kind::GoDuration, &["1s"]).hidden(),
-    FlagDef::not_yet("shipper.allow-out-of-order-uploads", Kind::Bool, &[]).hidden(),
-    FlagDef::not_yet("shipper.skip-corrupted-blocks", Kind::Bool, &[]).hidden(),
+    FlagDef::no_op("receive.artificial-max-delay", Kind::Duration, &["0s"]).hidden(),
+    FlagDef::new("receive.limits-config", Kind::Text, "Limits of writing as YAML.").hidden(),
+    FlagDef::new("receive.limits-config-file", Kind::Text, "Path of a YAML file with limits of writing.").hidden(),
+    FlagDef::new("receive.limits-config-reload-timer", Kind::GoDuration, "How often the limits' file is read.")
+        .default(&["1s"])
+        .hidden(),
+    FlagDef::no_op("shipper.allow-out-of-order-uploads", Kind::Bool, &[]).hidden(),
+    FlagDef::no_op("shipper.skip-corrupted-blocks", Kind::Bool, &[]).hidden(),
     FlagDef::new("tsdb.max-block-duration", Kind::Duration, "Largest span of a local block.").default(&["2h"]).hidden(),
-    FlagDef::not_yet("tsdb.memory-snapshot-on-shutdown", Kind::Bool, &[]).hidden(),
+    FlagDef::no_op("tsdb.memory-snapshot-on-shutdown", Kind::Bool, &[]).hidden(),
     FlagDef::new("tsdb.min-block-duration", Kind::Duration, "Smallest span of a local block.")
         .default(&["2h"])
         .hidden(),
-    FlagDef::not_yet("tsdb.write-queue-size", Kind::Int, &["0"]).hidden(),
+    FlagDef::no_op("tsdb.write-queue-size", Kind::Int, &["0"]).hidden(),
 ];

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
 use super::snappy::SnappyClient;
 use crate::StoreError;
@@ -23,6 +23,16 @@ pub struct ClientConfig {
     pub keepalive_interval: Duration,
     /// Time for the answer to a ping.
     pub keepalive_timeout: Duration,
+}
+
+/// TLS of a client, from PEM texts: the CA of servers, its own certificate and key, and the name that servers must have
+/// where it is not that of their address.
+pub fn client_tls(ca: &[u8], identity: Option<(Vec<u8>, Vec<u8>)>, server_name: &str) -> ClientTlsConfig {
+    let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca));
+    if let Some((certificate, key)) = identity {
+        tls = tls.identity(Identity::from_pem(certificate, key));
+    }
+    if server_name.is_empty() { tls } else { tls.domain_name(server_name) }
 }
 
 impl Default for ClientConfig {

@@ -1,0 +1,93 @@
+//! The router's part of the flags: tenants, relabelling, limits.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use thanoxide_config::{Limits, Relabel};
+use thanoxide_flags::Matches;
+use thanoxide_ingester::Ingester;
+use thanoxide_router::head_series::watch_head_series;
+use thanoxide_router::{Limiter, OtlpSettings, RouterConfig};
+use thanoxide_server::{CertificateField, Shutdown};
+
+use crate::node::Node;
+use crate::standalone::tenant_of;
+
+/// What the flags of `receive` say of the router. Everything is read and checked here, before anything is bound.
+pub(crate) fn router_config(matches: &Matches) -> Result<RouterConfig> {
+    let relabel = matches.content("receive.relabel-config").context("get content of relabel configuration");
+    let relabel = relabel.and_then(|yaml| Ok(Relabel::parse(&yaml.unwrap_or_default())?));
+    let split = matches.text("receive.split-tenant-label-name");
+    let config = RouterConfig {
+        certificate_field: CertificateField::named(matches.text("receive.tenant-certificate-field")),
+        split_tenant_label: (!split.is_empty()).then(|| split.to_string()),
+        replica_header: matches.text("receive.replica-header").to_string(),
+        otlp: OtlpSettings {
+            target_info: matches.switch("receive.otlp-enable-target-info"),
+            promoted: matches.texts("receive.otlp-promote-resource-attributes"),
+        },
+        relabel: Arc::new(relabel.context("get relabel configuration")?),
+        ..tenant_config(matches)?
+    };
+    if let Some(limits) = read_limits(matches)? {
+        config.limiter.set(limits);
+    }
+    Ok(config)
+}
+
+/// The tenant's header and default, which `standalone` has as well.
+pub(crate) fn tenant_config(matches: &Matches) -> Result<RouterConfig> {
+    Ok(RouterConfig {
+        tenant_header: matches.text("receive.tenant-header").to_string(),
+        default_tenant: tenant_of(matches, "receive.default-tenant-id")?.as_str().to_string(),
+        ..RouterConfig::default()
+    })
+}
+
+fn read_limits(matches: &Matches) -> Result<Option<Limits>> {
+    let yaml = matches.content("receive.limits-config").context("get content of limit configuration")?;
+    yaml.map(|yaml| Ok(Limits::parse(&yaml)?)).transpose()
+}
+
+/// Shows the limits, and reads their file again and again. A file that cannot be read changes nothing.
+pub(crate) fn watch_limits(matches: &Matches, node: &mut Node, limiter: &Limiter, ingester: Option<&Arc<Ingester>>) {
+    limiter.register(&mut node.registry);
+    if let Some(ingester) = ingester {
+        ingester.set_limits(Limits::clone(&limiter.limits()));
+    }
+    let asking = limiter.clone();
+    node.group.add("head-series", move |shutdown| watch_head_series(asking, shutdown));
+    if matches.text("receive.limits-config-file").is_empty() {
+        return;
+    }
+    let interval = matches.duration("receive.limits-config-reload-timer").max(Duration::from_millis(10));
+    let (matches, limiter, ingester) = (matches.clone(), limiter.clone(), ingester.map(Arc::clone));
+    node.group.add("limits", move |shutdown: Shutdown| async move {
+        loop {
+            tokio::select! {
+                () = shutdown.requested() => return Ok::<_, Infallible>(()),
+                () = tokio::time::sleep(interval) => reload(&matches, &limiter, ingester.as_deref()),
+            }
+        }
+    });
+}
+
+fn reload(matches: &Matches, limiter: &Limiter, ingester: Option<&Ingester>) {
+    match read_limits(matches).map(Option::unwrap_or_default) {
+        Ok(limits) if limits != *limiter.limits() => {
+            tracing::info!("limits changed");
+            if let Some(ingester) = ingester {
+                ingester.set_limits(limits.clone());
+            }
+            limiter.set(limits);
+        }
+        Ok(_) => {}
+        Err(error) => {
+            if limiter.keep() {
+                tracing::error!(err = format!("{error:#}"), "limits stay as they are, the file cannot be read");
+            }
+        }
+    }
+}

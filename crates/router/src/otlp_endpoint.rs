@@ -1,0 +1,99 @@
+//! POST `/api/v1/otlp`: OTLP metrics, as Protobuf, plain or with gzip, under the same tenancy and limits as remote write.
+
+use std::io::Read;
+
+use flate2::read::GzDecoder;
+use prost::Message;
+use thanoxide_config::TenantLimits;
+use thanoxide_model::WriteBatch;
+use thanoxide_proto::opentelemetry::ExportMetricsServiceRequest;
+use thanoxide_server::http::{Bytes, HeaderMap, Request, Response, header};
+use tracing::debug;
+
+use crate::body::{content_length, read_body};
+use crate::budget::Lease;
+use crate::otlp::{OtlpSettings, translate};
+use crate::protocol::Protocol;
+use crate::refusal::Refusal;
+use crate::router::Inner;
+
+/// Decoded messages take so much more memory than their bytes, at worst.
+const MEMORY_PER_BYTE: u64 = 64;
+/// The longest request, so that a handful of the worst ones fit into the memory for requests.
+const MAX_BYTES: u64 = 8 << 20;
+
+impl Inner {
+    pub(crate) async fn receive_otlp(&self, request: Request) -> Result<Response, Refusal> {
+        let tenant = self.tenant_of(&request)?;
+        let limits = self.config.limiter.of(&tenant);
+        let _place = self.config.limiter.enter().await;
+        self.config.limiter.check_head_series(&tenant, &limits)?;
+        check_content_type(request.headers())?;
+        let mut lease = self.budget.lease();
+        let batch = self.otlp_batch(request, &limits, &mut lease).await?;
+        self.store(tenant, batch, &limits, Protocol::V1).await
+    }
+
+    async fn otlp_batch(
+        &self,
+        request: Request,
+        limits: &TenantLimits,
+        lease: &mut Lease,
+    ) -> Result<WriteBatch, Refusal> {
+        let (parts, body) = request.into_parts();
+        if content_length(&parts.headers).is_some_and(|length| !TenantLimits::allows(limits.request_bytes, length)) {
+            return Err(Refusal::TenantBytes);
+        }
+        let is_gzip = is_gzip(&parts.headers)?;
+        let body = read_body(&parts.headers, body, self.body_limits, lease).await?;
+        let (settings, limits) = (self.config.otlp.clone(), *limits);
+        // Inflating and translating take their time; the lease waits with them.
+        let max_bytes = self.config.max_decoded_bytes.min(MAX_BYTES);
+        let body = blocking(move || if is_gzip { inflate(&body, max_bytes) } else { Ok(body) }).await?;
+        if !TenantLimits::allows(limits.request_bytes, body.len() as u64) {
+            return Err(Refusal::TenantBytes);
+        }
+        if body.len() as u64 > max_bytes {
+            return Err(Refusal::DecodedTooLarge { declared_bytes: body.len() as u64, max_bytes });
+        }
+        lease.grow(body.len() as u64 * MEMORY_PER_BYTE)?;
+        blocking(move || decode(&body, &settings)).await
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Refusal> + Send + 'static) -> Result<T, Refusal> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| Refusal::Stopped)?
+}
+
+fn decode(body: &Bytes, settings: &OtlpSettings) -> Result<WriteBatch, Refusal> {
+    let request =
+        ExportMetricsServiceRequest::decode(body.clone()).map_err(|error| Refusal::Otlp(error.to_string()))?;
+    let translated = translate(&request, settings);
+    if translated.left_out > 0 {
+        debug!(metrics = translated.left_out, "OTLP metrics that Prometheus has no form for were left out");
+    }
+    Ok(translated.batch)
+}
+
+fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
+    let text = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    match text.split(';').next().unwrap_or_default().trim() {
+        "application/x-protobuf" => Ok(()),
+        _ => Err(Refusal::OtlpContentType(text.chars().take(100).collect())),
+    }
+}
+
+fn is_gzip(headers: &HeaderMap) -> Result<bool, Refusal> {
+    match headers.get(header::CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("?")) {
+        None | Some("") => Ok(false),
+        Some("gzip") => Ok(true),
+        Some(other) => Err(Refusal::OtlpEncoding(other.chars().take(40).collect())),
+    }
+}
+
+fn inflate(body: &[u8], max_bytes: u64) -> Result<Bytes, Refusal> {
+    let mut inflated = Vec::new();
+    let read = GzDecoder::new(body).take(max_bytes + 1).read_to_end(&mut inflated);
+    read.map_err(|error| Refusal::Otlp(error.to_string()))?;
+    Ok(inflated.into())
+}
