@@ -98,7 +98,8 @@ fn outcome(case: &Value) -> (&'static str, String) {
 
 #[test]
 fn lists_come_to_stocks_outcome() {
-    let mut files: Vec<_> = std::fs::read_dir(shared().join("corpora/args")).unwrap().map(|f| f.unwrap().path()).collect();
+    let mut files: Vec<_> =
+        std::fs::read_dir(shared().join("corpora/args")).unwrap().map(|f| f.unwrap().path()).collect();
     files.sort();
     let (mut tried, mut wrong) = (0, Vec::new());
     for file in files {

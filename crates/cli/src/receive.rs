@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use thanoxide_config::TenantLabels;
+use thanoxide_config::TenantLabels as LabelRules;
 use thanoxide_flags::Matches;
 use thanoxide_ingester::{Ingester, IngesterConfig, IngesterDeps, IngesterMetrics, TenantLabels};
 use thanoxide_model::Labels;
@@ -62,12 +62,12 @@ pub(crate) fn ingester_config(matches: &Matches, dir: PathBuf) -> Result<Ingeste
     })
 }
 
-fn label_rules(matches: &Matches) -> Result<Arc<TenantLabels>> {
+fn label_rules(matches: &Matches) -> Result<Arc<LabelRules>> {
     if matches.command() == "standalone" {
         return Ok(Arc::default());
     }
     let yaml = matches.content("receive.tenant-labels").context("get content of tenant labels")?;
-    Ok(Arc::new(TenantLabels::parse(&yaml.unwrap_or_default())?))
+    Ok(Arc::new(LabelRules::parse(&yaml.unwrap_or_default())?))
 }
 
 /// Opens an ingester on a thread that may block.

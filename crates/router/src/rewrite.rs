@@ -2,7 +2,7 @@
 
 use thanoxide_config::Relabel;
 use thanoxide_config::relabel::LabelEdit;
-use thanoxide_model::write_batch::{LabelSpan, SeriesSpan, TextSpan};
+use thanoxide_model::write_batch::{LabelSpan, TextSpan};
 use thanoxide_model::{TenantId, WriteBatch};
 use thanoxide_server::TenancyError;
 
@@ -56,23 +56,21 @@ pub fn relabel(batch: &mut WriteBatch, rules: &Relabel) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The series of one tenant, with their places in the whole request.
+/// The series of one tenant.
 #[derive(Debug)]
 pub struct TenantPart {
     /// Whose they are.
     pub tenant: TenantId,
-    /// The series.
-    pub batch: WriteBatch,
-    /// Their places in the request; `None` is all, in order.
-    pub places: Option<Vec<u32>>,
+    /// Their places in the request.
+    pub places: Vec<u32>,
 }
 
-/// Gives each series to the tenant that its label `name` names, without the label; others to `tenant`.
-pub fn split(mut batch: WriteBatch, name: &str, tenant: TenantId) -> Result<Vec<TenantPart>, Refusal> {
+/// Gives each series to the tenant that its label `name` names, and takes the label away; others go to `tenant`.
+pub fn split(batch: &mut WriteBatch, name: &str, tenant: TenantId) -> Result<Vec<TenantPart>, Refusal> {
     let mut tenants: Vec<(TenantId, Vec<u32>)> = vec![(tenant, Vec::new())];
     let mut last = 0;
     for index in 0..batch.series.len() {
-        let owner = match take_label(&mut batch, index, name.as_bytes()) {
+        let owner = match take_label(batch, index, name.as_bytes()) {
             None => 0,
             Some(text) => {
                 let owner = batch.text(text);
@@ -84,15 +82,7 @@ pub fn split(mut batch: WriteBatch, name: &str, tenant: TenantId) -> Result<Vec<
         last = owner;
     }
     tenants.retain(|(_, series)| !series.is_empty());
-    if let [(tenant, _)] = &tenants[..] {
-        return Ok(vec![TenantPart { tenant: tenant.clone(), batch, places: None }]);
-    }
-    let part = |(tenant, places): (TenantId, Vec<u32>)| TenantPart {
-        tenant,
-        batch: part(&batch, &places),
-        places: Some(places),
-    };
-    Ok(tenants.into_iter().map(part).collect())
+    Ok(tenants.into_iter().map(|(tenant, places)| TenantPart { tenant, places }).collect())
 }
 
 fn find_or_add(
@@ -118,12 +108,6 @@ fn take_label(batch: &mut WriteBatch, index: usize, name: &[u8]) -> Option<TextS
     labels[..=at].rotate_right(1);
     batch.series[index].labels.start += 1;
     (value.len > 0).then_some(value)
-}
-
-/// Some of the series, over the same text and labels.
-fn part(batch: &WriteBatch, places: &[u32]) -> WriteBatch {
-    let series: Vec<SeriesSpan> = places.iter().map(|place| batch.series[*place as usize].clone()).collect();
-    WriteBatch { series, ..batch.clone() }
 }
 
 #[cfg(test)]
@@ -161,27 +145,26 @@ mod tests {
 
     #[test]
     fn series_go_to_the_tenant_they_name() {
-        let whole =
-            batch(&[&[("a", "1"), ("t", "x"), ("z", "1")], &[("a", "2")], &[("a", "3"), ("t", "x")], &[("t", "d")]]);
-        let parts = split(whole, "t", TenantId::new("d").unwrap()).unwrap();
-        let shown: Vec<_> = parts.iter().map(|part| (part.tenant.as_str(), shown(&part.batch))).collect();
+        let series: [&[(&str, &str)]; 4] =
+            [&[("a", "1"), ("t", "x"), ("z", "1")], &[("a", "2")], &[("a", "3"), ("t", "x")], &[("t", "d")]];
+        let mut whole = batch(&series);
+        let parts = split(&mut whole, "t", TenantId::new("d").unwrap()).unwrap();
+        let parts: Vec<_> =
+            parts.iter().map(|part| (part.tenant.as_str(), shown(&whole.select(&part.places)))).collect();
         assert_eq!(
-            shown,
+            parts,
             [
                 ("d", vec!["a=2 @1".to_string(), " @3".to_string()]),
                 ("x", vec!["a=1,z=1 @0".to_string(), "a=3 @2".to_string()]),
             ]
         );
-        assert_eq!(parts[1].places, Some(vec![0, 2]));
     }
 
     #[test]
-    fn one_tenant_is_not_copied_and_bad_ones_are_refused() {
-        let d = || TenantId::new("d").unwrap();
-        let parts = split(batch(&[&[("t", "x")], &[("t", "x")]]), "t", d()).unwrap();
-        assert!(parts.len() == 1 && parts[0].tenant.as_str() == "x" && parts[0].places.is_none());
+    fn names_that_no_tenant_may_have_are_refused() {
         for bad in ["..", "../x", "a/b"] {
-            assert!(split(batch(&[&[("t", bad)]]), "t", d()).is_err(), "{bad}");
+            let mut whole = batch(&[&[("t", bad)]]);
+            assert!(split(&mut whole, "t", TenantId::new("d").unwrap()).is_err(), "{bad}");
         }
     }
 }

@@ -177,8 +177,8 @@ impl Inner {
         let Some(name) = &self.config.split_tenant_label else {
             return Ok(self.write(&tenant, Arc::new(batch), refused, protocol).await);
         };
-        let parts = split(batch, name, tenant.clone())?;
-        Ok(self.write_parts(&tenant, parts, refused, protocol).await)
+        let parts = split(&mut batch, name, tenant.clone())?;
+        Ok(self.write_parts(&tenant, Arc::new(batch), parts, refused, protocol).await)
     }
 
     fn check_size(&self, tenant: &TenantId, batch: &WriteBatch, limits: &TenantLimits) -> Result<(), Refusal> {
@@ -212,27 +212,26 @@ impl Inner {
     async fn write_parts(
         &self,
         tenant: &TenantId,
+        batch: Arc<WriteBatch>,
         parts: Vec<TenantPart>,
         refused: Vec<Rejected>,
         protocol: Protocol,
     ) -> Response {
-        if let [TenantPart { tenant, batch, places: None }] = &parts[..] {
-            return self.write(tenant, Arc::new(batch.clone()), refused, protocol).await;
+        if let [only] = &parts[..] {
+            return self.write(&only.tenant, batch, refused, protocol).await;
         }
-        let writes = parts.into_iter().map(|part| async move {
-            let outcome = self.deps.store.write(&part.tenant, Arc::new(part.batch.clone())).await;
-            (part, outcome)
+        let writes = parts.iter().map(|part| {
+            let of_part = Arc::new(batch.select(&part.places));
+            async move { self.deps.store.write(&part.tenant, of_part).await }
         });
-        let (mut whole, mut result) =
-            (WriteBatch::default(), Ok(WriteOutcome { rejected: refused, ..Default::default() }));
-        for (part, outcome) in join_all(writes).await {
+        let mut result = Ok(WriteOutcome { rejected: refused, ..WriteOutcome::default() });
+        for (part, outcome) in parts.iter().zip(join_all(writes).await) {
             result = match (result, outcome) {
-                (Ok(so_far), Ok(outcome)) => Ok(joined(so_far, outcome, &part)),
+                (Ok(so_far), Ok(outcome)) => Ok(joined(so_far, outcome, part)),
                 (Err(failure @ WriteError::Unavailable(_)), _) | (_, Err(failure)) | (Err(failure), _) => Err(failure),
             };
-            whole = part.batch;
         }
-        self.answer(tenant, &whole, result, protocol)
+        self.answer(tenant, &batch, result, protocol)
     }
 
     fn answer(
@@ -268,9 +267,9 @@ fn refused(refusal: &Refusal, version: Version) -> Response {
 /// Adds the outcome of a part to that of the whole request.
 fn joined(mut whole: WriteOutcome, part: WriteOutcome, of: &TenantPart) -> WriteOutcome {
     whole.accepted += part.accepted;
-    let place =
-        |series: u32| of.places.as_ref().and_then(|places| places.get(series as usize)).copied().unwrap_or(series);
+    let place = |series: u32| of.places.get(series as usize).copied().unwrap_or(series);
     whole.rejected.extend(part.rejected.into_iter().map(|r| Rejected { series: place(r.series), ..r }));
+    whole.explanation = whole.explanation.or(part.explanation);
     whole
 }
 

@@ -148,7 +148,7 @@ fn layout(buckets: Option<&otlp::exponential_histogram_data_point::Buckets>, sca
     // The buckets that become one at the lower resolution, added up.
     let mut merged: Vec<(i32, i64)> = Vec::new();
     for (place, count) in buckets.bucket_counts.iter().enumerate() {
-        let index = (i64::from(buckets.offset) + place as i64 >> scale_down) + 1;
+        let index = ((i64::from(buckets.offset) + place as i64) >> scale_down) + 1;
         let Ok(index) = i32::try_from(index) else { break };
         match merged.last_mut() {
             Some((last, sum)) if *last == index => *sum = sum.wrapping_add(*count as i64),
