@@ -213,13 +213,13 @@ async fn query_all(nodes: &[Program], way: &str) -> Result<()> {
     loop {
         // The first answers may come before the nodes are known.
         let answer = api.instant(&format!("count(ring_total{{way=\"{way}\"}}) or vector(0)"), TIME_MS).await?;
-        if answer["data"]["result"][0]["value"][1] == SERIES.to_string() {
+        if answer["data"]["result"][0]["value"][1].as_str() == Some(&SERIES.to_string()) {
             break;
         }
         ensure!(Instant::now() < end, "{answer}");
     }
     let answer = api.instant(&format!("sum(ring_total{{way=\"{way}\"}})"), TIME_MS).await?;
-    ensure!(answer["data"]["result"][0]["value"][1] == sum.to_string(), "{answer}");
+    ensure!(answer["data"]["result"][0]["value"][1].as_str() == Some(&sum.to_string()), "{answer}");
     Ok(())
 }
 

@@ -9,9 +9,12 @@ use parking_lot::RwLock;
 use thanoxide_config::TenantLabels as LabelRules;
 use thanoxide_model::{Labels, LabelsBuilder, TenantId};
 
+/// Labels (name and value) by tenant.
+type LabelsOfTenants = HashMap<String, Vec<(String, String)>>;
+
 /// External labels by tenant, beside those of the process. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct TenantLabels(Arc<RwLock<HashMap<String, Vec<(String, String)>>>>);
+pub struct TenantLabels(Arc<RwLock<LabelsOfTenants>>);
 
 impl TenantLabels {
     /// Sets those of all tenants.

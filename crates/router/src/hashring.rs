@@ -154,7 +154,7 @@ pub fn series_hash<'a>(tenant: &str, labels: impl Iterator<Item = (&'a [u8], &'a
 enum Ring {
     Hashmod(Arc<Hashmod>),
     Ketama(Arc<Ketama>),
-    Shards(ShuffleShards),
+    Shards(Box<ShuffleShards>),
 }
 
 #[derive(Debug)]
@@ -275,7 +275,13 @@ fn new_ring(
                 return Ok(Ring::Ketama(Arc::new(ring)));
             }
             let metrics = metrics.of(&config.name);
-            Ok(Ring::Shards(ShuffleShards::new(ring, sharding.clone(), replication_factor, &config.name, metrics)?))
+            Ok(Ring::Shards(Box::new(ShuffleShards::new(
+                ring,
+                sharding.clone(),
+                replication_factor,
+                &config.name,
+                metrics,
+            )?)))
         }
     }
 }

@@ -85,7 +85,8 @@ impl HashringFileMetrics {
         self.successful.set(1);
         self.success_time.set(now_ms as f64 / 1e3);
         // Rings that are gone are not shown any more.
-        (self.nodes.clear(), self.tenants.clear());
+        self.nodes.clear();
+        self.tenants.clear();
         for ring in rings {
             let label = [("name", ring.name.clone())];
             self.nodes.get_or_create(&label).set(ring.endpoints.len() as i64);

@@ -170,9 +170,8 @@ impl Hints {
 
     async fn round(self: &Arc<Self>, replicator: &Arc<Replicator>) {
         let hints = Arc::clone(self);
-        match tokio::task::spawn_blocking(move || hints.sync()).await {
-            Ok(Err(e)) => error!(err = %e, "hints are not durable"),
-            Ok(Ok(())) | Err(_) => {}
+        if let Ok(Err(e)) = tokio::task::spawn_blocking(move || hints.sync()).await {
+            error!(err = %e, "hints are not durable");
         }
         let queues: Vec<_> = self.queues.lock().iter().map(|(a, q)| (a.clone(), Arc::clone(q))).collect();
         let filled = queues.into_iter().filter(|(_, queue)| !queue.lock().is_empty());

@@ -66,9 +66,12 @@ impl Default for ReplicationConfig {
     }
 }
 
+/// Labels (name and value) by tenant.
+pub type LabelsOfTenants = HashMap<String, Vec<(String, String)>>;
+
 /// Takes the external labels of tenants.
 #[derive(Clone)]
-pub struct LabelsChanged(pub Arc<dyn Fn(HashMap<String, Vec<(String, String)>>) + Send + Sync>);
+pub struct LabelsChanged(pub Arc<dyn Fn(LabelsOfTenants) + Send + Sync>);
 
 impl std::fmt::Debug for LabelsChanged {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -1,4 +1,5 @@
 //! Placement against what stock recorded, and hashring files good and bad.
+#![allow(clippy::unwrap_used)]
 
 use std::io::Read;
 use std::path::PathBuf;

@@ -11,9 +11,12 @@ use thanoxide_storeapi::{PeerErrorKind, Rejected, WriteError, WriteOutcome, Writ
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
+/// Tenant, labels of each series, samples.
+type Seen = (TenantId, Vec<Vec<String>>, Vec<Sample>);
+
 #[derive(Debug)]
 struct Recorder {
-    seen: Mutex<Vec<(TenantId, Vec<Vec<String>>, Vec<Sample>)>>,
+    seen: Mutex<Vec<Seen>>,
     answer: Mutex<Result<WriteOutcome, WriteError>>,
 }
 

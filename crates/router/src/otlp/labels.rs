@@ -83,7 +83,7 @@ fn joined<'k>(attributes: impl Iterator<Item = &'k KeyValue>) -> BTreeMap<String
 }
 
 fn value_of(attribute: &KeyValue) -> String {
-    attribute.value.as_ref().map(|value| text(value)).unwrap_or_default()
+    attribute.value.as_ref().map(text).unwrap_or_default()
 }
 
 /// A value as OpenTelemetry writes it as text: lists and maps as JSON, bytes as base64.
