@@ -34,7 +34,7 @@ const MAX_REPLICATION_FACTOR: usize = 1000;
 const MAX_WORKERS: usize = 100_000;
 
 fn external_labels(matches: &Matches) -> Result<Labels> {
-    let labels = matches.labels("label").context("parse labels")?;
+    let labels = matches.labels("label").context("parse labels of --label")?;
     if labels.is_empty() {
         bail!(
             "no external labels configured for receive, uniquely identifying external labels must be configured (ideally with `receive_` prefix); see https://thanos.io/tip/thanos/storage.md#external-labels for details."

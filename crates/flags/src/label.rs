@@ -11,7 +11,7 @@ pub enum LabelError {
     #[error("unrecognized label {0:?}")]
     Unrecognized(String),
     /// The value is not a quoted Go string.
-    #[error("invalid syntax\nunquote label value")]
+    #[error("invalid syntax\nunquote label value: {0}")]
     Unquote(String),
 }
 

@@ -41,10 +41,10 @@ impl Dice {
     }
 }
 
-/// The seed of the environment, else a random one; printed either way.
-pub(crate) fn seed() -> u64 {
+/// The seed of the environment, else the one given, else a random one; printed in any case.
+pub(crate) fn seed(usual: Option<u64>) -> u64 {
     let given = std::env::var("THANOXIDE_SEED").ok().map(|s| s.parse().expect("THANOXIDE_SEED is a number"));
-    let seed = given.unwrap_or_else(|| SystemRandom.next_u64());
+    let seed = given.or(usual).unwrap_or_else(|| SystemRandom.next_u64());
     println!("THANOXIDE_SEED={seed}");
     seed
 }

@@ -7,7 +7,7 @@ use thanoxide_promql::parser::{ParseOptions, parse};
 use thanoxide_promql::{Engine, EngineOptions, Query, QueryOptions};
 
 use crate::dataset::{self, Dataset};
-use crate::dice::{self, Dice};
+use crate::dice::Dice;
 use crate::golden;
 use crate::grammar::Grammar;
 use crate::memory::Memory;
@@ -19,19 +19,17 @@ const QUERIES_PER_DATASET: usize = 2000;
 const PERCENT_WITH_DATA: usize = 70;
 
 /// When to stop.
-#[allow(dead_code, reason = "a long run counts queries, a test looks at the clock")]
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum End {
-    Queries(usize),
-    Time(Instant),
+pub(crate) struct End {
+    /// After so many queries.
+    pub(crate) queries: usize,
+    /// At this time, if it comes earlier.
+    pub(crate) time: Option<Instant>,
 }
 
 impl End {
     fn reached(&self, queries: usize) -> bool {
-        match self {
-            End::Queries(wanted) => queries >= *wanted,
-            End::Time(time) => Instant::now() >= *time,
-        }
+        queries >= self.queries || self.time.is_some_and(|time| Instant::now() >= time)
     }
 }
 
@@ -135,8 +133,8 @@ fn difference(ours: &Answer, stock: &Answer) -> String {
 }
 
 /// Asks until the end; gives whether all answers are the same and enough of them have data.
-pub(crate) fn run(end: End) -> bool {
-    let mut dice = Dice::new(dice::seed());
+pub(crate) fn run(seed: u64, end: End) -> bool {
+    let mut dice = Dice::new(seed);
     let (mut oracle, mut tally) = (Oracle::start(), Tally::default());
     while !end.reached(tally.queries) {
         let (data, series) = dataset::generate(&mut dice);

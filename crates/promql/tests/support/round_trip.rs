@@ -47,7 +47,7 @@ fn expression(dice: &mut Dice) -> String {
 
 /// Prints and reads this many; gives how many were no queries, since of some a type or a modifier does not fit.
 pub(crate) fn run(queries: usize) -> usize {
-    let mut dice = Dice::new(dice::seed());
+    let mut dice = Dice::new(dice::seed(None));
     let mut refused = 0;
     for _ in 0..queries {
         let text = expression(&mut dice);

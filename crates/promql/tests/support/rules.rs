@@ -11,7 +11,7 @@ use crate::oracle::{Answer, Row};
 type Rule = (&'static str, fn(&Expr, &Answer, &Answer) -> bool);
 
 /// All rules; the first that fits counts.
-const RULES: [Rule; 8] = [
+const RULES: [Rule; 9] = [
     // Computed series of a range query come out of a Go map, which defines no order of addition.
     ("last bits of floats added up in the order of a Go map", |expr, a, b| {
         a.kind == "matrix" && aggregates(expr, adds) && nearly(a, b, 1e-12)
@@ -34,12 +34,15 @@ const RULES: [Rule; 8] = [
     ("a float and a histogram of the same labels", |expr, ours, stock| {
         ours.error == SAME_LABELS && ours.error != stock.error && selectors(expr).iter().any(|s| may_be_mixed(s))
     }),
+    // Prometheus panics inside, and answers with the panic, where a sum mixes histograms with and without custom buckets.
+    ("a panic of Prometheus over zero buckets", |_, ours, stock| stock.error == PANIC && ours.error.is_empty()),
     // The labels of what is absent follow the order of matchers, which storage changes if it has data of that time.
     ("labels of the absent outside of all data", |expr, a, b| {
         calls(expr, &["absent", "absent_over_time"]) && unlabelled(a) == unlabelled(b) && mentions_twice(expr)
     }),
 ];
 
+const PANIC: &str = "histograms with custom buckets have no zero bucket";
 const SAME_LABELS: &str = "vector cannot contain metrics with the same labelset";
 
 /// How often the oracle is asked again where answers differ.
