@@ -3,7 +3,7 @@
 //! As in Prometheus, the late samples of a series are kept sorted, up to [`LateStore::chunk_samples`] of them; of two at one
 //! time the first stays. What is full is encoded and set aside, and may overlap with what comes later. Readers get all of
 //! it beside the chunks in order, and merge. A cut takes the whole store and turns it into blocks of their own. How the
-//! engine is to use it is told in `docs/decisions/0003-late-samples.md`.
+//! engine is to use it is told in `docs/decisions/0004-late-samples.md`.
 
 use hashbrown::HashMap;
 use thanoxide_model::write_batch::HistogramValue;
