@@ -206,7 +206,8 @@ proptest! {
 
     #[test]
     fn what_is_printed_reads_back(text in expression()) {
-        let expr = parse(&text, &all_features()).unwrap();
+        // Some are no queries: `up * 0 ^ on (a) up` matches a scalar, because `^` binds before `*`.
+        let Ok(expr) = parse(&text, &all_features()) else { return Ok(()) };
         for printed in [expr.to_string(), pretty(&expr)] {
             let again = parse(&printed, &all_features()).unwrap();
             prop_assert_eq!(to_json(&again), to_json(&expr), "{}", printed);
