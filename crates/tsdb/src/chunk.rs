@@ -59,6 +59,11 @@ impl Encoding {
         })
     }
 
+    /// Whether samples carry start times. Stock Thanos cannot read these encodings.
+    pub fn has_start_times(self) -> bool {
+        matches!(self, Self::Xor2 | Self::HistogramSt | Self::FloatHistogramSt)
+    }
+
     /// Whether the samples are floats.
     pub fn is_float(self) -> bool {
         matches!(self, Self::Xor | Self::Xor2)

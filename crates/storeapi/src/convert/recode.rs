@@ -1,87 +1,25 @@
 //! Chunks with start times as chunks without: the StoreAPI knows the encodings 1 to 3 only.
 
-use bytes::Bytes;
-use thanoxide_model::{FloatHistogram, Histogram};
-use thanoxide_tsdb::chunk::histogram::{Appended, HistogramAppender, NativeHistogram};
-use thanoxide_tsdb::chunk::xor::XorAppender;
-use thanoxide_tsdb::chunk::{Chunk, ChunkSample, Encoding, SampleValue, samples};
+use thanoxide_tsdb::chunk::{self, Chunk};
 
 use crate::StoreError;
-
-/// Whether a chunk has to be recoded before it leaves.
-pub(crate) fn is_needed(chunk: &Chunk) -> bool {
-    matches!(chunk.encoding, Encoding::Xor2 | Encoding::HistogramSt | Encoding::FloatHistogramSt)
-}
 
 /// The same samples without start times. Mostly one chunk; more where histograms do not fit one.
 pub(crate) fn without_start_times(chunk: &Chunk) -> Result<Vec<Chunk>, StoreError> {
     let broken = |e| StoreError::Internal(format!("recode chunk of encoding {:?}: {e}", chunk.encoding));
-    let samples = samples(chunk).map_err(broken)?.collect::<Result<Vec<_>, _>>().map_err(broken)?;
-    match chunk.encoding {
-        Encoding::Xor2 => Ok(floats(&samples)),
-        Encoding::HistogramSt => Ok(histograms::<Histogram>(&samples, Encoding::Histogram)),
-        Encoding::FloatHistogramSt => Ok(histograms::<FloatHistogram>(&samples, Encoding::FloatHistogram)),
-        _ => Ok(vec![chunk.clone()]),
-    }
-}
-
-fn floats(samples: &[ChunkSample]) -> Vec<Chunk> {
-    let mut appender = XorAppender::new();
-    for sample in samples {
-        if let SampleValue::Float(value) = sample.value {
-            appender.append(sample.timestamp_ms, value);
-        }
-    }
-    chunk_of(samples, Encoding::Xor, appender.into_bytes()).into_iter().collect()
-}
-
-/// The kind of histogram that a sample has to hold.
-trait OfSample: NativeHistogram {
-    fn of(sample: &ChunkSample) -> Option<&Self>;
-}
-
-impl OfSample for Histogram {
-    fn of(sample: &ChunkSample) -> Option<&Self> {
-        if let SampleValue::Histogram(h) = &sample.value { Some(h) } else { None }
-    }
-}
-
-impl OfSample for FloatHistogram {
-    fn of(sample: &ChunkSample) -> Option<&Self> {
-        if let SampleValue::FloatHistogram(h) = &sample.value { Some(h) } else { None }
-    }
-}
-
-fn histograms<H: OfSample>(samples: &[ChunkSample], encoding: Encoding) -> Vec<Chunk> {
-    let (mut chunks, mut first) = (Vec::new(), 0);
-    let mut appender = HistogramAppender::<H>::new(false);
-    for (i, sample) in samples.iter().enumerate() {
-        let Some(histogram) = H::of(sample) else { continue };
-        if let Appended::NewChunk(next) = appender.append(None, 0, sample.timestamp_ms, histogram) {
-            let done = std::mem::replace(&mut appender, *next);
-            chunks.extend(chunk_of(&samples[first..i], encoding, done.into_bytes()));
-            first = i;
-        }
-    }
-    chunks.extend(chunk_of(&samples[first..], encoding, appender.into_bytes()));
-    chunks
-}
-
-/// `None` where there is no sample.
-fn chunk_of(samples: &[ChunkSample], encoding: Encoding, bytes: Vec<u8>) -> Option<Chunk> {
-    let (first, last) = (samples.first()?, samples.last()?);
-    let (min_time_ms, max_time_ms) = (first.timestamp_ms, last.timestamp_ms);
-    Some(Chunk { min_time_ms, max_time_ms, encoding, data: Bytes::from(bytes) })
+    chunk::without_start_times(chunk.clone()).map_err(broken)
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
+    use thanoxide_model::Histogram;
     use thanoxide_model::histogram::Span;
     use thanoxide_model::series::Columns;
-    use thanoxide_tsdb::chunk::decode;
+    use thanoxide_tsdb::chunk::histogram::{Appended, HistogramAppender};
     use thanoxide_tsdb::chunk::xor2::Xor2Appender;
+    use thanoxide_tsdb::chunk::{Encoding, decode};
 
     use super::*;
 

@@ -55,7 +55,7 @@ fn to_proto(series: &StoreSeries) -> Result<thanos::Series, StoreError> {
     let mut chunks = Vec::with_capacity(series.chunks.len());
     for chunk in &series.chunks {
         match &chunk.raw {
-            Some(raw) if recode::is_needed(raw) => {
+            Some(raw) if raw.encoding.has_start_times() => {
                 for recoded in recode::without_start_times(raw)? {
                     chunks.push(chunk_to_proto(&recoded.into())?);
                 }

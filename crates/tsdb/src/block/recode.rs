@@ -5,7 +5,7 @@ use std::path::Path;
 use thanoxide_env::Disk;
 
 use super::{Block, BlockError, BlockWriter};
-use crate::chunk::{Encoding, without_start_times};
+use crate::chunk::without_start_times;
 use crate::index::SymbolSet;
 use crate::meta::{BlockCompaction, BlockId, BlockMeta, BlockParent};
 
@@ -14,8 +14,7 @@ impl Block {
     pub fn has_start_times(&self) -> Result<bool, BlockError> {
         for series in self.index().all_postings()? {
             for meta in self.index().series(series)?.chunks {
-                let encoding = self.segments().chunk(&meta)?.encoding;
-                if matches!(encoding, Encoding::Xor2 | Encoding::HistogramSt | Encoding::FloatHistogramSt) {
+                if self.segments().chunk(&meta)?.encoding.has_start_times() {
                     return Ok(true);
                 }
             }
