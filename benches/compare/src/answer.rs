@@ -1,7 +1,8 @@
 //! Answers of Prometheus's API, and whether two of them are equal.
 //!
 //! Vectors and matrices are kept as columns of numbers: an answer of some million points takes 16 bytes a point. Order of
-//! series does not count. Anything else is compared as it is. An answer with warnings is none: it may be partial.
+//! series does not count. Lists are compared as sets, anything else as it is. An answer with warnings is none, because it may
+//! be partial; the notes of the query language, which some peers send as warnings, are not compared.
 
 use std::collections::BTreeMap;
 
@@ -64,7 +65,7 @@ struct Point(f64, String);
 impl Answer {
     /// Parses a body; labels named in `ignored` are left out.
     pub(crate) fn parse(body: &[u8], ignored: &[String]) -> Result<Self> {
-        let Ok(document) = serde_json::from_slice::<Document<Data>>(body) else { return Answer::other(body) };
+        let Ok(document) = serde_json::from_slice::<Document<Data>>(body) else { return Answer::other(body, ignored) };
         document.check()?;
         let mut all = BTreeMap::new();
         for mut series in document.data.result {
@@ -83,9 +84,16 @@ impl Answer {
         Ok(Answer::Series(all))
     }
 
-    fn other(body: &[u8]) -> Result<Self> {
-        let document: Document<Value> = serde_json::from_slice(body).context("an answer that is no JSON")?;
+    fn other(body: &[u8], ignored: &[String]) -> Result<Self> {
+        let mut document: Document<Value> = serde_json::from_slice(body).context("an answer that is no JSON")?;
         document.check()?;
+        if let Some(list) = document.data.as_array_mut() {
+            list.retain(|item| item.as_str().is_none_or(|name| !ignored.iter().any(|other| other == name)));
+            list.iter_mut()
+                .filter_map(Value::as_object_mut)
+                .for_each(|labels| ignored.iter().for_each(|name| drop(labels.remove(name))));
+            list.sort_by_cached_key(Value::to_string);
+        }
         Ok(Answer::Other(document.data))
     }
 
@@ -135,7 +143,8 @@ impl HistogramPoint {
 impl<D> Document<D> {
     fn check(&self) -> Result<()> {
         ensure!(self.status == "success", "an answer with status {:?}", self.status);
-        ensure!(self.warnings.is_empty(), "an answer with warnings: {}", self.warnings.join("; "));
+        let is_note = |text: &String| text.starts_with("PromQL ");
+        ensure!(self.warnings.iter().all(is_note), "an answer with warnings: {}", self.warnings.join("; "));
         Ok(())
     }
 }
@@ -198,6 +207,10 @@ mod tests {
             |text: &str| Answer::parse(format!(r#"{{"status":"success","data":{text}}}"#).as_bytes(), &[]).unwrap();
         assert_eq!(labels(r#"["a","b"]"#).difference(&labels(r#"["a","b"]"#)), None);
         assert!(labels(r#"["a"]"#).difference(&labels(r#"["b"]"#)).is_some());
+        assert_eq!(labels(r#"["a","b"]"#).difference(&labels(r#"["b","a"]"#)), None);
+        let body = r#"{"status":"success","warnings":["PromQL info: x"],"data":[{"a":"1","t":"2"},{"a":"0"}]}"#;
+        let series = Answer::parse(body.as_bytes(), &["t".to_string()]).unwrap();
+        assert_eq!(series.difference(&labels(r#"[{"a":"0"},{"a":"1"}]"#)), None);
         assert!(Answer::parse(b"no json", &[]).is_err());
         for bad in [r#""status":"error""#, r#""status":"success","warnings":["partial"]"#] {
             assert!(Answer::parse(format!(r#"{{{bad},"data":{{"result":[]}}}}"#).as_bytes(), &[]).is_err());

@@ -39,7 +39,7 @@ pub(crate) trait Benchmark: Sync {
 }
 
 /// All of them.
-pub(crate) const BENCHMARKS: [&dyn Benchmark; 16] = [
+pub(crate) const BENCHMARKS: [&dyn Benchmark; 17] = [
     &ingest::Ingest,
     &ingest::IngestSecond,
     &ingest::Memory,
@@ -55,6 +55,7 @@ pub(crate) const BENCHMARKS: [&dyn Benchmark; 16] = [
     &blocks::HEAVY,
     &blocks::JOINS,
     &blocks::GZIP,
+    &blocks::MATCHERS,
     &smoke::Smoke,
 ];
 

@@ -121,7 +121,12 @@ impl Running {
         let fields = [fields, self.peer.recipe.uncached].concat();
         let headers = if gzip { "Accept-Encoding: gzip\r\n" } else { "" };
         let start = Instant::now();
-        let response = connection.post_form_with(&format!("/api/v1/{api}"), headers, &fields)?;
+        let path = format!("/api/v1/{api}");
+        // Values of a label can only be asked for by GET.
+        let response = match api.starts_with("label/") {
+            true => connection.get_with(&path, &fields)?,
+            false => connection.post_form_with(&path, headers, &fields)?,
+        };
         let wall_s = start.elapsed().as_secs_f64();
         let body = response.success().with_context(|| format!("{} refused {fields:?}", self.peer.name()))?;
         Ok((body, wall_s))

@@ -54,6 +54,11 @@ impl Connection {
         self.exchange(&head, b"")
     }
 
+    /// GET with parameters.
+    pub fn get_with(&mut self, path: &str, fields: &[(&str, &str)]) -> Result<Response> {
+        self.get(&format!("{path}?{}", form(fields)))
+    }
+
     /// POST of a body; `headers` are whole lines, each with its line end.
     pub fn post(&mut self, path: &str, headers: &str, body: &[u8]) -> Result<Response> {
         let (address, length) = (&self.address, body.len());
@@ -68,9 +73,8 @@ impl Connection {
 
     /// POST of a form with more headers, whole lines each.
     pub fn post_form_with(&mut self, path: &str, headers: &str, fields: &[(&str, &str)]) -> Result<Response> {
-        let pairs: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
         let headers = format!("Content-Type: application/x-www-form-urlencoded\r\n{headers}");
-        self.post(path, &headers, pairs.join("&").as_bytes())
+        self.post(path, &headers, form(fields).as_bytes())
     }
 
     fn exchange(&mut self, head: &str, body: &[u8]) -> Result<Response> {
@@ -138,6 +142,13 @@ fn line(stream: &mut impl BufRead) -> Result<String> {
         Some(whole) => Ok(whole.trim_end_matches('\r').to_string()),
         None => bail!("the answer ends early"),
     }
+}
+
+/// Names and values as a form has them.
+fn form(fields: &[(&str, &str)]) -> String {
+    let pairs: Vec<String> =
+        fields.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
+    pairs.join("&")
 }
 
 /// Percent-encoding of everything but letters and digits.

@@ -79,6 +79,16 @@ pub(crate) const JOINS: OverBlocks = OverBlocks {
 pub(crate) const GZIP: OverBlocks =
     OverBlocks { name: "gzip", about: "answers of some MB, plain and compressed", queries: "gzip.json", ..INSTANT };
 
+/// Series, counts and label values by matchers.
+pub(crate) const MATCHERS: OverBlocks = OverBlocks {
+    name: "matchers",
+    about: "benchmark 7: series, counts, label names and values by matchers; --sizes 1M",
+    data: Data { shape: "l10", size: 1_000_000, flags: &["-samples", "8", "-dur", "2h"] },
+    queries: "d7.json",
+    rounds: 5,
+    groups: &[("series and count()", &["series_", "count_"]), ("label values", &["_values"])],
+};
+
 impl Benchmark for OverBlocks {
     fn name(&self) -> &'static str {
         self.name
@@ -140,15 +150,10 @@ impl OverBlocks {
         rounds: usize,
         ignored: &[String],
     ) -> Result<Vec<Readings>> {
-        let answers: Result<Vec<Answer>> =
-            running.iter().map(|peer| peer.answer(&question.api, &question.fields(), ignored)).collect();
-        let answers = answers?;
-        let pairs: Vec<(&Running, &Answer)> = running.iter().zip(&answers).collect();
         match question.differs {
             true => report.note(format!("{}: answers not compared, they differ by design", question.name)),
-            false => agree(&question.name, &pairs, report)?,
+            false => compare(report, running, question, ignored)?,
         }
-        drop(answers);
         let times: Result<Vec<usize>> = running.iter().map(|peer| repeats(peer, question)).collect();
         let times = times?;
         let mut all: Vec<Readings> = running.iter().map(|_| Readings::default()).collect();
@@ -188,6 +193,15 @@ impl OverBlocks {
         let peaks = peaks.collect();
         report.add("most memory of all queries", "MB", Better::Lower, peaks);
     }
+}
+
+/// Fails if the answers of peers that must agree differ.
+fn compare(report: &mut Report, running: &[Running], question: &Question, ignored: &[String]) -> Result<()> {
+    let answers: Result<Vec<Answer>> =
+        running.iter().map(|peer| peer.answer(&question.api, &question.fields(), ignored)).collect();
+    let answers = answers?;
+    let pairs: Vec<(&Running, &Answer)> = running.iter().zip(&answers).collect();
+    agree(&question.name, &pairs, report)
 }
 
 /// `=name` is that name, anything else a part of it.

@@ -1,7 +1,8 @@
 //! A file of queries.
 //!
 //! It holds `t0` (Unix seconds), `defaults` and `queries`; a query may set what the defaults say otherwise: `query`, `api`,
-//! `start` and `end` in seconds from `t0`, `step`, `gzip`, `differs`. `${T0+n}` in a query is that time.
+//! `start` and `end` in seconds from `t0`, `step`, `gzip`, `differs`. `${T0+n}` in a query is that time. Questions about
+//! labels (`series`, `labels`, `label/<name>/values`) have `match`, a list, and `limit` in the place of a query.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -55,18 +56,21 @@ impl Question {
         let flag = |key: &str| get(key).and_then(Value::as_bool).unwrap_or_default();
         let time = |key: &str| get(key).and_then(Value::as_f64).map(|seconds| (t0 + seconds).to_string());
         let api = text("api").unwrap_or_else(|| "query_range".to_string());
-        let expression = with_times(&text("query").with_context(|| format!("no query in {query:?}"))?, t0)?;
-        let known = match api.as_str() {
-            "query_range" => vec![("start", time("start")), ("end", time("end")), ("step", text("step"))],
-            "query" => vec![("time", time("time").or_else(|| time("end")))],
+        let expression = || with_times(&text("query").with_context(|| format!("no query in {query:?}"))?, t0);
+        let (start, end) = (("start", time("start")), ("end", time("end")));
+        let (mut fields, known) = match api.as_str() {
+            "query_range" => (vec![("query", expression()?)], vec![start, end, ("step", text("step"))]),
+            "query" => (vec![("query", expression()?)], vec![("time", time("time").or_else(|| time("end")))]),
+            "series" | "labels" => (about_labels(query), vec![start, end]),
+            _ if api.starts_with("label/") => (about_labels(query), vec![start, end]),
             other => bail!("queries of /api/v1/{other} are not supported"),
         };
-        let mut fields = vec![("query", expression.clone())];
         for (name, value) in known {
-            fields.push((name, value.with_context(|| format!("no {name} for {expression}"))?));
+            fields.push((name, value.with_context(|| format!("no {name} for {query:?}"))?));
         }
-        let name = text("name").unwrap_or(expression);
-        let differs = flag("differs") || DIFFERING.contains(&name.as_str());
+        let name = text("name").unwrap_or_else(|| fields[0].1.clone());
+        // Which of the series a limit leaves is nobody's promise.
+        let differs = flag("differs") || query.contains_key("limit") || DIFFERING.contains(&name.as_str());
         Ok(Question { name, api, differs, gzip: flag("gzip"), fields })
     }
 
@@ -74,6 +78,13 @@ impl Question {
     pub(crate) fn fields(&self) -> Vec<(&str, &str)> {
         self.fields.iter().map(|(name, value)| (*name, value.as_str())).collect()
     }
+}
+
+/// What a question about labels asks for.
+fn about_labels(query: &Map<String, Value>) -> Vec<(&'static str, String)> {
+    let matches = query.get("match").and_then(Value::as_array).into_iter().flatten();
+    let matches = matches.filter_map(|text| Some(("match[]", text.as_str()?.to_string())));
+    matches.chain(query.get("limit").map(|limit| ("limit", limit.to_string()))).collect()
 }
 
 /// Puts times in the place of `${T0+n}`.
@@ -111,6 +122,12 @@ mod tests {
         assert_eq!((all[0].name.as_str(), all[0].gzip), ("a", false));
         assert_eq!(all[0].fields(), [("query", "up @ 105"), ("start", "100"), ("end", "130"), ("step", "15")]);
         assert_eq!((all[1].fields(), all[1].gzip), (vec![("query", "x"), ("time", "160")], true));
+        let text = r#"{"t0": 100, "defaults": {"start": 0, "end": 60}, "queries": [
+            {"name": "a", "api": "label/job/values", "match": ["{a=\"b\"}", "c"], "limit": 7}]}"#;
+        fs::write(&path, text).unwrap();
+        let question = Questions::read(&path).unwrap().all.remove(0);
+        let fields = [("match[]", "{a=\"b\"}"), ("match[]", "c"), ("limit", "7"), ("start", "100"), ("end", "160")];
+        assert_eq!((question.fields(), question.differs), (fields.to_vec(), true));
         fs::write(&path, r#"{"t0": 1, "queries": [{"query": "up"}]}"#).unwrap();
         assert!(Questions::read(&path).is_err());
     }

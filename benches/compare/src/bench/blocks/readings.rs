@@ -11,7 +11,7 @@ use crate::running::Running;
 
 /// CPU time is counted in steps of 10 ms: a reading takes so long at least, if need be by asking again and again.
 const READING_S: f64 = 0.15;
-const MOST_REPEATS: f64 = 100.0;
+const MOST_REPEATS: f64 = 500.0;
 /// How long a peer may take to find its blocks after it is ready.
 const BLOCKS_DEADLINE: Duration = Duration::from_secs(60);
 const BLOCKS_POLL: Duration = Duration::from_millis(200);
