@@ -11,7 +11,7 @@ const LAYERS: [&[&str]; 5] = [
     &["tsdb", "promql", "series", "proto"],
     &["objstore", "block", "storeapi", "server", "flags", "config"],
     &["router", "ingester", "store", "query"],
-    &["cli", "testkit", "tests", "compare", "loadgen", "xtask"],
+    &["cli", "testkit", "tests", "compare", "loadgen", "loops", "xtask"],
 ];
 const ROLES: usize = 3;
 
@@ -32,7 +32,7 @@ const OWNERS: [(&str, &[&str]); 8] = [
 ];
 
 /// Crates that do not ship: helpers of tests and benchmarks.
-const TOOLS: [&str; 5] = ["testkit", "tests", "compare", "loadgen", "xtask"];
+const TOOLS: [&str; 6] = ["testkit", "tests", "compare", "loadgen", "loops", "xtask"];
 
 /// Fails with every arrow that points the wrong way.
 pub(crate) fn check() -> Result<()> {

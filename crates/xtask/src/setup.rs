@@ -96,7 +96,7 @@ fn build_go(module: &str, program: &str, tags: &str, package: &str) -> Result<()
     run(&mut build)
 }
 
-fn on_path(program: &str) -> bool {
+pub(crate) fn on_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|dir| dir.join(program).is_file())
 }

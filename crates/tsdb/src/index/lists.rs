@@ -83,20 +83,56 @@ pub(super) fn count(source: &dyn ByteSource, offset: u64) -> Result<u64, IndexEr
     Ok(u64::from(reader.u32().in_section("postings")?))
 }
 
-/// Whether the list at an offset has any of some series. Reads only as far as the first, without looking at the checksum.
-pub(super) fn intersects(source: &dyn ByteSource, offset: u64, among: &RoaringBitmap) -> Result<bool, IndexError> {
-    let mut rest = count(source, offset)?.saturating_mul(4);
-    let (mut at, mut step) = (offset.saturating_add(8), SMALL_BYTES);
-    while rest > 0 {
-        let bytes = source.range(at..at.saturating_add(rest.min(step)))?;
-        if bytes.as_chunks::<4>().0.iter().any(|series| among.contains(u32::from_be_bytes(*series))) {
-            return Ok(true);
-        }
-        at += bytes.len() as u64;
-        rest -= bytes.len() as u64;
-        step = (step * 4).min(WINDOW_BYTES);
+/// Lists beyond are looked through piece by piece.
+const WHOLE_BYTES: u64 = 4096;
+
+/// Says of lists whether they have any of some series.
+pub(super) struct Intersections<'a> {
+    lists: Lists<'a>,
+    among: &'a RoaringBitmap,
+    last: u64,
+}
+
+impl<'a> Intersections<'a> {
+    pub(super) fn new(source: &'a dyn ByteSource, among: &'a RoaringBitmap) -> Self {
+        Intersections { lists: Lists::new(source), among, last: u64::MAX }
     }
-    Ok(false)
+
+    /// Whether the list at an offset has one. Reads only as far as the first, without looking at the checksum. Asked about
+    /// short lists that lie beside each other, it reads many of them at once.
+    pub(super) fn ask(&mut self, offset: u64) -> Result<bool, IndexError> {
+        const NEAR_BYTES: u64 = 1024;
+        let near = offset.checked_sub(self.last).is_some_and(|distance| distance < NEAR_BYTES);
+        self.last = offset;
+        let head = self.lists.bytes(offset, 8, near)?;
+        let count = head.last_chunk::<4>().map_or(0, |count| u32::from_be_bytes(*count));
+        let (at, bytes) = (offset.saturating_add(8), u64::from(count) * 4);
+        match bytes > WHOLE_BYTES {
+            true => self.look_through(at, bytes),
+            false => {
+                let list = self.lists.bytes(at, bytes, near)?;
+                Ok(self.is_any_in(&list))
+            }
+        }
+    }
+
+    fn is_any_in(&self, list: &[u8]) -> bool {
+        list.as_chunks::<4>().0.iter().any(|series| self.among.contains(u32::from_be_bytes(*series)))
+    }
+
+    fn look_through(&self, mut at: u64, mut rest: u64) -> Result<bool, IndexError> {
+        let mut step = SMALL_BYTES;
+        while rest > 0 {
+            let bytes = self.lists.source.range(at..at.saturating_add(rest.min(step)))?;
+            if self.is_any_in(&bytes) {
+                return Ok(true);
+            }
+            at += bytes.len() as u64;
+            rest -= bytes.len() as u64;
+            step = (step * 4).min(WINDOW_BYTES);
+        }
+        Ok(false)
+    }
 }
 
 /// A list of series: its count and the numbers, rising.

@@ -7,7 +7,7 @@ use thanoxide_model::Matcher;
 use thanoxide_model::matcher::MatchKind;
 use thanoxide_model::regexp::Regexp;
 
-use super::lists;
+use super::lists::{self, Intersections};
 use super::verdicts::Asked;
 use super::{IndexError, IndexReader};
 use crate::postings::{self, LabelIndex};
@@ -49,9 +49,9 @@ impl IndexReader {
         if among.len() <= TRIED as u64 {
             return Ok(false);
         }
-        let mut found = Ok(false);
+        let (mut found, mut lists) = (Ok(false), Intersections::new(&*self.source, among));
         self.for_each_value(name, &mut |_, offset| {
-            found = lists::intersects(&*self.source, offset, among);
+            found = lists.ask(offset);
             matches!(found, Ok(false))
         })?;
         found
@@ -78,7 +78,8 @@ impl IndexReader {
             return Ok(values);
         }
         let (mut values, mut failed) = (Vec::new(), None);
-        self.for_each_value(name, &mut |value, offset| match lists::intersects(&*self.source, offset, &among) {
+        let mut lists = Intersections::new(&*self.source, &among);
+        self.for_each_value(name, &mut |value, offset| match lists.ask(offset) {
             Ok(used) => {
                 values.extend(used.then(|| value.to_vec()));
                 true
