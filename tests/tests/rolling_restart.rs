@@ -14,13 +14,32 @@ use thanoxide_testkit::raw_write::read_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-const SERIES: usize = 50;
 const DEADLINE: Duration = Duration::from_secs(120);
-/// Scrapes before the next restart.
-const SCRAPES: u64 = 2;
+
+/// How much there is to lose: CI takes the least. 20,000 series and 100 scrapes are ten million samples.
+#[derive(Clone, Copy)]
+struct Size {
+    /// `THANOXIDE_ROLLING_SERIES`.
+    series: usize,
+    /// `THANOXIDE_ROLLING_SCRAPES` before the next restart.
+    scrapes: u64,
+}
+
+impl Size {
+    fn of_run() -> Self {
+        let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+        let series = number("THANOXIDE_ROLLING_SERIES").unwrap_or(50) as usize;
+        Size { series, scrapes: number("THANOXIDE_ROLLING_SCRAPES").unwrap_or(2) }
+    }
+
+    /// Reading all of it takes its time.
+    fn deadline(self) -> Duration {
+        DEADLINE + Duration::from_micros(200 * self.series as u64 * self.scrapes)
+    }
+}
 
 /// A target that counts its scrapes: each of its series has the number of the scrape as its value.
-async fn target() -> Result<(String, Arc<AtomicU64>)> {
+async fn target(series: usize) -> Result<(String, Arc<AtomicU64>)> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let (address, scrapes) = (listener.local_addr()?.to_string(), Arc::new(AtomicU64::new(0)));
     let counter = Arc::clone(&scrapes);
@@ -30,7 +49,7 @@ async fn target() -> Result<(String, Arc<AtomicU64>)> {
             if stream.read(&mut request).await.is_ok() {
                 let scrape = counter.fetch_add(1, Ordering::Relaxed) + 1;
                 let page: String =
-                    (0..SERIES).map(|series| format!("rolling{{series=\"{series}\"}} {scrape}\n")).collect();
+                    (0..series).map(|series| format!("rolling{{series=\"{series}\"}} {scrape}\n")).collect();
                 let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\nConnection: close\r\n";
                 let answer = format!("{head}Content-Length: {}\r\n\r\n{page}", page.len());
                 // A scrape that was given up shows as `up` 0.
@@ -129,7 +148,8 @@ fn scrapes_of(nodes: &[Part]) -> Result<Vec<BTreeSet<u64>>> {
 }
 
 async fn await_scrapes(counter: &AtomicU64, more: u64) -> Result<()> {
-    let (wanted, end) = (counter.load(Ordering::Relaxed) + more, Instant::now() + DEADLINE);
+    let time = DEADLINE + Duration::from_secs(10 * more);
+    let (wanted, end) = (counter.load(Ordering::Relaxed) + more, Instant::now() + time);
     while counter.load(Ordering::Relaxed) < wanted {
         ensure!(Instant::now() < end, "the agent scrapes no more");
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -139,7 +159,7 @@ async fn await_scrapes(counter: &AtomicU64, more: u64) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_loses_nothing_while_all_nodes_are_restarted() -> Result<()> {
-    let dir = tempfile::tempdir()?;
+    let (dir, size) = (tempfile::tempdir()?, Size::of_run());
     let node = |i: usize| Part::start(dir.path().join(format!("node-{i}")), &[format!("--label=replica=\"{i}\"")]);
     let mut nodes: Vec<Part> = (0..3).map(node).collect::<Result<_>>()?;
     let endpoints: Vec<&str> = nodes.iter().map(|node| node.grpc.as_str()).collect();
@@ -150,20 +170,20 @@ async fn an_agent_loses_nothing_while_all_nodes_are_restarted() -> Result<()> {
         format!("--receive.hashrings={rings}"),
     ];
     let mut router = Part::start(dir.path().join("router"), &args)?;
-    let (target, scrapes) = target().await?;
+    let (target, scrapes) = target(size.series).await?;
     let _agent = start_agent(dir.path(), &target, &format!("http://{}/api/v1/receive", router.remote_write))?;
-    await_scrapes(&scrapes, SCRAPES).await?;
+    await_scrapes(&scrapes, size.scrapes).await?;
     for node in &mut nodes {
         node.restart()?;
-        await_scrapes(&scrapes, SCRAPES).await?;
+        await_scrapes(&scrapes, size.scrapes).await?;
     }
     router.restart()?;
-    await_scrapes(&scrapes, SCRAPES).await?;
+    await_scrapes(&scrapes, size.scrapes).await?;
 
-    let (last, end) = (scrapes.load(Ordering::Relaxed), Instant::now() + DEADLINE);
+    let (last, end) = (scrapes.load(Ordering::Relaxed), Instant::now() + size.deadline());
     let found = loop {
         let found = scrapes_of(&nodes)?;
-        if found.len() == SERIES && found.iter().all(|numbers| numbers.last().is_some_and(|n| *n >= last)) {
+        if found.len() == size.series && found.iter().all(|numbers| numbers.last().is_some_and(|n| *n >= last)) {
             break found;
         }
         ensure!(Instant::now() < end, "scrape {last} does not arrive");

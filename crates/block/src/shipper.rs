@@ -30,6 +30,16 @@ struct State {
     uploaded: Vec<Ulid>,
 }
 
+/// How the files of uploaded blocks are hashed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BlockHash {
+    /// Not at all.
+    #[default]
+    None,
+    /// `SHA256`; the compactor then need not download what it has.
+    Sha256,
+}
+
 /// What a shipper is to do.
 #[derive(Clone, Debug)]
 pub struct ShipperConfig {
@@ -41,6 +51,8 @@ pub struct ShipperConfig {
     pub source: Source,
     /// Whether blocks that were compacted locally are uploaded too, if they overlap nothing in the bucket.
     pub upload_compacted: bool,
+    /// Whether files are hashed.
+    pub hash: BlockHash,
 }
 
 /// Why a pass over the directory failed as a whole.
@@ -172,7 +184,7 @@ impl Shipper {
         let mut thanos = meta.thanos.clone().unwrap_or_else(|| ThanosMeta::new(&self.config.labels, Source::default()));
         thanos.labels = ThanosMeta::new(&self.config.labels, Source::default()).labels;
         thanos.source = self.config.source.clone();
-        match upload_block(&*self.bucket, &self.disk, &*self.clock, dir, thanos).await {
+        match upload_block(&*self.bucket, &self.disk, &*self.clock, dir, thanos, self.config.hash).await {
             Ok(_) => Ok(Shipped::Uploaded),
             Err(e) => {
                 if matches!(e, UploadError::Corrupt { .. }) {

@@ -7,11 +7,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
 use thanoxide_env::{Clock, Disk};
 use thanoxide_objstore::{Bucket, BucketError, UploadSource};
 use thiserror::Error;
 
-use crate::meta::{BlockFile, INDEX_NAME, META_NAME, Meta, MetaError, ThanosMeta};
+use crate::meta::{BlockFile, FileHash, INDEX_NAME, META_NAME, Meta, MetaError, ThanosMeta};
+use crate::shipper::BlockHash;
+
+/// Bytes of a file that are hashed at a time.
+const HASH_PIECE_BYTES: usize = 256 << 10;
 
 /// Why a block was not uploaded.
 #[derive(Debug, Error)]
@@ -45,13 +50,19 @@ pub async fn upload_block(
     clock: &dyn Clock,
     dir: &Path,
     mut thanos: ThanosMeta,
+    hash: BlockHash,
 ) -> Result<Meta, UploadError> {
     let mut meta = read_local_meta(&**disk, dir)?;
-    let files = list_files(&**disk, dir)?;
+    let mut files = list_files(&**disk, dir)?;
     let names = files.iter().filter_map(|file| file.rel_path.strip_prefix("chunks/"));
     thanos.segment_files = names.map(str::to_string).collect();
     for file in &files {
         upload_file(bucket, disk, dir, &meta.id().to_string(), file).await?;
+    }
+    if hash == BlockHash::Sha256 {
+        for file in &mut files {
+            file.hash = Some(sha256(&**disk, dir, file)?);
+        }
     }
     thanos.files = files;
     thanos.files.push(BlockFile { rel_path: META_NAME.to_string(), size_bytes: 0, hash: None });
@@ -59,6 +70,21 @@ pub async fn upload_block(
     meta.thanos = Some(thanos);
     bucket.upload(&format!("{}/{META_NAME}", meta.id()), meta.to_json().into()).await?;
     Ok(meta)
+}
+
+/// The SHA-256 of a file, read piece by piece.
+fn sha256(disk: &dyn Disk, dir: &Path, file: &BlockFile) -> Result<FileHash, UploadError> {
+    let failed = |error| UploadError::Disk { dir: dir.to_path_buf(), error };
+    let open = disk.open(&dir.join(&file.rel_path)).map_err(failed)?;
+    let (mut hasher, mut piece, mut at) = (Sha256::new(), vec![0; HASH_PIECE_BYTES], 0);
+    while at < file.size_bytes {
+        let len = (file.size_bytes - at).min(HASH_PIECE_BYTES as u64) as usize;
+        open.read_exact_at(&mut piece[..len], at).map_err(failed)?;
+        hasher.update(&piece[..len]);
+        at += len as u64;
+    }
+    let value = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(FileHash { function: "SHA256".to_string(), value })
 }
 
 /// Reads `meta.json` of a block on disk.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
 use thanoxide_block::{
-    Discovery, Fetched, Fetcher, FetcherConfig, FetcherMetrics, META_NAME, Meta, SHIPPER_STATE_NAME, Shipper,
-    ShipperConfig, ShipperMetrics, Source, TimeBound, Ulid,
+    BlockHash, Discovery, Fetched, Fetcher, FetcherConfig, FetcherMetrics, META_NAME, Meta, SHIPPER_STATE_NAME,
+    Shipper, ShipperConfig, ShipperMetrics, Source, TimeBound, Ulid,
 };
 use thanoxide_env::{ManualClock, SystemDisk};
 use thanoxide_model::Labels;
@@ -23,6 +23,7 @@ struct Tsdb {
     metrics: ShipperMetrics,
     registry: Registry,
     upload_compacted: bool,
+    hash: BlockHash,
 }
 
 impl Tsdb {
@@ -35,6 +36,7 @@ impl Tsdb {
             metrics: ShipperMetrics::new(&mut registry),
             registry,
             upload_compacted: false,
+            hash: BlockHash::None,
         }
     }
 
@@ -62,6 +64,7 @@ impl Tsdb {
             labels: Labels::from_pairs([("tenant_id", "t"), ("replica", "0")]),
             source: Source::receive(),
             upload_compacted: self.upload_compacted,
+            hash: self.hash,
         };
         let bucket = Arc::clone(&self.bucket);
         Shipper::new(config, Arc::new(SystemDisk), Arc::clone(&self.clock) as _, bucket, self.metrics.for_tenant("t"))
@@ -119,6 +122,21 @@ async fn each_block_is_uploaded_once() {
     assert_eq!(std::fs::read_to_string(tsdb.state()).unwrap(), state);
     assert_eq!(tsdb.metric("thanos_shipper_uploads_total{tenant=\"t\"}"), "2");
     assert_eq!(tsdb.metric("thanos_shipper_dir_syncs_total{tenant=\"t\"}"), "3");
+}
+
+#[tokio::test]
+async fn files_are_hashed_where_it_is_asked_for() {
+    let mut tsdb = Tsdb::new();
+    tsdb.hash = BlockHash::Sha256;
+    let id = tsdb.block(1, 1, 10);
+    tsdb.shipper().sync().await.unwrap();
+    let json = tsdb.bucket.read(&format!("{id}/meta.json"), 1 << 20).await.unwrap();
+    let files = Meta::parse_uploaded(&json).unwrap().thanos.unwrap().files;
+    let hashes: Vec<_> =
+        files.iter().map(|file| file.hash.as_ref().map(|h| (h.function.as_str(), &h.value[..8]))).collect();
+    // What `sha256sum` says of 1001 bytes of 1, of "two" and of "index".
+    let sha = |start| Some(("SHA256", start));
+    assert_eq!(hashes, [sha("0f8191f0"), sha("3fc4ccfe"), sha("1bc04b52"), None]);
 }
 
 #[tokio::test]

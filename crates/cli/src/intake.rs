@@ -9,10 +9,11 @@ use thanoxide_config::{Limits, Relabel};
 use thanoxide_flags::Matches;
 use thanoxide_ingester::Ingester;
 use thanoxide_router::head_series::watch_head_series;
-use thanoxide_router::{Limiter, OtlpSettings, RouterConfig};
+use thanoxide_router::{Limiter, OtlpSettings, RouterConfig, TranslationStrategy};
 use thanoxide_server::{CertificateField, Shutdown};
 
 use crate::node::Node;
+use crate::receive::hop_secret;
 use crate::standalone::tenant_of;
 
 /// What the flags of `receive` say of the router. Everything is read and checked here, before anything is bound.
@@ -25,9 +26,11 @@ pub(crate) fn router_config(matches: &Matches) -> Result<RouterConfig> {
         split_tenant_label: (!split.is_empty()).then(|| split.to_string()),
         replica_header: matches.text("receive.replica-header").to_string(),
         otlp: OtlpSettings {
+            strategy: TranslationStrategy::named(matches.text("receive.otlp-translation-strategy")),
             target_info: matches.switch("receive.otlp-enable-target-info"),
             promoted: matches.texts("receive.otlp-promote-resource-attributes"),
         },
+        hop_secret: hop_secret(matches)?,
         relabel: Arc::new(relabel.context("get relabel configuration")?),
         ..tenant_config(matches)?
     };

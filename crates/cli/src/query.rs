@@ -12,6 +12,7 @@ use thanoxide_storeapi::{
 };
 
 use crate::node::Node;
+use crate::tls;
 
 /// The querier's part of the flags.
 pub(crate) fn query_config(matches: &Matches) -> Result<QueryConfig> {
@@ -29,10 +30,12 @@ pub(crate) fn query_config(matches: &Matches) -> Result<QueryConfig> {
 
 /// The clients of all endpoints, those that must take part marked.
 fn endpoints(matches: &Matches) -> Result<Vec<WatchedEndpoint>> {
+    let snappy = matches.text("grpc-compression") == "snappy";
+    let client = ClientConfig { snappy, tls: tls::grpc_client(matches)?, ..ClientConfig::default() };
     let mut endpoints = Vec::new();
     for (flag, is_strict) in [("endpoint", false), ("endpoint-strict", true)] {
         for name in matches.texts(flag) {
-            let store = RemoteStore::connect(&name, &ClientConfig::default());
+            let store = RemoteStore::connect(&name, &client);
             let store = Arc::new(store.with_context(|| format!("--{flag}={name}"))?);
             endpoints.push(WatchedEndpoint { name, store, is_strict });
         }

@@ -1,12 +1,12 @@
 //! `thanoxide receive`: remote write in, tenants in the engine, blocks to the bucket, the StoreAPI over gRPC.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use thanoxide_config::TenantLabels as LabelRules;
 use thanoxide_flags::Matches;
-use thanoxide_ingester::{Ingester, IngesterConfig, IngesterDeps, IngesterMetrics, TenantLabels};
+use thanoxide_ingester::{BlockHash, Ingester, IngesterConfig, IngesterDeps, IngesterMetrics, StatusApi, TenantLabels};
 use thanoxide_model::Labels;
 use thanoxide_model::tenant::HINTS_DIR;
 use thanoxide_router::hashring::{Algorithm, HashringConfig, HashringMetrics, parse_hashrings};
@@ -17,8 +17,7 @@ use thanoxide_router::{
 use thanoxide_server::HttpServer;
 use thanoxide_server::grpc::RoutesBuilder;
 use thanoxide_server::http::Router;
-use thanoxide_storeapi::{ClientConfig, Store, WriteStore};
-
+use thanoxide_storeapi::{ClientConfig, HopSecret, LimitedMetrics, LimitedStore, SeriesLimits, Store, WriteStore};
 use tokio::net::TcpListener;
 
 use crate::bucket;
@@ -70,6 +69,14 @@ fn label_rules(matches: &Matches) -> Result<Arc<LabelRules>> {
     Ok(Arc::new(LabelRules::parse(&yaml.unwrap_or_default())?))
 }
 
+/// `None` where the flag says 0.
+fn memory_limit(matches: &Matches) -> Option<u64> {
+    match matches.is_given("receive.memory-limit") {
+        true => Some(matches.bytes("receive.memory-limit")).filter(|bytes| *bytes > 0),
+        false => thanoxide_ingester::memory_guard::memory_bytes(),
+    }
+}
+
 /// Opens an ingester on a thread that may block.
 pub(crate) async fn open(config: IngesterConfig, deps: IngesterDeps) -> Result<Arc<Ingester>> {
     let opened = tokio::task::spawn_blocking(move || Ingester::open(config, deps)).await;
@@ -100,7 +107,22 @@ fn ring_source(matches: &Matches) -> Result<Option<RingSource>> {
 /// How other nodes of the rings are reached.
 fn peer_client(matches: &Matches) -> Result<ClientConfig> {
     let tls = tls::remote_write_client(matches)?;
-    Ok(ClientConfig { snappy: matches.text("receive.grpc-compression") == "snappy", tls, ..ClientConfig::default() })
+    Ok(ClientConfig {
+        snappy: matches.text("receive.grpc-compression") == "snappy",
+        tls,
+        secret: hop_secret(matches)?,
+        ..ClientConfig::default()
+    })
+}
+
+/// What other nodes must show, and are shown.
+pub(crate) fn hop_secret(matches: &Matches) -> Result<Option<HopSecret>> {
+    let flag = "receive.hop-secret-file";
+    let path = matches.text(flag);
+    if path.is_empty() {
+        return Ok(None);
+    }
+    HopSecret::from_file(Path::new(path)).map(Some).with_context(|| format!("--{flag}={path}"))
 }
 
 fn replication_config(matches: &Matches) -> Result<ReplicationConfig> {
@@ -108,14 +130,21 @@ fn replication_config(matches: &Matches) -> Result<ReplicationConfig> {
     if replication_factor > MAX_REPLICATION_FACTOR {
         bail!("--receive.replication-factor={replication_factor} is more than {MAX_REPLICATION_FACTOR}");
     }
+    let capnproto = matches.text("receive.replication-protocol") == "capnproto";
+    if capnproto && hop_secret(matches)?.is_some() {
+        bail!(
+            "Cap'n Proto carries no secret: --receive.hop-secret-file goes with --receive.replication-protocol=protobuf"
+        );
+    }
     Ok(ReplicationConfig {
         replication_factor,
         algorithm: Algorithm::named(matches.text("receive.hashrings-algorithm")),
         forward_timeout: matches.duration("receive-forward-timeout"),
         max_backoff: matches.duration("receive-forward-max-backoff"),
         workers: usize::try_from(matches.uint("receive.forward.async-workers"))?.clamp(1, MAX_WORKERS),
+        artificial_max_delay: matches.duration("receive.artificial-max-delay"),
         client: peer_client(matches)?,
-        capnproto: matches.text("receive.replication-protocol") == "capnproto",
+        capnproto,
         local_endpoint: matches.text("receive.local-endpoint").to_string(),
     })
 }
@@ -184,28 +213,49 @@ fn watch_rings(matches: &Matches, node: &mut Node, path: PathBuf, replicator: &A
     Ok(())
 }
 
-/// Serves remote write from `writer` beside `store`, until a signal comes.
-async fn serve(
-    mut node: Node,
+/// What a `receive` serves besides metrics and probes.
+struct Served {
     router: RouterConfig,
-    listener: HttpServer,
     writer: Arc<dyn WriteStore>,
     store: Arc<dyn Store>,
-) -> Result<()> {
+    /// The own tenants; a router has none.
+    ingester: Option<Arc<Ingester>>,
+}
+
+/// Serves remote write and the StoreAPI until a signal comes.
+async fn serve(matches: &Matches, mut node: Node, listener: HttpServer, served: Served) -> Result<()> {
+    let Served { router, writer, store, ingester } = served;
+    let status = StatusApi {
+        ingester: ingester.clone(),
+        tenant_header: router.tenant_header.clone(),
+        default_tenant: router.default_tenant.clone(),
+    };
     let (metrics, clock) = (RouterMetrics::new(&mut node.registry), Arc::clone(&node.env.clock));
     let deps = RouterDeps { store: Arc::clone(&writer), metrics, clock };
-    let routes = WriteRouter::new(router, deps)?.routes(&node.http_metrics);
+    let status = node.http_metrics.instrument("tsdb_status", status.routes());
+    let routes = WriteRouter::new(router, deps)?.routes(&node.http_metrics).merge(status);
+    let limits = SeriesLimits {
+        series: matches.uint("store.limits.request-series"),
+        samples: matches.uint("store.limits.request-samples"),
+    };
+    let store = LimitedStore::new(store, limits, LimitedMetrics::new(&mut node.registry));
     let mut services = RoutesBuilder::default();
-    thanoxide_storeapi::add_store(&mut services, store);
-    thanoxide_storeapi::add_write_store(&mut services, writer);
+    thanoxide_storeapi::add_store(&mut services, Arc::new(store));
+    thanoxide_storeapi::add_write_store(&mut services, writer, hop_secret(matches)?);
     let grace = node.http_grace();
     node.group.add("remote-write", move |shutdown| listener.serve(routes, shutdown, grace));
     node.probe.set_ready();
-    node.serve(Router::new(), services, |_| ()).await
+    let deletion = ingester.filter(|_| matches.switch("receive.tenant-deletion"));
+    let api = deletion.map_or_else(Router::new, thanoxide_ingester::departure::deletion_routes);
+    node.serve(api, services, |_| ()).await
 }
 
 /// Takes Cap'n Proto writes for `writer`. The default address may be another process's already: then there is none here.
 async fn serve_capnproto(matches: &Matches, node: &mut Node, writer: Arc<dyn WriteStore>) -> Result<()> {
+    if hop_secret(matches)?.is_some() {
+        tracing::info!(component = "capnproto", "not listening: Cap'n Proto carries no secret");
+        return Ok(());
+    }
     let address = matches.text("receive.capnproto-address");
     let listener = match TcpListener::bind(address).await {
         Ok(listener) => listener,
@@ -239,13 +289,19 @@ async fn run_router(matches: &Matches, rings: RingSource) -> Result<()> {
     intake::watch_limits(matches, &mut node, &router.limiter, None);
     let replicator = replicate(matches, &mut node, rings, None, None)?;
     serve_capnproto(matches, &mut node, Arc::clone(&replicator) as _).await?;
-    serve(node, router, listener, replicator, proxy(Vec::new())).await
+    let served = Served { router, writer: replicator, store: proxy(Vec::new()), ingester: None };
+    serve(matches, node, listener, served).await
 }
 
 async fn run_ingester(matches: &Matches, rings: Option<RingSource>) -> Result<()> {
     let mut config = ingester_config(matches, PathBuf::from(matches.text("tsdb.path")))?;
     let guard_ms = matches.duration_ms("tsdb.too-far-in-future.time-window");
     config.too_far_in_future_ms = (guard_ms > 0).then_some(guard_ms);
+    config.memory_limit_bytes = memory_limit(matches);
+    config.retention_bytes = Some(matches.bytes("tsdb.max-retention-bytes")).filter(|bytes| *bytes > 0);
+    if matches.text("hash-func") == "SHA256" {
+        config.hash = BlockHash::Sha256;
+    }
     let router = intake::router_config(matches)?;
     let (mut node, listener) = bind(matches).await?;
     let bucket = bucket::from_flags(matches, &mut node)?;
@@ -266,5 +322,6 @@ async fn run_ingester(matches: &Matches, rings: Option<RingSource>) -> Result<()
         }
         Some(rings) => replicate(matches, &mut node, rings, Some(writer), Some(tenant_labels))? as _,
     };
-    serve(node, router, listener, writer, ingester).await
+    let served = Served { router, writer, store: Arc::clone(&ingester) as _, ingester: Some(ingester) };
+    serve(matches, node, listener, served).await
 }

@@ -87,7 +87,7 @@ pub async fn run(matches: &Matches) -> Result<()> {
     let api = node.http_metrics.instrument("query", query.router()).merge(page.router());
     let mut services = RoutesBuilder::default();
     thanoxide_storeapi::add_store(&mut services, store);
-    thanoxide_storeapi::add_write_store(&mut services, Arc::clone(&writer));
+    thanoxide_storeapi::add_write_store(&mut services, Arc::clone(&writer), None);
 
     node.group.add("remote-write", move |shutdown| write_http.serve(write_routes, shutdown, STOP_DEADLINE));
     let (clock, self_scrape) = (Arc::clone(&node.env.clock), config.self_scrape);

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use thanoxide_config::{Web, WebTls};
 use thanoxide_flags::Matches;
 use thanoxide_server::{BasicAuth, ClientAuth, Tls, TlsConfig};
-use thanoxide_storeapi::grpc::{ClientTlsConfig, client_tls};
+use thanoxide_storeapi::grpc::{ClientTls, ClientTlsConfig};
 
 const HTTP: [&[u8]; 2] = [b"h2", b"http/1.1"];
 const GRPC: [&[u8]; 1] = [b"h2"];
@@ -45,26 +45,28 @@ pub(crate) fn remote_write_server(matches: &Matches) -> Result<Option<Tls>> {
 }
 
 /// `--remote-write.client-tls-*`: TLS towards other nodes of the hashrings.
-pub(crate) fn remote_write_client(matches: &Matches) -> Result<Option<ClientTlsConfig>> {
-    if !matches.switch("remote-write.client-tls-secure") {
-        return Ok(None);
-    }
-    let text = |name: &str| matches.text(name).to_string();
-    let (ca, cert) = (text("remote-write.client-tls-ca"), text("remote-write.client-tls-cert"));
-    let (key, name) = (text("remote-write.client-tls-key"), text("remote-write.client-server-name"));
-    if ca.is_empty() {
-        bail!("--remote-write.client-tls-secure needs --remote-write.client-tls-ca: there are no system roots here");
-    }
-    let identity = match (cert.is_empty(), key.is_empty()) {
-        (true, true) => None,
-        (false, false) => Some((pem(&cert)?, pem(&key)?)),
-        _ => bail!("both client key and certificate must be provided"),
-    };
-    Ok(Some(client_tls(&pem(&ca)?, identity, &name)))
+pub(crate) fn remote_write_client(matches: &Matches) -> Result<Option<ClientTls>> {
+    client(matches, "remote-write.client-tls", "remote-write.client-server-name")
 }
 
-fn pem(path: &str) -> Result<Vec<u8>> {
-    std::fs::read(path).with_context(|| format!("open {path}"))
+/// `--grpc-client-tls-*`: TLS towards endpoints.
+pub(crate) fn grpc_client(matches: &Matches) -> Result<Option<ClientTls>> {
+    client(matches, "grpc-client-tls", "grpc-client-server-name")
+}
+
+fn client(matches: &Matches, prefix: &str, server_name: &str) -> Result<Option<ClientTls>> {
+    let flag = |name: &str| format!("{prefix}-{name}");
+    if !matches.switch(&flag("secure")) {
+        return Ok(None);
+    }
+    let text = |name: &str| matches.text(&flag(name));
+    let config = ClientTlsConfig::from_flags(text("ca"), text("cert"), text("key"), matches.text(server_name))?;
+    let config = ClientTlsConfig {
+        skip_verify: matches.switch(&flag("skip-verify")),
+        min_version: text("min-version").to_string(),
+        ..config
+    };
+    Ok(Some(ClientTls::new(config)?))
 }
 
 /// What `--http.config` says of a listener.

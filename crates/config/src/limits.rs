@@ -4,6 +4,7 @@
 //! write:
 //!   global:
 //!     max_concurrency: 0               # requests under way; 0 is no limit, here and below
+//!     max_tenants: 100000              # of one ingester; Thanos does not have it
 //!     meta_monitoring_url: ""          # a Prometheus that knows how many series a tenant has
 //!     meta_monitoring_limit_query: sum(prometheus_tsdb_head_series) by (tenant)
 //!     meta_monitoring_http_client: {}
@@ -17,6 +18,7 @@
 //!     labels_per_series_limit: 0
 //!     label_name_bytes_limit: 0
 //!     label_value_bytes_limit: 0
+//!     local_retention: 0s              # how long an ingester keeps blocks; 0s is as `--tsdb.retention` says
 //!   tenants:
 //!     acme: *limits                    # what a tenant does not name is the default's
 //! ```
@@ -67,6 +69,8 @@ pub struct TenantLimits {
     pub label_name_bytes: u64,
     /// Bytes of a label's value.
     pub label_value_bytes: u64,
+    /// How long an ingester keeps blocks; zero is as for all tenants.
+    pub local_retention_ms: i64,
 }
 
 /// How the meta-monitoring is asked.
@@ -87,6 +91,8 @@ pub struct MetaMonitoring {
 pub struct Limits {
     /// Requests under way; zero is no limit.
     pub max_concurrency: i64,
+    /// Tenants of one ingester; a write of another one is refused. Zero is no limit, `None` the ingester's own.
+    pub max_tenants: Option<u64>,
     /// Where numbers of series are asked for.
     pub meta_monitoring: Option<MetaMonitoring>,
     default: TenantLimits,

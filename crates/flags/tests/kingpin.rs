@@ -110,6 +110,10 @@ fn names_and_defaults_of_stock_commands_are_those_of_stock() {
             // Ours alone.
             "receive.tenant-labels",
             "receive.tenant-labels-file",
+            "receive.otlp-translation-strategy",
+            "receive.hop-secret-file",
+            "receive.memory-limit",
+            "receive.tenant-deletion",
         ];
         let ours_alone = |name: &str| name.starts_with("receive.hints-");
         let known =
@@ -163,8 +167,8 @@ fn what_has_no_effect_or_is_refused_is_documented() {
 
 #[test]
 fn flags_that_are_not_served_are_refused_unless_they_say_the_default() {
-    let refused = parse(&["receive", "--hash-func=SHA256"]).unwrap_err();
-    assert_eq!(refused, ("thanos: error: flag --hash-func is not supported yet".to_string(), 1));
+    let refused = parse(&["store", "--index-cache-size=1GB"]).unwrap_err();
+    assert_eq!(refused, ("thanos: error: flag --index-cache-size is not supported yet".to_string(), 1));
     for fine in ["--receive.replication-factor=1", "--tsdb.out-of-order.time-window=0h", "--no-tsdb.no-lockfile"] {
         assert!(matches!(parse(&["receive", fine]), Ok(Parsed::Run(_))), "{fine}");
     }

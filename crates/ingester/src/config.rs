@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::RwLock;
+use thanoxide_block::shipper::BlockHash;
 use thanoxide_config::TenantLabels as LabelRules;
 use thanoxide_model::{Labels, LabelsBuilder, TenantId};
 
@@ -48,6 +49,12 @@ pub struct IngesterConfig {
     pub block_duration_ms: i64,
     /// How long blocks are kept here; `None` is for ever.
     pub retention_ms: Option<i64>,
+    /// The room that the blocks of each tenant may take; `None` is no limit.
+    pub retention_bytes: Option<u64>,
+    /// Whether the files of uploaded blocks are hashed.
+    pub hash: BlockHash,
+    /// Near this much memory of the process new series are refused; `None` takes them.
+    pub memory_limit_bytes: Option<u64>,
     /// How far ahead of the clock a sample may be; `None` takes all.
     pub too_far_in_future_ms: Option<i64>,
     /// How often heads are looked at and blocks shipped.
@@ -66,6 +73,9 @@ impl IngesterConfig {
             default_tenant,
             block_duration_ms: 2 * 3_600_000,
             retention_ms: Some(15 * 86_400_000),
+            retention_bytes: None,
+            hash: BlockHash::None,
+            memory_limit_bytes: None,
             too_far_in_future_ms: None,
             maintenance_interval: Duration::from_secs(30),
         }

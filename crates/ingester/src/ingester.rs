@@ -2,20 +2,27 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
+use parking_lot::Mutex;
 use thanoxide_config::Limits;
 use thanoxide_env::{Clock, Env};
 use thanoxide_model::{Labels, TenantId};
 use thanoxide_objstore::Bucket;
 use thanoxide_server::Shutdown;
-use thanoxide_tsdb::engine::{Engine, EngineError, EngineOptions, TenantStats};
+use thanoxide_tsdb::engine::{Engine, EngineError, EngineOptions, Retention, TenantStats};
 use thanoxide_tsdb::meta::BlockId;
 use tokio::sync::{Notify, watch};
 
 use crate::config::IngesterConfig;
+use crate::departure::Idleness;
+use crate::memory_guard::MemoryGuard;
 use crate::metrics::IngesterMetrics;
 use crate::series_limits::SeriesLimits;
 use crate::shipping::Shipping;
+
+/// How often the memory of the process is looked at.
+const MEMORY_INTERVAL: Duration = Duration::from_millis(500);
 
 /// What an ingester needs from outside.
 #[derive(Debug)]
@@ -36,7 +43,11 @@ pub struct Ingester {
     pub(crate) metrics: IngesterMetrics,
     pub(crate) series_limits: SeriesLimits,
     pub(crate) clock: Arc<dyn Clock>,
-    shipping: Option<Shipping>,
+    pub(crate) memory: MemoryGuard,
+    pub(crate) shipping: Option<Shipping>,
+    idleness: Mutex<Idleness>,
+    /// Held by whoever uploads, so that nobody removes what is on its way.
+    pub(crate) passes: tokio::sync::Mutex<()>,
     wake: Notify,
     /// Counts the passes of maintenance that brought blocks into the bucket.
     shipped: watch::Sender<u64>,
@@ -58,7 +69,8 @@ impl Ingester {
     pub fn open(config: IngesterConfig, deps: IngesterDeps) -> Result<Arc<Self>, EngineError> {
         let options = EngineOptions {
             block_duration_ms: config.block_duration_ms,
-            retention_ms: config.retention_ms,
+            // Tenants have retentions of their own.
+            retention_ms: None,
             too_far_in_future_ms: config.too_far_in_future_ms,
             ..EngineOptions::default()
         };
@@ -66,13 +78,17 @@ impl Ingester {
         let clock = Arc::clone(&deps.env.clock);
         let engine = Arc::new(Engine::open(&config.dir, options, deps.env)?);
         engine.open_tenant(&config.default_tenant)?;
+        let memory = MemoryGuard::new(config.memory_limit_bytes);
         let ingester = Ingester {
+            memory,
             config,
             engine,
             metrics: deps.metrics,
             series_limits: SeriesLimits::default(),
             clock,
             shipping,
+            idleness: Mutex::default(),
+            passes: tokio::sync::Mutex::default(),
             wake: Notify::new(),
             shipped: watch::Sender::new(0),
         };
@@ -88,6 +104,12 @@ impl Ingester {
     /// Puts limits of series in force.
     pub fn set_limits(&self, limits: Limits) {
         self.series_limits.set(limits);
+    }
+
+    /// What is kept here of a tenant: as its limits say, or else as for all.
+    pub(crate) fn retention_of(&self, tenant: &TenantId) -> Retention {
+        let own_ms = self.series_limits.retention_ms(tenant);
+        Retention { time_ms: own_ms.or(self.config.retention_ms), bytes: self.config.retention_bytes }
     }
 
     /// Changes whenever blocks came into the bucket.
@@ -111,20 +133,35 @@ impl Ingester {
 
     /// Cuts, ships and removes until asked to stop; then makes all durable.
     pub async fn run(self: Arc<Self>, shutdown: Shutdown) -> Result<(), EngineError> {
-        loop {
-            self.maintain().await;
-            tokio::select! {
-                () = shutdown.requested() => break,
-                () = self.wake.notified() => {}
-                () = tokio::time::sleep(self.config.maintenance_interval) => {}
+        let rounds = async {
+            loop {
+                self.maintain().await;
+                tokio::select! {
+                    () = shutdown.requested() => break,
+                    () = self.wake.notified() => {}
+                    () = tokio::time::sleep(self.config.maintenance_interval) => {}
+                }
             }
+        };
+        tokio::select! {
+            () = rounds => {}
+            () = self.watch_memory() => {}
         }
         let engine = Arc::clone(&self.engine);
         blocking(move || engine.close()).await
     }
 
+    /// Never ends.
+    async fn watch_memory(&self) {
+        loop {
+            self.memory.look();
+            tokio::time::sleep(MEMORY_INTERVAL).await;
+        }
+    }
+
     /// One pass. Whatever fails is named in the log and tried again in the next pass.
     pub async fn maintain(self: &Arc<Self>) {
+        let _pass = self.passes.lock().await;
         let own = Arc::clone(self);
         blocking(move || own.cut()).await;
         if let Some(shipping) = &self.shipping
@@ -132,6 +169,7 @@ impl Ingester {
         {
             self.shipped.send_modify(|passes| *passes += 1);
         }
+        self.remove_idle_tenants(&self.idleness).await;
         let own = Arc::clone(self);
         blocking(move || own.count_heads()).await;
     }
@@ -144,6 +182,12 @@ impl Ingester {
         };
         // What failed is in the log already.
         let done = self.engine.maintain(&may_remove);
+        for tenant in self.engine.tenants() {
+            let may_remove = |block| may_remove(&tenant, block);
+            if let Err(error) = self.engine.retain(&tenant, self.retention_of(&tenant), &may_remove) {
+                tracing::error!(%tenant, %error, "old blocks were not removed, will be tried again");
+            }
+        }
         let label = |tenant: &TenantId| [("tenant", tenant.to_string())];
         for (tenant, _) in &done.cut {
             self.metrics.compactions.get_or_create(&label(tenant)).inc();

@@ -77,4 +77,15 @@ impl IngesterMetrics {
         registry.register("thanoxide_ingester_exemplars_dropped", help, m.exemplars_dropped.clone());
         metrics
     }
+
+    /// Forgets a tenant.
+    pub(crate) fn remove_tenant(&self, tenant: &str) {
+        let label = [("tenant", tenant.to_string())];
+        self.head_series.remove(&label);
+        self.head_chunks.remove(&label);
+        let counters = [&self.appended, &self.out_of_order, &self.out_of_bounds, &self.exemplars_dropped];
+        for family in counters.into_iter().chain([&self.compactions, &self.compactions_failed]) {
+            family.remove(&label);
+        }
+    }
 }

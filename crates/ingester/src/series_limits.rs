@@ -10,6 +10,9 @@ use parking_lot::Mutex;
 use thanoxide_config::Limits;
 use thanoxide_model::TenantId;
 
+/// The most tenants, unless the limits say otherwise.
+const MAX_TENANTS: u64 = 100_000;
+
 /// Series of a tenant when a minute began.
 #[derive(Clone, Copy, Debug)]
 struct Minute {
@@ -27,6 +30,16 @@ pub(crate) struct SeriesLimits {
 impl SeriesLimits {
     pub(crate) fn set(&self, limits: Limits) {
         self.limits.store(limits.into());
+    }
+
+    /// The most tenants that there may be; 0 is no limit.
+    pub(crate) fn max_tenants(&self) -> u64 {
+        self.limits.load().max_tenants.unwrap_or(MAX_TENANTS)
+    }
+
+    /// How long a tenant's blocks are kept, where its limits say so.
+    pub(crate) fn retention_ms(&self, tenant: &TenantId) -> Option<i64> {
+        Some(self.limits.load().of(tenant).local_retention_ms).filter(|ms| *ms > 0)
     }
 
     /// The most series that a tenant may have at `now` (monotonic); `series` tells how many it has.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use thanoxide_model::write_batch::SeriesSpan;
 use thanoxide_model::{TenantId, Verdict, WriteBatch};
 use thanoxide_storeapi::{Rejected, WriteError, WriteOutcome, WriteStore};
 use thanoxide_tsdb::engine::{AppendOptions, Engine, EngineError};
@@ -14,7 +15,13 @@ impl WriteStore for Ingester {
     async fn write(&self, tenant: &TenantId, batch: Arc<WriteBatch>) -> Result<WriteOutcome, WriteError> {
         let (engine, id) = (Arc::clone(&self.engine), tenant.clone());
         let series = || self.engine.reader(tenant).map_or(0, |reader| reader.stats().series);
-        let max_series = self.series_limits.max_series(tenant, self.clock.monotonic(), series);
+        let mut max_series = self.series_limits.max_series(tenant, self.clock.monotonic(), series);
+        if self.memory.is_near() {
+            max_series = Some(series());
+        }
+        if self.engine.reader(tenant).is_none() && (max_series == Some(0) || self.has_all_tenants()) {
+            return Ok(none_of(&batch));
+        }
         let options = AppendOptions { max_series };
         let append = move || append_durably(&engine, &id, &batch, options);
         let (outcome, exemplars) = blocking(append).await.map_err(write_error)?;
@@ -38,6 +45,16 @@ fn append_durably(
     Ok((WriteOutcome { accepted: appended.accepted, rejected, explanation: None }, appended.dropped_exemplars))
 }
 
+/// All of a batch refused, as beyond a limit of series.
+fn none_of(batch: &WriteBatch) -> WriteOutcome {
+    let refused = |(series, span): (u32, &SeriesSpan)| Rejected {
+        series,
+        verdict: Verdict::SeriesLimit,
+        samples: span.value_count(),
+    };
+    WriteOutcome { accepted: 0, rejected: (0..).zip(&batch.series).map(refused).collect(), explanation: None }
+}
+
 fn write_error(error: EngineError) -> WriteError {
     match error {
         EngineError::DiskFull { .. } | EngineError::Closed => WriteError::Unavailable(error.to_string()),
@@ -47,6 +64,12 @@ fn write_error(error: EngineError) -> WriteError {
 }
 
 impl Ingester {
+    /// Whether there are as many tenants as there may be.
+    fn has_all_tenants(&self) -> bool {
+        let most = self.series_limits.max_tenants();
+        most > 0 && self.engine.tenant_count() as u64 >= most
+    }
+
     fn count(&self, tenant: &TenantId, outcome: &WriteOutcome, exemplars: u64) {
         let label = [("tenant", tenant.to_string())];
         if exemplars > 0 {

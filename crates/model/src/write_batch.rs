@@ -196,6 +196,21 @@ impl WriteBatchBuilder {
         self
     }
 
+    /// Adds an exemplar to the series pushed last.
+    pub fn push_exemplar(&mut self, labels: &Labels, timestamp_ms: i64, value: f64) -> &mut Self {
+        let first_label = self.batch.labels.len() as u32;
+        for (name, value) in labels.iter() {
+            let label = LabelSpan { name: self.push_text(name), value: self.push_text(value) };
+            self.batch.labels.push(label);
+        }
+        let labels = first_label..self.batch.labels.len() as u32;
+        self.batch.exemplars.push(ExemplarSpan { labels, timestamp_ms, value });
+        if let Some(series) = self.batch.series.last_mut() {
+            series.exemplars.end += 1;
+        }
+        self
+    }
+
     fn push_text(&mut self, text: &[u8]) -> TextSpan {
         let start = self.text.len() as u32;
         self.text.extend_from_slice(text);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use thanoxide_config::Relabel;
 use thanoxide_server::CertificateField;
+use thanoxide_storeapi::HopSecret;
 
 use crate::limiter::Limiter;
 use crate::otlp::OtlpSettings;
@@ -22,6 +23,8 @@ pub struct RouterConfig {
     pub split_tenant_label: Option<String>,
     /// The header that says which replica of a request this is.
     pub replica_header: String,
+    /// What those must show who name a tenant; none believes everybody.
+    pub hop_secret: Option<HopSecret>,
     /// Rules applied to every series.
     pub relabel: Arc<Relabel>,
     /// How OTLP becomes series.
@@ -48,6 +51,7 @@ impl Default for RouterConfig {
             certificate_field: None,
             split_tenant_label: None,
             replica_header: "THANOS-REPLICA".to_string(),
+            hop_secret: None,
             relabel: Arc::default(),
             otlp: OtlpSettings::default(),
             limiter: Limiter::default(),

@@ -1,18 +1,16 @@
-//! POST `/api/v1/otlp`: OTLP metrics, as Protobuf, plain or with gzip, under the same tenancy and limits as remote write.
+//! POST `/api/v1/otlp`: OTLP metrics, as Protobuf or JSON, plain or with gzip, under the same tenancy and limits as remote write.
 
 use std::io::Read;
 
 use flate2::read::GzDecoder;
 use prost::Message;
 use thanoxide_config::TenantLimits;
-use thanoxide_model::WriteBatch;
 use thanoxide_proto::opentelemetry::ExportMetricsServiceRequest;
 use thanoxide_server::http::{Bytes, HeaderMap, Request, Response, header};
-use tracing::debug;
 
 use crate::body::{content_length, read_body};
 use crate::budget::Lease;
-use crate::otlp::{OtlpSettings, translate};
+use crate::otlp::{OtlpSettings, Translated, decode_json, translate};
 use crate::protocol::Protocol;
 use crate::refusal::Refusal;
 use crate::router::Inner;
@@ -28,18 +26,24 @@ impl Inner {
         let limits = self.config.limiter.of(&tenant);
         let _place = self.config.limiter.enter().await;
         self.config.limiter.check_head_series(&tenant, &limits)?;
-        check_content_type(request.headers())?;
+        let encoding = Encoding::of(request.headers())?;
         let mut lease = self.budget.lease();
-        let batch = self.otlp_batch(request, &limits, &mut lease).await?;
-        self.store(tenant, batch, &limits, Protocol::V1).await
+        let translated = self.otlp_batch(request, encoding, &limits, &mut lease).await?;
+        let response = self.store(tenant, translated.batch, &limits, Protocol::V1).await?;
+        // What could be translated stays; the sender learns what could not.
+        match translated.faults.text().filter(|_| response.status().is_success()) {
+            Some(text) => Err(Refusal::Otlp(text)),
+            None => Ok(response),
+        }
     }
 
     async fn otlp_batch(
         &self,
         request: Request,
+        encoding: Encoding,
         limits: &TenantLimits,
         lease: &mut Lease,
-    ) -> Result<WriteBatch, Refusal> {
+    ) -> Result<Translated, Refusal> {
         let (parts, body) = request.into_parts();
         if content_length(&parts.headers).is_some_and(|length| !TenantLimits::allows(limits.request_bytes, length)) {
             return Err(Refusal::TenantBytes);
@@ -57,7 +61,7 @@ impl Inner {
             return Err(Refusal::DecodedTooLarge { declared_bytes: body.len() as u64, max_bytes });
         }
         lease.grow(body.len() as u64 * MEMORY_PER_BYTE)?;
-        blocking(move || decode(&body, &settings)).await
+        blocking(move || decode(&body, encoding, &settings)).await
     }
 }
 
@@ -65,21 +69,29 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Refusal> +
     tokio::task::spawn_blocking(work).await.map_err(|_| Refusal::Stopped)?
 }
 
-fn decode(body: &Bytes, settings: &OtlpSettings) -> Result<WriteBatch, Refusal> {
-    let request =
-        ExportMetricsServiceRequest::decode(body.clone()).map_err(|error| Refusal::Otlp(error.to_string()))?;
-    let translated = translate(&request, settings);
-    if translated.left_out > 0 {
-        debug!(metrics = translated.left_out, "OTLP metrics that Prometheus has no form for were left out");
-    }
-    Ok(translated.batch)
+fn decode(body: &Bytes, encoding: Encoding, settings: &OtlpSettings) -> Result<Translated, Refusal> {
+    let request = match encoding {
+        Encoding::Protobuf => ExportMetricsServiceRequest::decode(body.clone()).map_err(|error| error.to_string()),
+        Encoding::Json => decode_json(body),
+    };
+    Ok(translate(&request.map_err(Refusal::Otlp)?, settings))
 }
 
-fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
-    let text = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    match text.split(';').next().unwrap_or_default().trim() {
-        "application/x-protobuf" => Ok(()),
-        _ => Err(Refusal::OtlpContentType(text.chars().take(100).collect())),
+/// The two encodings of OTLP.
+#[derive(Clone, Copy, Debug)]
+enum Encoding {
+    Protobuf,
+    Json,
+}
+
+impl Encoding {
+    fn of(headers: &HeaderMap) -> Result<Self, Refusal> {
+        let text = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        match text.split(';').next().unwrap_or_default().trim() {
+            "application/x-protobuf" => Ok(Encoding::Protobuf),
+            "application/json" => Ok(Encoding::Json),
+            _ => Err(Refusal::OtlpContentType(text.chars().take(100).collect())),
+        }
     }
 }
 

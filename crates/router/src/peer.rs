@@ -18,6 +18,9 @@ use crate::hashring::Endpoint;
 
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 
+/// Artificial delays are as long as this, at least.
+const LEAST_ARTIFICIAL_DELAY: Duration = Duration::from_secs(1);
+
 /// Bytes of requests that may wait for one peer: more and it is called unavailable.
 const MAX_WAITING_BYTES: u64 = 64 << 20;
 
@@ -43,6 +46,8 @@ pub struct PeerLimits {
     pub timeout: Duration,
     /// Longest time that an unavailable peer is left alone.
     pub max_backoff: Duration,
+    /// Calls wait for some of this time; zero is no wait. For tests of senders.
+    pub artificial_delay: Duration,
 }
 
 /// A node.
@@ -193,6 +198,10 @@ impl Peer {
         let answer = async {
             let _worker = self.calls.acquire().await;
             drop(waiting);
+            if !self.limits.artificial_delay.is_zero() {
+                let delay = self.limits.artificial_delay.mul_f64(self.random_share());
+                tokio::time::sleep(delay.max(LEAST_ARTIFICIAL_DELAY)).await;
+            }
             call.await
         };
         tokio::time::timeout(self.limits.timeout, answer).await.map_err(|_| PeerError::timeout())?
@@ -221,9 +230,12 @@ impl Peer {
         }
         let full = FIRST_BACKOFF.saturating_mul(1 << backoff.failures.min(16)).min(self.limits.max_backoff);
         // Anything between the shortest and the full time, as stock has it.
-        let share = (self.random.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
-        let wait = FIRST_BACKOFF.min(full) + full.saturating_sub(FIRST_BACKOFF).mul_f64(share);
+        let wait = FIRST_BACKOFF.min(full) + full.saturating_sub(FIRST_BACKOFF).mul_f64(self.random_share());
         *backoff = Backoff { failures: backoff.failures + 1, until: now + wait };
+    }
+
+    fn random_share(&self) -> f64 {
+        (self.random.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
     }
 }
 

@@ -82,11 +82,14 @@ pub enum Refusal {
     #[error("{0}")]
     Otlp(String),
     /// OTLP in a form that is not taken.
-    #[error("unsupported content type: {0}, supported: [application/x-protobuf]")]
+    #[error("unsupported content type: {0}, supported: [application/json, application/x-protobuf]")]
     OtlpContentType(String),
     /// OTLP with a compression that is not taken.
     #[error("unsupported compression: {0}. Only \"gzip\" or no compression supported")]
     OtlpEncoding(String),
+    /// A tenant is named by somebody who is not believed.
+    #[error("this hop is not trusted to name a tenant")]
+    Untrusted,
     /// The decoder went away with the runtime.
     #[error("decoder stopped")]
     Stopped,
@@ -117,12 +120,12 @@ impl Refusal {
             | Refusal::Certificate(_)
             | Refusal::Otlp(_)
             | Refusal::OtlpEncoding(_)
+            | Refusal::OtlpContentType(_)
             | Refusal::Replica
             | Refusal::NoContentType
             | Refusal::Proto(_) => StatusCode::BAD_REQUEST,
-            Refusal::Encoding(_) | Refusal::ContentType(_) | Refusal::OtlpContentType(_) => {
-                StatusCode::UNSUPPORTED_MEDIA_TYPE
-            }
+            Refusal::Encoding(_) | Refusal::ContentType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Refusal::Untrusted => StatusCode::UNAUTHORIZED,
             Refusal::BodyTimeout(_) => StatusCode::REQUEST_TIMEOUT,
             Refusal::Busy | Refusal::Stopped => StatusCode::SERVICE_UNAVAILABLE,
             Refusal::BodyRead(_) => StatusCode::INTERNAL_SERVER_ERROR,

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -43,6 +44,8 @@ pub struct ReplicationConfig {
     pub max_backoff: Duration,
     /// Calls to one node at a time.
     pub workers: usize,
+    /// Calls to the second node wait for some of this time, a second at least; zero is no wait.
+    pub artificial_max_delay: Duration,
     /// How nodes are reached.
     pub client: ClientConfig,
     /// Whether they get writes over Cap'n Proto instead of gRPC.
@@ -59,6 +62,7 @@ impl Default for ReplicationConfig {
             forward_timeout: Duration::from_secs(5),
             max_backoff: Duration::from_secs(5),
             workers: 5,
+            artificial_max_delay: Duration::ZERO,
             client: ClientConfig { snappy: true, ..ClientConfig::default() },
             capnproto: false,
             local_endpoint: String::new(),
@@ -106,13 +110,21 @@ pub struct Replicator {
     placement: ArcSwapOption<Placement>,
     /// One change of the rings at a time.
     changing: Mutex<()>,
+    /// Nodes met so far.
+    connected: AtomicU64,
 }
 
 impl Replicator {
     /// Without rings yet: writes are unavailable until [`Replicator::set_hashrings`].
     pub fn new(config: ReplicationConfig, deps: ReplicationDeps) -> Arc<Self> {
         deps.metrics.factor(config.replication_factor);
-        Arc::new(Replicator { config, deps, placement: ArcSwapOption::empty(), changing: Mutex::default() })
+        Arc::new(Replicator {
+            config,
+            deps,
+            placement: ArcSwapOption::empty(),
+            changing: Mutex::default(),
+            connected: AtomicU64::new(0),
+        })
     }
 
     /// Swaps the rings. Nodes that stay keep their connection, all are taken for available again. On an error the old rings
@@ -151,8 +163,14 @@ impl Replicator {
 
     fn connect(&self, endpoint: &Endpoint) -> Peer {
         let config = &self.config;
-        let limits =
-            PeerLimits { workers: config.workers, timeout: config.forward_timeout, max_backoff: config.max_backoff };
+        // As in stock, only the second node is slow.
+        let is_second = self.connected.fetch_add(1, Ordering::Relaxed) == 1;
+        let limits = PeerLimits {
+            workers: config.workers,
+            timeout: config.forward_timeout,
+            max_backoff: config.max_backoff,
+            artificial_delay: if is_second { config.artificial_max_delay } else { Duration::ZERO },
+        };
         let (clock, random) = (Arc::clone(&self.deps.clock), Arc::clone(&self.deps.random));
         Peer::new(endpoint.clone(), self.way_to(endpoint), limits, clock, random)
     }

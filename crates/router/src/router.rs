@@ -123,8 +123,14 @@ impl Inner {
 
     /// The certificate's word counts more than the header's.
     pub(crate) fn tenant_of(&self, request: &Request) -> Result<TenantId, Refusal> {
+        let named = self.tenants.named(request.headers());
+        if !matches!(named, Ok(None))
+            && self.config.hop_secret.as_ref().is_some_and(|hops| !hops.accepts(request.headers()))
+        {
+            return Err(Refusal::Untrusted);
+        }
         let Some(field) = self.config.certificate_field else {
-            return Ok(self.tenants.tenant_of(request.headers())?);
+            return Ok(named?.unwrap_or_else(|| self.tenants.default_tenant().clone()));
         };
         let identity = request.extensions().get::<ClientIdentity>();
         let name =

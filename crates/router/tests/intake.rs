@@ -135,7 +135,13 @@ async fn what_is_no_otlp_is_refused() {
     let endpoint = Endpoint::start(RouterConfig::default()).await;
     let post = |body: Vec<u8>| endpoint.client.post(format!("http://{}/api/v1/otlp", endpoint.address)).body(body);
     let protobuf = |body| post(body).header("Content-Type", "application/x-protobuf");
-    assert_eq!(endpoint.send(post(gauge()).header("Content-Type", "application/json")).await.0, 415);
+    assert_eq!(endpoint.send(post(gauge()).header("Content-Type", "text/plain")).await.0, 400);
+    assert_eq!(endpoint.send(post(gauge()).header("Content-Type", "application/json")).await.0, 400);
+    let json = br#"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"j","gauge":{"dataPoints":[{"timeUnixNano":"1","asInt":1}]}}, {"name":"d","sum":{"aggregationTemporality":1,"dataPoints":[{"asInt":1}]}}]}]}]}"#;
+    let answer = endpoint.send(post(json.to_vec()).header("Content-Type", "application/json")).await;
+    // What could be translated is stored.
+    assert_eq!(answer, (400, "invalid temporality for metric \"d\"\n".to_string()));
+    assert_eq!(endpoint.taken()[0].1.series.len(), 1);
     assert_eq!(endpoint.send(protobuf(vec![0xff; 40])).await.0, 400);
     assert_eq!(endpoint.send(protobuf(gauge()).header("Content-Encoding", "zstd")).await.0, 400);
     assert_eq!(endpoint.send(protobuf(gauge()).header("Content-Encoding", "gzip")).await.0, 400);

@@ -83,7 +83,7 @@ async fn serve(node: &Arc<Node>, shutdown: Shutdown) -> String {
     let server = GrpcServer::bind("grpc-address", "127.0.0.1:0").await.unwrap();
     let address = server.local_addr().unwrap().to_string();
     let (mut services, mut registry) = (RoutesBuilder::default(), Registry::default());
-    add_write_store(&mut services, Arc::clone(node) as Arc<dyn WriteStore>);
+    add_write_store(&mut services, Arc::clone(node) as Arc<dyn WriteStore>, None);
     let metrics = GrpcMetrics::new(&mut registry, &[], Arc::new(SystemClock::default()));
     let probe = Probe::new("node", &mut registry);
     tokio::spawn(server.serve(services, metrics, probe, shutdown, Duration::ZERO));
@@ -161,6 +161,16 @@ fn batch(series: usize) -> WriteBatch {
 
 const LONG: Duration = Duration::from_secs(60);
 
+/// Waits for what other tasks bring about.
+async fn until(what: &str, is_so: impl Fn() -> bool) {
+    let wait = async {
+        while !is_so() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LONG, wait).await.unwrap_or_else(|_| panic!("not in time: {what}"));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_series_goes_to_as_many_nodes_as_told() {
     for factor in [1, 2, 3] {
@@ -168,9 +178,7 @@ async fn each_series_goes_to_as_many_nodes_as_told() {
         let outcome = ring.write(200).await.unwrap();
         assert_eq!((outcome.accepted, outcome.rejected.len()), (200, 0));
         // The quorum answers first; the rest follows.
-        while ring.copies(200) != vec![factor; 200] {
-            tokio::task::yield_now().await;
-        }
+        until("all copies are there", || ring.copies(200) == vec![factor; 200]).await;
         for node in &ring.nodes {
             let series = node.series.lock().unwrap();
             assert!(series.len() >= 20 * factor, "{} of {factor} x 200", series.len());
@@ -261,9 +269,7 @@ async fn what_a_node_missed_is_kept_and_delivered_when_it_is_back() {
     for _ in 0..3 {
         assert_eq!(ring.write(40).await.unwrap().accepted, 40);
     }
-    while kept.bytes() == 0 {
-        tokio::task::yield_now().await;
-    }
+    until("something is kept", || kept.bytes() > 0).await;
     // Over a restart of the router.
     let stop = Shutdown::new();
     stop.request();
@@ -275,9 +281,7 @@ async fn what_a_node_missed_is_kept_and_delivered_when_it_is_back() {
     ring.replicator.peer(&ring.addresses[1]).reset();
     let stop = Shutdown::new();
     let delivery = tokio::spawn(Arc::clone(&reopened).run(Arc::clone(&ring.replicator), stop.clone()));
-    while reopened.bytes() > 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until("all is delivered", || reopened.bytes() == 0).await;
     stop.request();
     delivery.await.unwrap().unwrap();
     let series = ring.nodes[1].series.lock().unwrap();

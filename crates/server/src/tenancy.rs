@@ -58,12 +58,17 @@ impl TenantHeader {
 
     /// The tenant of a request. An empty header counts as none, as in Thanos.
     pub fn tenant_of(&self, headers: &HeaderMap) -> Result<TenantId, TenancyError> {
+        Ok(self.named(headers)?.unwrap_or_else(|| self.default_tenant.clone()))
+    }
+
+    /// The tenant that a request names, if it names one.
+    pub fn named(&self, headers: &HeaderMap) -> Result<Option<TenantId>, TenancyError> {
         for name in [&self.header, &HeaderName::from_static(DEFAULT_TENANT_HEADER)] {
             if let Some(tenant) = only_value(headers, name)? {
-                return Ok(TenantId::new(tenant)?);
+                return Ok(Some(TenantId::new(tenant)?));
             }
         }
-        Ok(self.default_tenant.clone())
+        Ok(None)
     }
 }
 

@@ -1,7 +1,8 @@
 //! TLS of listeners: certificates that are read again when their files change, mutual TLS, Go's names of suites and curves.
 //!
 //! TLS 1.2 and 1.3 are spoken; a lowest version of 1.0 or 1.1 means 1.2, and of Go's suites those without forward secrecy
-//! or authenticated encryption do not exist here. Client CAs are read once, as in stock.
+//! or authenticated encryption do not exist here. Client CAs are read
+//! again with them.
 
 mod load;
 mod names;
@@ -124,7 +125,7 @@ struct State {
 
 struct Current {
     tls: Arc<ServerConfig>,
-    read: [Option<SystemTime>; 2],
+    read: [Option<SystemTime>; 3],
 }
 
 impl std::fmt::Debug for Tls {
@@ -173,7 +174,8 @@ pub(crate) fn identity<S>(stream: &TlsStream<S>) -> Option<ClientIdentity> {
 }
 
 impl TlsConfig {
-    fn modified(&self) -> [Option<SystemTime>; 2] {
-        [&self.cert, &self.key].map(|path| std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok())
+    fn modified(&self) -> [Option<SystemTime>; 3] {
+        let modified = |path: &PathBuf| std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+        [modified(&self.cert), modified(&self.key), self.client_ca.as_ref().and_then(modified)]
     }
 }

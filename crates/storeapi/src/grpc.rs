@@ -1,6 +1,7 @@
 //! The StoreAPI over gRPC: servers for what implements our traits, clients that implement them.
 
 pub mod channel;
+pub mod client_tls;
 mod remote_store;
 mod remote_writer;
 pub mod snappy;
@@ -13,15 +14,15 @@ use thanoxide_proto::thanos::info::info_server::InfoServer;
 use thanoxide_proto::thanos::store_server::StoreServer;
 use tonic::service::RoutesBuilder;
 
-pub use channel::{ClientConfig, GrpcChannel, client_tls};
+pub use channel::{ClientConfig, GrpcChannel};
+pub use client_tls::{ClientTls, ClientTlsConfig, ClientTlsError};
 pub use remote_store::RemoteStore;
 pub use remote_writer::RemoteWriter;
 use snappy::SnappyServer;
 use store_service::StoreService;
-pub use tonic::transport::ClientTlsConfig;
 use write_service::WriteService;
 
-use crate::{Store, WriteStore};
+use crate::{HopSecret, Store, WriteStore};
 
 /// Largest message that is sent or taken, as Thanos has it.
 pub const MAX_MESSAGE_BYTES: usize = i32::MAX as usize;
@@ -43,7 +44,7 @@ pub fn add_store(services: &mut RoutesBuilder, store: Arc<dyn Store>) {
     services.add_service(SnappyServer::new(store)).add_service(SnappyServer::new(info));
 }
 
-/// Adds `thanos.WriteableStore`.
-pub fn add_write_store(services: &mut RoutesBuilder, store: Arc<dyn WriteStore>) {
-    services.add_service(SnappyServer::new(WriteService::new(store)));
+/// Adds `thanos.WriteableStore`; with a secret, only for those who show it.
+pub fn add_write_store(services: &mut RoutesBuilder, store: Arc<dyn WriteStore>, secret: Option<HopSecret>) {
+    services.add_service(SnappyServer::new(WriteService::new(store, secret)));
 }

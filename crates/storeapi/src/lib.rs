@@ -7,7 +7,8 @@
 //! * [`grpc`]: servers in front of what implements the traits; [`RemoteStore`] and [`RemoteWriter`], clients that
 //!   implement them; the content encoding `snappy` on both sides.
 //! * [`proxy`]: many stores as one. [`endpoints`]: remote ones kept known.
-//! * [`memory`]: a store in memory. [`resort`]: removal of replica labels for stores that cannot do it.
+//! * [`hop_secret`]: what nodes show each other to be believed.
+//! * [`limited`]: a store whose answers have a limit. [`memory`]: a store in memory. [`resort`]: removal of replica labels for stores that cannot do it.
 //! * `conformance` (a feature of that name): what every store has to hold to, as a function.
 //!
 //! Invariants:
@@ -22,6 +23,8 @@ mod convert;
 pub mod conformance;
 pub mod endpoints;
 pub mod grpc;
+pub mod hop_secret;
+pub mod limited;
 pub mod memory;
 pub mod proxy;
 pub mod resort;
@@ -31,6 +34,8 @@ pub mod write;
 pub use convert::verdicts::refusal_rpc_text;
 pub use endpoints::{EndpointWatch, WatchConfig, WatchedEndpoint};
 pub use grpc::{ClientConfig, RemoteStore, RemoteWriter, add_store, add_write_store, grpc_server};
+pub use hop_secret::HopSecret;
+pub use limited::{LimitedMetrics, LimitedStore, SeriesLimits};
 pub use memory::MemoryStore;
 pub use proxy::{ProxyConfig, ProxyEndpoint, ProxyStore};
 pub use store::{

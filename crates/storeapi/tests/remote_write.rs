@@ -34,7 +34,7 @@ async fn serve(answer: Result<WriteOutcome, WriteError>) -> (Arc<Recorder>, Stri
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let mut services = RoutesBuilder::default();
-    add_write_store(&mut services, Arc::<Recorder>::clone(&recorder) as Arc<dyn WriteStore>);
+    add_write_store(&mut services, Arc::<Recorder>::clone(&recorder) as Arc<dyn WriteStore>, None);
     let server = Server::builder().add_routes(services.routes());
     tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
     (recorder, address)

@@ -2,10 +2,11 @@
 //!
 //! [`shared`] finds golden data, [`program`] starts programs and stops or kills them, [`sender`] writes samples, [`ledger`]
 //! knows which of them must be there, [`raw_write`] builds requests that are wrong,
-//! [`api`] asks Prometheus's HTTP API, [`compare`] says whether two answers are equal, [`s3`] is an S3 server in this
+//! [`certificates`] makes certificates, [`api`] asks Prometheus's HTTP API, [`compare`] says whether two answers are equal, [`s3`] is an S3 server in this
 //! process. Every wait is for an event with a deadline; nothing sleeps and hopes.
 
 pub mod api;
+pub mod certificates;
 pub mod compare;
 pub mod ledger;
 pub mod program;

@@ -110,9 +110,7 @@ impl Program {
 
     /// Thanos's own receiver over a directory, on free ports: `remote-write` and `grpc`.
     pub fn stock_receiver(data_dir: &Path) -> Result<Self> {
-        let mut program = Program::spawn(Command::new(interop("receiver")).arg("--data-dir").arg(data_dir))?;
-        program.await_stock(&[("grpc", "StoreAPI on "), ("remote-write", "listening on ")])?;
-        Ok(program)
+        Program::stock_ring(data_dir, &[])
     }
 
     /// Thanos's own receive over a directory in any of its modes: `remote-write`, `grpc` and `capnproto`.

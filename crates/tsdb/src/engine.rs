@@ -44,6 +44,7 @@ pub use maintain::Maintained;
 pub use open::OpenReport;
 pub use options::{AppendOptions, EngineOptions};
 pub use reader::{TenantReader, TenantStats};
+pub use retention::Retention;
 pub use ticket::CommitTicket;
 
 use crate::chunk_store::ChunkStore;
@@ -139,6 +140,11 @@ impl Engine {
     /// Reads a tenant; `None` where there is no such tenant.
     pub fn reader(&self, tenant: &TenantId) -> Option<TenantReader> {
         self.tenant(tenant).map(TenantReader::new)
+    }
+
+    /// How many tenants there are.
+    pub fn tenant_count(&self) -> usize {
+        self.tenants.read().len()
     }
 
     /// All tenants, sorted.

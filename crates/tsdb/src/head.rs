@@ -10,6 +10,7 @@
 //! * References are never used twice, not even after a restart.
 
 mod append;
+mod cardinality;
 mod collect;
 mod import;
 mod labels;

@@ -15,11 +15,10 @@ const PACKAGES: [(&str, &str); 5] = [
 ];
 
 /// Go modules of ours and the programs they make.
-const GO_PROGRAMS: [(&str, &str, &str); 5] = [
+const GO_PROGRAMS: [(&str, &str, &str); 4] = [
     ("tests/interop/prometheus", "oracle", ""),
     ("tests/interop/prometheus-batch", "oracle-batch", ""),
     ("tests/interop/thanos", "storereader", STOCK_TAGS),
-    ("tests/interop/thanos/receiver", "receiver", STOCK_TAGS),
     ("tests/interop/thanos/ringreceiver", "ringreceiver", STOCK_TAGS),
 ];
 

@@ -4,6 +4,7 @@
 //	storereader --endpoint HOST:PORT series [--matcher NAME=VALUE]… [--min-time MS] [--max-time MS] [--replica-label NAME]…
 //	storereader --endpoint HOST:PORT labels | values NAME | info
 //	storereader --endpoint HOST:PORT query EXPRESSION TIME_MS
+//	storereader --tls-ca FILE [--tls-cert FILE --tls-key FILE] …
 //
 // Build it with the tags netgo,slicelabels, as Thanos's own release is.
 package main
@@ -30,7 +31,9 @@ import (
 	"github.com/thanos-io/thanos/pkg/extgrpc"
 	"github.com/thanos-io/thanos/pkg/query"
 	"github.com/thanos-io/thanos/pkg/store"
+	"github.com/thanos-io/thanos/pkg/tls"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 )
 
@@ -42,6 +45,7 @@ func (l *list) Set(v string) error { *l = append(*l, v); return nil }
 type arguments struct {
 	endpoints, matchers, replicaLabels list
 	minTime, maxTime                   int64
+	ca, cert, key                      string
 }
 
 func main() {
@@ -51,6 +55,9 @@ func main() {
 	flag.Var(&a.replicaLabels, "replica-label", "label of replicas (repeatable); deduplicates")
 	flag.Int64Var(&a.minTime, "min-time", math.MinInt64, "oldest time, ms")
 	flag.Int64Var(&a.maxTime, "max-time", math.MaxInt64, "newest time, ms")
+	flag.StringVar(&a.ca, "tls-ca", "", "CA of servers; with it TLS is spoken")
+	flag.StringVar(&a.cert, "tls-cert", "", "own certificate")
+	flag.StringVar(&a.key, "tls-key", "", "its key")
 	flag.Parse()
 	if err := run(a, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "storereader:", err)
@@ -61,7 +68,10 @@ func main() {
 func run(a arguments, words []string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	endpoints, proxy := connect(ctx, a.endpoints)
+	endpoints, proxy, err := connect(ctx, a)
+	if err != nil {
+		return err
+	}
 	defer endpoints.Close()
 	create := query.NewQueryableCreator(log.NewNopLogger(), nil, proxy, 4, time.Minute, dedup.AlgorithmPenalty, 64)
 	queryable := create(len(a.replicaLabels) > 0, a.replicaLabels, nil, 0, false, false, nil, query.NoopSeriesStatsReporter)
@@ -92,15 +102,23 @@ func run(a arguments, words []string) error {
 	return fmt.Errorf("unknown word %q", words[0])
 }
 
-func connect(ctx context.Context, addresses []string) (*query.EndpointSet, *store.ProxyStore) {
+func connect(ctx context.Context, a arguments) (*query.EndpointSet, *store.ProxyStore, error) {
 	// Thanos's own dial options bring its codec, without which labels would point into buffers that are used again.
 	options, err := extgrpc.StoreClientGRPCOpts(log.NewNopLogger(), nil, opentracing.NoopTracer{})
 	if err != nil {
-		panic(err)
+		return nil, nil, err
 	}
-	options = append(options, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	transport := insecure.NewCredentials()
+	if a.ca != "" {
+		config, err := tls.NewClientConfig(log.NewNopLogger(), a.cert, a.key, a.ca, "", false, "1.3")
+		if err != nil {
+			return nil, nil, err
+		}
+		transport = credentials.NewTLS(config)
+	}
+	options = append(options, grpc.WithTransportCredentials(transport))
 	specs := func() (specs []*query.GRPCEndpointSpec) {
-		for _, address := range addresses {
+		for _, address := range a.endpoints {
 			specs = append(specs, query.NewGRPCEndpointSpec(address, true, options...))
 		}
 		return specs
@@ -109,7 +127,7 @@ func connect(ctx context.Context, addresses []string) (*query.EndpointSet, *stor
 	endpoints.Update(ctx)
 	proxy := store.NewProxyStore(log.NewNopLogger(), nil, endpoints.GetStoreClients, component.Query,
 		labels.EmptyLabels(), time.Minute, store.EagerRetrieval)
-	return endpoints, proxy
+	return endpoints, proxy, nil
 }
 
 func printInfo(endpoints *query.EndpointSet) error {

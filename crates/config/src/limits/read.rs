@@ -1,6 +1,8 @@
 //! The file's YAML. Types are called as in stock's error texts.
 
 use super::{DEFAULT_LIMIT_QUERY, Limits, LimitsError, MetaMonitoring, TenantLimits};
+use thanoxide_model::duration::parse_duration_ms;
+
 use crate::yaml::{Decoder, Node};
 
 pub(super) fn read(yaml: &str) -> Result<Limits, LimitsError> {
@@ -47,6 +49,7 @@ fn global(decoder: &mut Decoder, node: &Node, limits: &mut Limits) {
     decoder.fields(node, "receive.GlobalLimitsConfig", |decoder, key, value| {
         match key {
             "max_concurrency" => decoder.int(value, &mut limits.max_concurrency),
+            "max_tenants" => decoder.uint(value, limits.max_tenants.insert(0)),
             "meta_monitoring_url" => decoder.text(value, &mut meta.url),
             "meta_monitoring_limit_query" => decoder.text(value, &mut meta.query),
             "meta_monitoring_http_client" => http_client(decoder, value, &mut meta),
@@ -90,6 +93,10 @@ fn tenant(decoder: &mut Decoder, node: &Node, limits: &mut TenantLimits, go_type
             "samples_per_second_limit" => decoder.uint(value, &mut limits.samples_per_second),
             "labels_per_series_limit" => decoder.uint(value, &mut limits.labels_per_series),
             "label_name_bytes_limit" => decoder.uint(value, &mut limits.label_name_bytes),
+            "local_retention" => {
+                let parse = |text: &str| parse_duration_ms(text).ok();
+                decoder.parsed(value, &mut limits.local_retention_ms, parse, "model.Duration");
+            }
             "label_value_bytes_limit" => decoder.uint(value, &mut limits.label_value_bytes),
             _ => return false,
         }

@@ -12,14 +12,26 @@ pub const COMMAND: CommandDef = CommandDef {
 };
 
 const FLAGS: &[FlagDef] = &[
-    FlagDef::not_yet("grpc-client-tls-secure", Kind::Bool, &[]),
-    FlagDef::not_yet("grpc-client-tls-skip-verify", Kind::Bool, &[]),
-    FlagDef::not_yet("grpc-client-tls-cert", Kind::Text, &[""]),
-    FlagDef::not_yet("grpc-client-tls-key", Kind::Text, &[""]),
-    FlagDef::not_yet("grpc-client-tls-ca", Kind::Text, &[""]),
-    FlagDef::not_yet("grpc-client-server-name", Kind::Text, &[""]),
-    FlagDef::not_yet("grpc-compression", Kind::Enum(&["snappy", "none"]), &["none"]),
-    FlagDef::not_yet("grpc-client-tls-min-version", Kind::Enum(&["1.0", "1.1", "1.2", "1.3"]), &["1.3"]),
+    FlagDef::new("grpc-client-tls-secure", Kind::Bool, "Uses TLS towards endpoints."),
+    FlagDef::new("grpc-client-tls-skip-verify", Kind::Bool, "Takes any certificate of endpoints."),
+    FlagDef::new("grpc-client-tls-cert", Kind::Text, "Certificate shown to endpoints.").default(&[""]),
+    FlagDef::new("grpc-client-tls-key", Kind::Text, "Key of that certificate.").default(&[""]),
+    FlagDef::new(
+        "grpc-client-tls-ca",
+        Kind::Text,
+        "CA of the certificates of endpoints; empty is those of the system.",
+    )
+    .default(&[""]),
+    FlagDef::new("grpc-client-server-name", Kind::Text, "Name that the certificates of endpoints must have.")
+        .default(&[""]),
+    FlagDef::new("grpc-compression", Kind::Enum(&["snappy", "none"]), "How requests to endpoints are compressed.")
+        .default(&["none"]),
+    FlagDef::new(
+        "grpc-client-tls-min-version",
+        Kind::Enum(&["1.0", "1.1", "1.2", "1.3"]),
+        "Lowest TLS version towards endpoints; below 1.2 means 1.2.",
+    )
+    .default(&["1.3"]),
     FlagDef::not_yet("web.route-prefix", Kind::Text, &[""]),
     FlagDef::not_yet("web.external-prefix", Kind::Text, &[""]),
     FlagDef::not_yet("web.prefix-header", Kind::Text, &[""]),

@@ -12,8 +12,18 @@ pub const COMMAND: CommandDef = CommandDef {
 };
 
 const FLAGS: &[FlagDef] = &[
-    FlagDef::not_yet("store.limits.request-series", Kind::Uint, &["0"]),
-    FlagDef::not_yet("store.limits.request-samples", Kind::Uint, &["0"]),
+    FlagDef::new(
+        "store.limits.request-series",
+        Kind::Uint,
+        "Most series that one Series request may give. 0 is no limit.",
+    )
+    .default(&["0"]),
+    FlagDef::new(
+        "store.limits.request-samples",
+        Kind::Uint,
+        "Most samples that one Series request may give, counted as 120 a chunk. 0 is no limit.",
+    )
+    .default(&["0"]),
     FlagDef::new("remote-write.address", Kind::Text, "Listen host:port for remote write requests.")
         .default(&["0.0.0.0:19291"]),
     FlagDef::new(
@@ -45,11 +55,16 @@ const FLAGS: &[FlagDef] = &[
     FlagDef::new("remote-write.client-tls-cert", Kind::Text, "Certificate shown to other nodes.").default(&[""]),
     FlagDef::new("remote-write.client-tls-key", Kind::Text, "Key of that certificate.").default(&[""]),
     FlagDef::new("remote-write.client-tls-secure", Kind::Bool, "Uses TLS towards other nodes."),
-    FlagDef::not_yet("remote-write.client-tls-skip-verify", Kind::Bool, &[]),
+    FlagDef::new("remote-write.client-tls-skip-verify", Kind::Bool, "Takes any certificate of other nodes."),
     FlagDef::new("remote-write.client-tls-ca", Kind::Text, "CA of the certificates of other nodes.").default(&[""]),
     FlagDef::new("remote-write.client-server-name", Kind::Text, "Name that the certificates of other nodes must have.")
         .default(&[""]),
-    FlagDef::not_yet("remote-write.client-tls-min-version", Kind::Enum(&["1.0", "1.1", "1.2", "1.3"]), &["1.3"]),
+    FlagDef::new(
+        "remote-write.client-tls-min-version",
+        Kind::Enum(&["1.0", "1.1", "1.2", "1.3"]),
+        "Lowest TLS version towards other nodes; below 1.2 means 1.2.",
+    )
+    .default(&["1.3"]),
     FlagDef::new("tsdb.path", Kind::Text, "Data directory: one folder per tenant.").default(&["./data"]),
     FlagDef::new("label", Kind::Text, "External label of all series taken (repeatable). The value is quoted.")
         .repeatable()
@@ -159,14 +174,20 @@ const FLAGS: &[FlagDef] = &[
     FlagDef::not_yet("tsdb.out-of-order.time-window", Kind::Duration, &["0s"]),
     FlagDef::not_yet("tsdb.out-of-order.cap-max", Kind::Int, &["0"]),
     FlagDef::no_op("tsdb.allow-overlapping-blocks", Kind::Bool, &[]),
-    FlagDef::not_yet("tsdb.max-retention-bytes", Kind::Bytes, &["0"]),
+    FlagDef::new(
+        "tsdb.max-retention-bytes",
+        Kind::Bytes,
+        "Room that the blocks of one tenant may take on local disk; beyond it the oldest go. 0 is no limit.",
+    )
+    .default(&["0"]),
     FlagDef::no_op("tsdb.wal-compression", Kind::Bool, &["true"]),
     FlagDef::no_op("tsdb.no-lockfile", Kind::Bool, &[]),
     FlagDef::no_op("tsdb.head.expanded-postings-cache-size", Kind::Uint, &["0"]),
     FlagDef::no_op("tsdb.block.expanded-postings-cache-size", Kind::Uint, &["0"]),
     FlagDef::not_yet("tsdb.max-exemplars", Kind::Int, &["0"]),
     FlagDef::no_op("tsdb.enable-native-histograms", Kind::Bool, &["true"]),
-    FlagDef::not_yet("hash-func", Kind::Enum(&["SHA256", ""]), &[""]),
+    FlagDef::new("hash-func", Kind::Enum(&["SHA256", ""]), "How the files of uploaded blocks are hashed; empty is not at all.")
+        .default(&[""]),
     FlagDef::no_op("shipper.upload-concurrency", Kind::Int, &["0"]),
     FlagDef::no_op("matcher-cache-size", Kind::Int, &["0"]),
     FlagDef::no_op("request.logging-config-file", Kind::Text, &[]).placeholder("<file-path>"),
@@ -180,6 +201,17 @@ const FLAGS: &[FlagDef] = &[
     )
     .default(&[""])
     .repeatable(),
+    FlagDef::new(
+        "receive.otlp-translation-strategy",
+        Kind::Enum(&[
+            "UnderscoreEscapingWithSuffixes",
+            "UnderscoreEscapingWithoutSuffixes",
+            "NoUTF8EscapingWithSuffixes",
+            "NoTranslation",
+        ]),
+        "How names of OTLP become names here, as Prometheus's translation_strategy says. Not in Thanos.",
+    )
+    .default(&["UnderscoreEscapingWithSuffixes"]),
     FlagDef::no_op("enable-feature", Kind::Text, &[""]).repeatable(),
     FlagDef::no_op("receive.lazy-retrieval-max-buffered-responses", Kind::Int, &["20"]),
     FlagDef::new("receive-forward-max-backoff", Kind::Duration, "Longest time that an unavailable node is left alone.")
@@ -188,7 +220,30 @@ const FLAGS: &[FlagDef] = &[
     FlagDef::new("receive-forward-timeout", Kind::Duration, "How long a node may take for its part of a write.")
         .default(&["5s"])
         .hidden(),
-    FlagDef::no_op("receive.artificial-max-delay", Kind::Duration, &["0s"]).hidden(),
+    FlagDef::new(
+        "receive.artificial-max-delay",
+        Kind::Duration,
+        "Longest time that writes to the second node of the rings wait. For tests.",
+    )
+    .default(&["0s"])
+    .hidden(),
+    FlagDef::new(
+        "receive.hop-secret-file",
+        Kind::Text,
+        "Path of a file with secrets that trusted hops show as bearer tokens: nodes of the rings to each other, and whoever names a tenant over HTTP. Not in Thanos.",
+    )
+    .default(&[""]),
+    FlagDef::new(
+        "receive.memory-limit",
+        Kind::Bytes,
+        "Near this much memory new series are refused. By default what the control group or the machine has; 0 is no limit. Not in Thanos.",
+    )
+    .default(&["0"]),
+    FlagDef::new(
+        "receive.tenant-deletion",
+        Kind::Bool,
+        "Serves DELETE /api/v1/tenants/<tenant> at 'http-address'. Not in Thanos.",
+    ),
     FlagDef::new("receive.limits-config", Kind::Text, "Limits of writing as YAML.").hidden(),
     FlagDef::new("receive.limits-config-file", Kind::Text, "Path of a YAML file with limits of writing.").hidden(),
     FlagDef::new("receive.limits-config-reload-timer", Kind::GoDuration, "How often the limits' file is read.")

@@ -61,7 +61,7 @@ fn points_become_series_with_target_info() {
     let metrics = vec![metric("temp", "Cel", gauge), metric("io", "By", sum(2)), metric("delta", "", sum(1))];
     let settings = OtlpSettings { promoted: vec!["host.name".to_string(), "absent".to_string()], ..Default::default() };
     let translated = translate(&request(metrics, resource), &settings);
-    assert_eq!(translated.left_out, 1);
+    assert_eq!(translated.faults.text().unwrap(), "invalid temporality for metric \"delta\"");
     assert_eq!(
         shown(&translated),
         [
@@ -135,5 +135,72 @@ fn exponential_histograms_become_native_ones() {
     let spans = vec![Span { offset: 1, length: 3 }, Span { offset: 4, length: 1 }];
     assert_eq!(native(point(0, 0, vec![1, 0, 1, 0, 0, 0, 0, 5])), (0, spans, vec![1, -1, 1, 4]));
     assert_eq!(native(point(9, 0, vec![1, 2, 3])), (8, vec![Span { offset: 1, length: 2 }], vec![3, 0]));
-    assert_eq!(translated(vec![point(-5, 0, vec![1])]).left_out, 1);
+    let told = translated(vec![point(-5, 0, vec![1])]).faults.text().unwrap();
+    assert_eq!(told, "cannot convert exponential to native histogram. Scale must be >= -4, was -5");
+}
+
+#[test]
+fn exemplars_go_to_the_bucket_that_they_fall_into() {
+    let exemplar = |value, attribute: &str| otlp::Exemplar {
+        time_unix_nano: AT,
+        value: Some(otlp::exemplar::Value::AsDouble(value)),
+        span_id: vec![0; 8].into(),
+        trace_id: vec![0xab; 16].into(),
+        filtered_attributes: vec![self::attribute("a", attribute)],
+    };
+    let long = "x".repeat(90);
+    let histogram = otlp::HistogramDataPoint {
+        time_unix_nano: AT,
+        count: 3,
+        bucket_counts: vec![1, 2],
+        explicit_bounds: vec![0.5],
+        exemplars: vec![exemplar(0.7, "1"), exemplar(0.5, &long), exemplar(f64::NAN, "2")],
+        ..Default::default()
+    };
+    let data = Data::Histogram(otlp::Histogram { data_points: vec![histogram], aggregation_temporality: 2 });
+    let batch = translate(&request(vec![metric("d", "", data)], vec![]), &OtlpSettings::default()).batch;
+    let text = |span| String::from_utf8_lossy(batch.text(span)).into_owned();
+    let shown = batch.series.iter().flat_map(|series| {
+        let le = batch.labels_of(series).last().map(|(_, le)| String::from_utf8_lossy(le).into_owned());
+        let labels = |range: &std::ops::Range<u32>| {
+            let labels = &batch.labels[range.start as usize..range.end as usize];
+            labels
+                .iter()
+                .map(|label| format!("{}={}", text(label.name), text(label.value)))
+                .collect::<Vec<_>>()
+                .join(",")
+        };
+        let exemplars = batch.exemplars_of(series).iter();
+        exemplars.map(|e| format!("{} {} {}", le.clone().unwrap(), e.value, labels(&e.labels))).collect::<Vec<_>>()
+    });
+    let trace = "trace_id=abababababababababababababababab";
+    assert_eq!(shown.collect::<Vec<_>>(), [format!("0.5 0.5 {trace}"), format!("+Inf 0.7 a=1,{trace}")]);
+}
+
+#[test]
+fn json_says_the_same() {
+    let json = br#"{"resourceMetrics":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"shop"}},
+        {"key":"list","value":{"arrayValue":{"values":[{"intValue":"7"},{"doubleValue":1e-7},{"stringValue":"<"}]}}}]},
+        "scopeMetrics":[{"unknown":1,"metrics":[
+        {"name":"a","sum":{"aggregationTemporality":"AGGREGATION_TEMPORALITY_CUMULATIVE","isMonotonic":true,"dataPoints":[
+            {"timeUnixNano":"1790000000000000000","asInt":"-3","attributes":[{"key":"b","value":{"bytesValue":"AQI="}}]}]}},
+        {"name":"h","exponential_histogram":{"aggregationTemporality":2,"dataPoints":[
+            {"time_unix_nano":1790000000000000000,"count":"2","scale":0,"positive":{"offset":1,"bucketCounts":["1",1]}}]}}]}]}]}"#;
+    let translated = translate(&decode_json(json).unwrap(), &OtlpSettings::default());
+    assert_eq!(
+        shown(&translated),
+        [
+            "__name__=a_total,b=AQI=,job=shop -3",
+            "__name__=h,job=shop ",
+            "__name__=target_info,job=shop,list=[7,1e-7,\"\\u003c\"] 1",
+        ]
+    );
+    assert_eq!(translated.batch.histograms.len(), 1);
+    for wrong in
+        ["", "[]", r#"{"resourceMetrics":3}"#, r#"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":5}]}]}]}"#]
+    {
+        assert!(decode_json(wrong.as_bytes()).is_err(), "{wrong}");
+    }
+    let deep = "[".repeat(100_000);
+    assert!(decode_json(deep.as_bytes()).is_err());
 }

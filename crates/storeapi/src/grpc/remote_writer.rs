@@ -21,7 +21,7 @@ use super::write_service::REMOTE_WRITE_PATH;
 use crate::convert::status::rpc_text;
 use crate::convert::verdicts::{HINTED_METADATA, PLACED_METADATA, VERDICTS_METADATA, from_proto};
 use crate::write::{PeerError, PeerErrorKind};
-use crate::{StoreError, WriteError, WriteOrigin, WriteOutcome, WriteStore};
+use crate::{HopSecret, StoreError, WriteError, WriteOrigin, WriteOutcome, WriteStore};
 
 /// A storage behind an address: ours, which tells the fate of each series, or any that knows `thanos.WriteableStore`.
 ///
@@ -31,12 +31,13 @@ pub struct RemoteWriter {
     address: String,
     grpc: Grpc<GrpcChannel>,
     timeout: Option<Duration>,
+    secret: Option<HopSecret>,
 }
 
 impl RemoteWriter {
     /// A client of `host:port`; nothing is sent yet. Fails where that is no address.
     pub fn connect(address: &str, config: &ClientConfig) -> Result<Self, StoreError> {
-        Ok(Self::over(address, config.channel(address)?))
+        Ok(RemoteWriter { secret: config.secret.clone(), ..Self::over(address, config.channel(address)?) })
     }
 
     /// A client over a connection that others use too.
@@ -44,7 +45,7 @@ impl RemoteWriter {
         let grpc = Grpc::new(channel)
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
-        RemoteWriter { address: address.to_string(), grpc, timeout: None }
+        RemoteWriter { address: address.to_string(), grpc, timeout: None, secret: None }
     }
 
     /// The address as given.
@@ -79,6 +80,9 @@ impl RemoteWriter {
         let flags = [(VERDICTS_METADATA, true), (PLACED_METADATA, origin.placed), (HINTED_METADATA, origin.hinted)];
         for (name, _) in flags.into_iter().filter(|(_, set)| *set) {
             request.metadata_mut().insert(name, MetadataValue::from_static("1"));
+        }
+        if let Some(header) = self.secret.as_ref().and_then(|secret| secret.header().to_str().ok()?.parse().ok()) {
+            request.metadata_mut().insert("authorization", header);
         }
         let path = PathAndQuery::from_static(REMOTE_WRITE_PATH);
         Ok(grpc.unary(request, path, BytesCodec).await?.into_inner())

@@ -21,18 +21,19 @@ use super::MAX_MESSAGE_BYTES;
 use crate::convert::status::write_to_status;
 use crate::convert::verdicts::{HINTED_METADATA, PLACED_METADATA, VERDICTS_METADATA, to_proto, to_status};
 use crate::write::errors_text;
-use crate::{WriteOrigin, WriteOutcome, WriteStore};
+use crate::{HopSecret, WriteOrigin, WriteOutcome, WriteStore};
 
 pub(crate) const REMOTE_WRITE_PATH: &str = "/thanos.WriteableStore/RemoteWrite";
 
 #[derive(Clone, Debug)]
 pub(crate) struct WriteService {
     store: Arc<dyn WriteStore>,
+    secret: Option<HopSecret>,
 }
 
 impl WriteService {
-    pub(crate) fn new(store: Arc<dyn WriteStore>) -> Self {
-        WriteService { store }
+    pub(crate) fn new(store: Arc<dyn WriteStore>, secret: Option<HopSecret>) -> Self {
+        WriteService { store, secret }
     }
 
     async fn remote_write(self, request: Request<Bytes>) -> Result<Response<Bytes>, Status> {
@@ -85,6 +86,10 @@ where
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
         if request.uri().path() != REMOTE_WRITE_PATH {
             return async { Ok(Status::unimplemented("unknown method").into_http()) }.boxed();
+        }
+        if self.secret.as_ref().is_some_and(|secret| !secret.accepts(request.headers())) {
+            // Nothing of the body is read.
+            return async { Ok(Status::unauthenticated("this hop is not trusted").into_http()) }.boxed();
         }
         let service = self.clone();
         async move {

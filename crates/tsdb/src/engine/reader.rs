@@ -105,6 +105,12 @@ impl TenantReader {
         }
     }
 
+    /// Calls `each` with name and value of every label in the head and the number of series that have it, in no order.
+    /// Writes of the tenant wait meanwhile.
+    pub fn for_each_head_label(&self, each: impl FnMut(&[u8], &[u8], u64)) {
+        self.tenant.state.read().head.for_each_label(each);
+    }
+
     /// What the blocks on disk are, in order of their times.
     pub fn blocks(&self) -> Vec<BlockMeta> {
         self.pin(|_| ()).1.metas().cloned().collect()

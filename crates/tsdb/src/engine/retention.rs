@@ -36,6 +36,36 @@ impl Engine {
     }
 }
 
+/// What of one tenant is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// Blocks that end longer before the newest one go; `None` keeps all.
+    pub time_ms: Option<i64>,
+    /// The room for all blocks, beyond which the oldest go; `None` is no limit.
+    pub bytes: Option<u64>,
+}
+
+impl Engine {
+    /// Removes the blocks of a tenant that `retention` does not keep and that `may_remove` can spare. For callers that
+    /// keep tenants for different times; beside it [`Engine::maintain`] keeps to the options that all tenants share.
+    pub fn retain(
+        &self,
+        tenant: &TenantId,
+        retention: Retention,
+        may_remove: &dyn Fn(BlockId) -> bool,
+    ) -> Result<Vec<BlockId>, EngineError> {
+        let Some(tenant) = self.tenant(tenant) else { return Ok(Vec::new()) };
+        let mut removed = Vec::new();
+        if let Some(time_ms) = retention.time_ms {
+            removed.extend(tenant.remove_expired(time_ms, may_remove, &self.env)?);
+        }
+        if let Some(bytes) = retention.bytes {
+            removed.extend(tenant.remove_beyond_size(bytes, may_remove, &self.env)?);
+        }
+        Ok(removed)
+    }
+}
+
 impl Tenant {
     fn block_bytes(&self) -> u64 {
         Arc::clone(&self.state.read().blocks).sizes_bytes().map(|(_, bytes)| bytes).sum()

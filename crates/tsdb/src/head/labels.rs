@@ -175,6 +175,11 @@ impl LabelPairs {
         name_of(slot)
     }
 
+    /// All labels, in no order.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = Pair> {
+        self.by_label.iter().copied()
+    }
+
     /// How many series have a label.
     pub(crate) fn count(&self, pair: Pair) -> u64 {
         self.pairs.get(pair).map_or(0, |entry| self.lists.count(&entry.slots))

@@ -1,10 +1,11 @@
 // ringreceiver is `thanos receive` in its three modes, put together from Thanos's own packages: router, ingester, or both.
 //
 //	ringreceiver --data-dir DIR [--hashrings-file FILE] [--local-endpoint NAME] [--algorithm A] [--replication-factor N] …
+//	ringreceiver otlp < REQUESTS
 //	ringreceiver place --hashrings-file FILE --algorithm A --replication-factor N --seed S --count C
 //
 // It prints `StoreAPI on HOST:PORT`, `capnproto on HOST:PORT` and `listening on HOST:PORT` (remote write), and stops on
-// SIGTERM. `place` prints where generated series lie; see place.go.
+// SIGTERM. `place` prints where generated series lie; see place.go. `otlp` translates OTLP requests; see otlp.go.
 //
 // Build it with the tags netgo,slicelabels, as Thanos's own release is.
 package main
@@ -37,7 +38,9 @@ import (
 	"github.com/thanos-io/thanos/pkg/store"
 	"github.com/thanos-io/thanos/pkg/store/labelpb"
 	"github.com/thanos-io/thanos/pkg/tenancy"
+	"github.com/thanos-io/thanos/pkg/tls"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 )
 
@@ -47,6 +50,7 @@ type arguments struct {
 	dataDir, address, grpcAddress, capnprotoAddress string
 	hashringsFile, localEndpoint, algorithm         string
 	compression, protocol, replica                  string
+	ca, cert, key                                   string
 	replicationFactor, seed                         uint64
 	count                                           int
 }
@@ -67,14 +71,19 @@ func parse(args []string) arguments {
 	flags.Uint64Var(&a.replicationFactor, "replication-factor", 1, "copies of each series")
 	flags.Uint64Var(&a.seed, "seed", 0, "of generated series")
 	flags.IntVar(&a.count, "count", 0, "number of generated series")
+	flags.StringVar(&a.ca, "tls-ca", "", "CA of other nodes; with it gRPC is spoken over mutual TLS")
+	flags.StringVar(&a.cert, "tls-cert", "", "own certificate")
+	flags.StringVar(&a.key, "tls-key", "", "its key")
 	_ = flags.Parse(args)
 	return a
 }
 
 func main() {
 	args, start := os.Args[1:], run
-	if len(args) > 0 && args[0] == "place" {
-		args, start = args[1:], place
+	if len(args) > 0 {
+		if other := map[string]func(arguments) error{"place": place, "otlp": otlp}[args[0]]; other != nil {
+			args, start = args[1:], other
+		}
 	}
 	if err := start(parse(args)); err != nil {
 		fmt.Fprintln(os.Stderr, "ringreceiver:", err)
@@ -100,7 +109,10 @@ func run(a arguments) error {
 			return err
 		}
 	}
-	stores := newStoreServer(logger, dbs, handler)
+	stores, err := newStoreServer(logger, dbs, handler, a)
+	if err != nil {
+		return err
+	}
 	defer stores.Stop()
 	capnprotoWriter := receive.NewCapNProtoWriter(logger, dbs, &receive.CapNProtoWriterOptions{})
 	capnproto := receive.NewCapNProtoServer(listeners[1], receive.NewCapNProtoHandler(logger, capnprotoWriter), logger)
@@ -180,7 +192,15 @@ func newHandler(logger log.Logger, dbs *receive.MultiTSDB, a arguments) (*receiv
 	if err != nil {
 		return nil, err
 	}
-	dialOptions := []grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}
+	transport := insecure.NewCredentials()
+	if a.ca != "" {
+		config, err := tls.NewClientConfig(logger, a.cert, a.key, a.ca, "", false, "1.3")
+		if err != nil {
+			return nil, err
+		}
+		transport = credentials.NewTLS(config)
+	}
+	dialOptions := []grpc.DialOption{grpc.WithTransportCredentials(transport)}
 	if a.compression != "none" {
 		dialOptions = append(dialOptions, grpc.WithDefaultCallOptions(grpc.UseCompressor(a.compression)))
 	}
@@ -214,7 +234,7 @@ func httpServer(handler *receive.Handler) *http.Server {
 	return *(**http.Server)(unsafe.Pointer(field.UnsafeAddr()))
 }
 
-func newStoreServer(logger log.Logger, dbs *receive.MultiTSDB, handler *receive.Handler) *grpc.Server {
+func newStoreServer(logger log.Logger, dbs *receive.MultiTSDB, handler *receive.Handler, a arguments) (*grpc.Server, error) {
 	proxy := store.NewProxyStore(logger, nil, dbs.TSDBLocalClients, component.Receive, labels.EmptyLabels(), 0,
 		store.LazyRetrieval, store.WithoutDedup(), store.WithLazyRetrievalMaxBufferedResponsesForProxy(20))
 	storeInfo := func() (*infopb.StoreInfo, error) {
@@ -222,11 +242,19 @@ func newStoreServer(logger log.Logger, dbs *receive.MultiTSDB, handler *receive.
 		return &infopb.StoreInfo{MinTime: minTime, MaxTime: maxTime, SupportsSharding: true,
 			SupportsWithoutReplicaLabels: true, TsdbInfos: proxy.TSDBInfos()}, nil
 	}
-	server := grpc.NewServer()
+	var options []grpc.ServerOption
+	if a.ca != "" {
+		config, err := tls.NewServerConfig(logger, a.cert, a.key, a.ca, "1.3", nil, nil)
+		if err != nil {
+			return nil, err
+		}
+		options = append(options, grpc.Creds(credentials.NewTLS(config)))
+	}
+	server := grpc.NewServer(options...)
 	store.RegisterStoreServer(proxy, logger)(server)
 	store.RegisterWritableStoreServer(handler)(server)
 	info.RegisterInfoServer(info.NewInfoServer(component.Receive.String(),
 		info.WithLabelSetFunc(func() []labelpb.ZLabelSet { return proxy.LabelSet() }),
 		info.WithStoreInfoFunc(storeInfo)))(server)
-	return server
+	return server, nil
 }
