@@ -4,6 +4,8 @@
 //	{"series": [...]}                       a dataset, replacing the one before; answered by the same series as read back
 //	{"id": 1, "expr": "...", "time": ms}    an instant query
 //	{"id": 2, "expr": "...", "start": ms, "end": ms, "step": ms}
+//	{"patterns": [...]}                     regular expressions and texts; answered by what Go makes of them
+//	{"classes": true}                       answered by the character classes of Go's Unicode tables
 //
 // A query may say "delayed" (delayed name removal) and "lookback" (milliseconds). Floats are the hexadecimal digits of
 // their IEEE 754 bits everywhere; all NaNs but the stale marker of a dataset are written as one.
@@ -24,15 +26,17 @@ import (
 )
 
 type request struct {
-	Series   []series `json:"series"`
-	ID       int      `json:"id"`
-	Expr     string   `json:"expr"`
-	Time     *int64   `json:"time"`
-	Start    int64    `json:"start"`
-	End      int64    `json:"end"`
-	Step     int64    `json:"step"`
-	Delayed  bool     `json:"delayed"`
-	Lookback int64    `json:"lookback"`
+	Series   []series  `json:"series"`
+	Patterns []pattern `json:"patterns"`
+	Classes  bool      `json:"classes"`
+	ID       int       `json:"id"`
+	Expr     string    `json:"expr"`
+	Time     *int64    `json:"time"`
+	Start    int64     `json:"start"`
+	End      int64     `json:"end"`
+	Step     int64     `json:"step"`
+	Delayed  bool      `json:"delayed"`
+	Lookback int64     `json:"lookback"`
 }
 
 func main() {
@@ -69,6 +73,10 @@ func serve(in io.Reader, out io.Writer) error {
 				return err
 			}
 			reply = read
+		} else if r.Patterns != nil {
+			reply = matchAll(r.Patterns)
+		} else if r.Classes {
+			reply = classes()
 		} else {
 			e := plain
 			if r.Delayed {
@@ -98,6 +106,7 @@ func engine(delayedNameRemoval bool) *promql.Engine {
 		EnableAtModifier:         true,
 		EnableNegativeOffset:     true,
 		EnableDelayedNameRemoval: delayedNameRemoval,
+		EnablePerStepStats:       true,
 		Parser: parser.NewParser(parser.Options{
 			EnableExperimentalFunctions:  true,
 			ExperimentalDurationExpr:     true,

@@ -1,5 +1,7 @@
 //! Character classes: `[…]`, `\d`, `[:alpha:]`, `\p{Greek}`.
 
+use std::sync::LazyLock;
+
 use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange, HirKind};
 
 use super::RegexpError;
@@ -96,8 +98,23 @@ pub(super) fn push_range(class: &mut ClassUnicode, low: u32, high: u32, flags: F
 
 fn fold(class: &mut ClassUnicode, flags: Flags) {
     if flags.fold_case {
+        let written = class.clone();
         class.try_case_fold_simple().expect("the case tables are compiled in");
+        class.intersect(known_to_go());
+        class.union(&written);
     }
+}
+
+/// The characters of Unicode 15.0, as Go's tables have them; those of our tables are newer.
+fn known_to_go() -> &'static ClassUnicode {
+    static KNOWN: LazyLock<ClassUnicode> = LazyLock::new(|| {
+        let hir = regex_syntax::parse(r"\p{age=15.0}").expect("the age tables are compiled in");
+        match hir.kind() {
+            HirKind::Class(Class::Unicode(class)) => class.clone(),
+            _ => ClassUnicode::empty(),
+        }
+    });
+    &KNOWN
 }
 
 fn ascii(ranges: &[(char, char)], negated: bool, flags: Flags) -> ClassUnicode {
@@ -153,16 +170,27 @@ fn named(name: &str) -> Option<ClassUnicode> {
     if name.is_empty() || name.starts_with("is") || !name.bytes().all(|b| b.is_ascii_alphabetic()) {
         return None;
     }
+    if name == "cs" || name == "surrogate" {
+        return Some(ClassUnicode::empty());
+    }
     let iso_code = name.len() == 4 && !SHORT_SCRIPTS.contains(&name.as_str());
     let script = (!iso_code).then(|| format!(r"\p{{sc={name}}}"));
     let hir =
         [Some(format!(r"\p{{gc={name}}}")), script].into_iter().flatten().find_map(|p| regex_syntax::parse(&p).ok())?;
-    match hir.kind() {
-        HirKind::Class(Class::Unicode(class)) => Some(class.clone()),
+    let mut class = match hir.kind() {
+        HirKind::Class(Class::Unicode(class)) => class.clone(),
         HirKind::Literal(literal) => {
             let c = std::str::from_utf8(&literal.0).ok()?.chars().next()?;
-            Some(ClassUnicode::new([ClassUnicodeRange::new(c, c)]))
+            ClassUnicode::new([ClassUnicodeRange::new(c, c)])
         }
-        _ => None,
+        _ => return None,
+    };
+    if matches!(name.as_str(), "c" | "other" | "cn" | "unassigned") {
+        let mut unknown = known_to_go().clone();
+        unknown.negate();
+        class.union(&unknown);
+    } else {
+        class.intersect(known_to_go());
     }
+    Some(class)
 }
