@@ -15,8 +15,10 @@ use crate::ast::Expr;
 use crate::exec::column::Cell;
 use crate::exec::grid::Grid;
 use crate::exec::merge::{merge, without_name};
-use crate::exec::range::Range;
+use crate::exec::range::{Range, RangeSamples};
 use crate::exec::samples::WindowCutter;
+use crate::exec::sort::merge_sort;
+use crate::exec::tally::{Tally, points_samples};
 use crate::exec::{Batch, Context, SeriesColumn, Settings, Stream};
 use crate::functions::extended::bare_range;
 use crate::functions::range::Edges;
@@ -133,6 +135,8 @@ pub struct QueryOptions {
     pub interrupt: Interrupt,
     /// Operators are watched, and what they took is told.
     pub analyze: bool,
+    /// Samples are counted for each step.
+    pub per_step_stats: bool,
 }
 
 /// An expression and the text that it was read from.
@@ -145,16 +149,22 @@ pub struct Query<'a> {
 }
 
 /// What a query took.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct QueryStats {
-    /// Samples that were looked at, at each step anew.
+    /// Samples that were looked at, at each step anew: Prometheus's `totalQueryableSamples`.
     pub total_samples: u64,
+    /// The same by the time of the step, if that was asked for.
+    pub samples_by_step: Vec<(i64, u64)>,
     /// The most samples in memory at a time.
     pub peak_samples: usize,
     /// How long planning took.
     pub preparation: Duration,
     /// How long evaluation took.
     pub evaluation: Duration,
+    /// How long sorting the series of the answer took.
+    pub sorting: Duration,
+    /// How long the query waited for its turn; whoever let it wait says so.
+    pub queueing: Duration,
 }
 
 /// An answer.
@@ -171,6 +181,9 @@ pub struct QueryResult {
     /// What each operator took, if that was asked for.
     pub analysis: Option<AnalysisNode>,
 }
+
+/// More steps than anybody can be shown are not counted one by one.
+const MAX_COUNTED_STEPS: usize = 1 << 20;
 
 /// Evaluates PromQL.
 #[derive(Clone, Debug, Default)]
@@ -237,7 +250,8 @@ impl Engine {
         let deadline = Deadline::new(options.interrupt.clone(), Arc::clone(clock), timeout);
         let budget = Budget::new(self.options.max_memory_bytes, self.options.max_samples);
         let settings = self.settings(options);
-        let cx = Context::new(source, settings, Arc::clone(&budget), deadline, self.options.pool.as_deref());
+        let tally = Tally::new(if options.per_step_stats { grid.steps.min(MAX_COUNTED_STEPS) } else { 0 });
+        let cx = Context::new(source, settings, Arc::clone(&budget), deadline, self.options.pool.as_deref(), tally);
         cx.deadline.check()?;
         let mut lowering = match kind {
             Kind::Instant => Lowering::instant(settings, grid.start_ms),
@@ -250,18 +264,27 @@ impl Engine {
         let recorder = lowering.into_recorder();
         let prepared = clock.monotonic();
         let value = Evaluation { cx: &cx, grid, kind }.evaluate(root, query.expr.value_type());
-        let value = value.map_err(|error| match error {
+        let mut value = value.map_err(|error| match error {
             // Storage does not know why it was told to end.
             QueryError::Canceled(_) => cx.deadline.check().err().unwrap_or(error),
             other => other,
         })?;
-        let (notes, mut warnings, total_samples) = cx.finish();
+        let evaluated = clock.monotonic();
+        if let QueryValue::Matrix(series) = &mut value
+            && !series.is_sorted_by(|a, b| a.labels <= b.labels)
+        {
+            *series = merge_sort(std::mem::take(series), &|a, b| a.labels < b.labels, &cx.deadline)?;
+        }
+        let (notes, mut warnings, tally) = cx.finish();
         warnings.extend(notes.texts(Level::Warning, query.text));
         let stats = QueryStats {
-            total_samples,
+            total_samples: tally.total(),
+            samples_by_step: grid.times_ms().zip(tally.into_steps()).collect(),
             peak_samples: budget.peak_samples(),
             preparation: prepared.saturating_sub(started),
-            evaluation: clock.monotonic().saturating_sub(prepared),
+            evaluation: evaluated.saturating_sub(prepared),
+            sorting: clock.monotonic().saturating_sub(evaluated),
+            queueing: Duration::ZERO,
         };
         let analysis = recorder.map(|recorder| recorder.tree(query.text));
         Ok(QueryResult { value, warnings, infos: notes.texts(Level::Info, query.text), stats, analysis })
@@ -350,7 +373,7 @@ impl Evaluation<'_> {
         for one in series.iter_mut().filter(|s| s.drop_name) {
             one.labels = without_name(&one.labels);
         }
-        *series = merge(std::mem::take(series))?;
+        *series = merge(std::mem::take(series), self.cx)?;
         Ok(())
     }
 
@@ -381,7 +404,6 @@ impl Evaluation<'_> {
             }
         }
         matrix.retain(|s| !(s.floats.is_empty() && s.histograms.is_empty()));
-        matrix.sort_by(|a, b| a.labels.cmp(&b.labels));
         Ok(matrix)
     }
 
@@ -410,16 +432,22 @@ impl Evaluation<'_> {
             for series in input {
                 range.shape.decode(&series, &mut columns)?;
                 charge.add(columns.len() * 16)?;
-                self.cx.count_samples(columns.len() as u64);
                 let one = self.bare_series(&range, &columns, series.labels())?;
+                if matches!(range.shape.samples, RangeSamples::Stored(_)) {
+                    self.count_bare(&one);
+                }
                 if !(one.floats.is_empty() && one.histograms.is_empty()) {
                     matrix.push((one, series.drop_name()));
                 }
             }
         }
-        let mut matrix = self.settle_bare(matrix)?;
-        matrix.sort_by(|a, b| a.labels.cmp(&b.labels));
-        Ok(matrix)
+        self.settle_bare(matrix)
+    }
+
+    fn count_bare(&self, series: &MatrixSeries) {
+        let samples = points_samples(series) as u64;
+        self.cx.tally.add(samples);
+        self.cx.tally.place(0, samples);
     }
 
     fn bare_series(&self, range: &Range, columns: &Columns, labels: &Labels) -> Result<MatrixSeries, QueryError> {

@@ -26,9 +26,9 @@ pub(crate) mod set;
 pub(crate) mod smoothed;
 pub(crate) mod sort;
 pub(crate) mod subquery;
+pub(crate) mod tally;
 pub(crate) mod vector_scalar;
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
@@ -39,6 +39,7 @@ use crate::annotations::{Annotations, Note};
 use crate::engine::QueryError;
 use crate::limits::{Budget, Charge, Deadline};
 use column::Column;
+use tally::Tally;
 
 /// One series of an operator's output.
 #[derive(Debug)]
@@ -76,6 +77,7 @@ pub(crate) fn collect(stream: &mut dyn Stream, cx: &Context<'_>) -> Result<Batch
     while let Some(batch) = stream.next(cx)? {
         all.series.extend(batch.series);
         all.charge.absorb(batch.charge);
+        cx.deadline.check()?;
     }
     Ok(all)
 }
@@ -102,9 +104,9 @@ pub(crate) struct Context<'a> {
     pub(crate) budget: Arc<Budget>,
     pub(crate) deadline: Deadline,
     pub(crate) pool: Option<&'a rayon::ThreadPool>,
+    pub(crate) tally: Tally,
     notes: Mutex<Annotations>,
     warnings: Mutex<Vec<String>>,
-    samples: AtomicU64,
 }
 
 impl<'a> Context<'a> {
@@ -114,17 +116,9 @@ impl<'a> Context<'a> {
         budget: Arc<Budget>,
         deadline: Deadline,
         pool: Option<&'a rayon::ThreadPool>,
+        tally: Tally,
     ) -> Self {
-        Context {
-            source,
-            settings,
-            budget,
-            deadline,
-            pool,
-            notes: Mutex::default(),
-            warnings: Mutex::default(),
-            samples: AtomicU64::new(0),
-        }
+        Context { source, settings, budget, deadline, pool, tally, notes: Mutex::default(), warnings: Mutex::default() }
     }
 
     /// Tells the user something.
@@ -149,16 +143,11 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Counts samples that were looked at.
-    pub(crate) fn count_samples(&self, samples: u64) {
-        self.samples.fetch_add(samples, Ordering::Relaxed);
-    }
-
-    /// All notes and storage warnings, and the number of samples.
-    pub(crate) fn finish(self) -> (Annotations, Vec<String>, u64) {
+    /// All notes and storage warnings, and the counts of samples.
+    pub(crate) fn finish(self) -> (Annotations, Vec<String>, Tally) {
         let notes = self.notes.into_inner().unwrap_or_else(PoisonError::into_inner);
         let warnings = self.warnings.into_inner().unwrap_or_else(PoisonError::into_inner);
-        (notes, warnings, self.samples.into_inner())
+        (notes, warnings, self.tally)
     }
 }
 

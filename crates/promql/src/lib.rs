@@ -2,7 +2,7 @@
 //!
 //! The language half turns text into a tree and back. Start at [`parser::parse`], which gives an [`ast::Expr`] that is
 //! already type-checked; [`printer`] prints it as Prometheus prints it, [`json`] writes the body of `parse_query`,
-//! [`visit`] walks it, collects matchers and enforces labels. [`signature`] is the table of functions.
+//! [`visit`] walks it, collects matchers and enforces labels, [`sharding`] says by which labels it may be split. [`signature`] is the table of functions.
 //!
 //! The engine half evaluates a tree over storage: [`engine::Engine`] is the door, [`value`] what comes out of it, [`analysis`] what each
 //! operator took. `plan`
@@ -32,6 +32,7 @@ pub mod parser;
 mod plan;
 pub mod points;
 pub mod printer;
+pub mod sharding;
 pub mod signature;
 pub mod types;
 pub mod value;

@@ -115,6 +115,16 @@ impl Stream for Nothing {
     }
 }
 
+/// Evaluates a vector for what there is to tell and to count, and gives no series.
+struct Discarded(Vector);
+
+impl Stream for Discarded {
+    fn next(&mut self, cx: &Context<'_>) -> Result<Option<Batch>, QueryError> {
+        while self.0.next(cx)?.is_some() {}
+        Ok(None)
+    }
+}
+
 /// Turns expressions into operators.
 pub(crate) struct Lowering {
     settings: Settings,

@@ -1,6 +1,7 @@
 //! Walks over a tree.
 
 use thanoxide_model::Matcher;
+use thiserror::Error;
 
 use crate::ast::{Expr, VectorSelector};
 
@@ -61,18 +62,31 @@ pub fn extract_matchers(expr: &Expr) -> Vec<&[Matcher]> {
     selectors(expr).into_iter().map(|selector| &selector.matchers[..]).collect()
 }
 
+/// A query that reads series which no selector names, so that no condition holds for them.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("{0}() reads series beyond the selectors of a query")]
+pub struct Unenforceable(&'static str);
+
 /// Makes every selector satisfy these conditions: those it has on the same labels are replaced. This is how tenants are
-/// kept apart in queries.
-pub fn enforce(expr: &mut Expr, conditions: &[Matcher]) {
+/// kept apart in queries. `info()` is refused, since it looks for info series on its own.
+pub fn enforce(expr: &mut Expr, conditions: &[Matcher]) -> Result<(), Unenforceable> {
+    let mut beyond = false;
+    walk(expr, &mut |e| beyond |= matches!(e, Expr::Call(call) if call.function.name == "info"));
+    if beyond {
+        return Err(Unenforceable("info"));
+    }
     let is_replaced = |matcher: &Matcher| conditions.iter().any(|condition| condition.name() == matcher.name());
     for_each_selector_mut(expr, &mut |selector| {
         selector.matchers.retain(|matcher| !is_replaced(matcher));
         selector.matchers.extend_from_slice(conditions);
     });
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use thanoxide_model::MatchKind;
+
     use super::*;
     use crate::parser::{ParseOptions, parse};
 
@@ -88,8 +102,29 @@ mod tests {
     #[test]
     fn conditions_are_enforced() {
         let mut expr = parse(QUERY, &ParseOptions::default()).unwrap();
-        enforce(&mut expr, &[Matcher::equal("t", "y")]);
+        assert_eq!(enforce(&mut expr, &[Matcher::equal("t", "y")]), Ok(()));
         let wanted = r#"topk(scalar(k{t="y"}), -(rate(a{b="c",t="y"}[5m]) + max_over_time(up{t="y"}[1h:5m])))"#;
         assert_eq!(expr.to_string(), wanted);
+    }
+
+    #[test]
+    fn nothing_escapes_the_conditions() {
+        let options = ParseOptions { experimental_functions: true, ..ParseOptions::default() };
+        let mut expr = parse("info(a{t=\"x\"}) + b", &options).unwrap();
+        let before = expr.clone();
+        assert_eq!(enforce(&mut expr, &[Matcher::equal("t", "y")]), Err(Unenforceable("info")));
+        assert_eq!(expr, before);
+        // Two conditions of one label both hold, whatever stood there.
+        let mut expr = parse("count by (t) ({t=~\"x|y\",t!=\"\",__name__=\"a\"} offset 5m)", &options).unwrap();
+        let conditions = [Matcher::equal("t", "y"), Matcher::new(MatchKind::Regexp, "t", "y|z").unwrap()];
+        enforce(&mut expr, &conditions).unwrap();
+        assert_eq!(expr.to_string(), "count by (t) ({__name__=\"a\",t=\"y\",t=~\"y|z\"} offset 5m)");
+    }
+
+    #[test]
+    fn matchers_come_in_the_order_of_selectors() {
+        let expr = parse("rate(a{x=\"1\"}[5m]) / on () {y=~\"b.*\"}", &ParseOptions::default()).unwrap();
+        let texts: Vec<String> = extract_matchers(&expr).iter().map(|matchers| format!("{matchers:?}")).collect();
+        assert_eq!(texts, [r#"[x="1", __name__="a"]"#, r#"[y=~"b.*"]"#]);
     }
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // answer holds everything a user may see. A histogram is one text: its fields, then its buckets by index, those of
-// zero left out.
+// zero left out. Samples are those looked at: in all, then at each step.
 type answer struct {
 	ID       int      `json:"id"`
 	Kind     string   `json:"kind"`
@@ -23,6 +23,7 @@ type answer struct {
 	Infos    []string `json:"infos"`
 	Text     string   `json:"text"`
 	Rows     []row    `json:"rows"`
+	Samples  []int64  `json:"samples"`
 }
 
 type row struct {
@@ -34,8 +35,8 @@ type row struct {
 type point [2]any
 
 func evaluate(engine *promql.Engine, data *dataset, r request) answer {
-	a := answer{ID: r.ID, Warnings: []string{}, Infos: []string{}, Rows: []row{}}
-	opts := promql.NewPrometheusQueryOpts(false, time.Duration(r.Lookback)*time.Millisecond)
+	a := answer{ID: r.ID, Warnings: []string{}, Infos: []string{}, Rows: []row{}, Samples: []int64{}}
+	opts := promql.NewPrometheusQueryOpts(true, time.Duration(r.Lookback)*time.Millisecond)
 	ctx := context.Background()
 	var query promql.Query
 	var err error
@@ -59,6 +60,8 @@ func evaluate(engine *promql.Engine, data *dataset, r request) answer {
 	sort.Strings(a.Warnings)
 	sort.Strings(a.Infos)
 	a.Kind = string(result.Value.Type())
+	samples := query.Stats().Samples
+	a.Samples = append([]int64{samples.TotalSamples}, samples.TotalSamplesPerStep...)
 	a.fill(result)
 	return a
 }

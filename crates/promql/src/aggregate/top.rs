@@ -1,5 +1,9 @@
 //! `topk`, `bottomk`, `limitk`, `limit_ratio`: which series of a group stay at a step.
 
+use crate::engine::QueryError;
+use crate::exec::sort::merge_sort;
+use crate::limits::Deadline;
+
 /// A candidate: its value and the index of its series.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Candidate {
@@ -80,22 +84,20 @@ impl Best {
     }
 
     /// The candidates, best first.
-    pub(crate) fn into_sorted(mut self, worst: Worst) -> Vec<Candidate> {
-        // Insertion sort on the reversed comparison: ties end where Go's sort leaves them for few elements.
-        for i in 1..self.heap.len() {
-            let mut j = i;
-            while j > 0 && worst.less(self.heap[j - 1].value, self.heap[j].value) {
-                self.heap.swap(j - 1, j);
-                j -= 1;
-            }
-        }
-        self.heap
+    pub(crate) fn into_sorted(self, worst: Worst, deadline: &Deadline) -> Result<Vec<Candidate>, QueryError> {
+        // The reversed comparison: ties end where Go's sort leaves them for few elements.
+        merge_sort(self.heap, &|a, b| worst.less(b.value, a.value), deadline)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use thanoxide_env::SystemClock;
+
     use super::*;
+    use crate::limits::Interrupt;
 
     #[test]
     fn keeps_the_best() {
@@ -103,7 +105,9 @@ mod tests {
         for (i, value) in [3.0, f64::NAN, 1.0, 5.0, 4.0].into_iter().enumerate() {
             best.offer(Candidate { value, series: i as u32 }, 3, Worst::Lowest);
         }
-        let kept: Vec<u32> = best.into_sorted(Worst::Lowest).iter().map(|c| c.series).collect();
+        let deadline = Deadline::new(Interrupt::default(), Arc::new(SystemClock::default()), None);
+        let sorted = best.into_sorted(Worst::Lowest, &deadline).expect("nobody interrupts");
+        let kept: Vec<u32> = sorted.iter().map(|c| c.series).collect();
         assert_eq!(kept, [3, 4, 0]);
     }
 }

@@ -119,8 +119,8 @@ impl Stream for Aggregation {
                 let metric_name = series.labels.metric_name();
                 let mut remarks = Remarks { notes: &mut notes, position: self.position, metric_name };
                 group.accumulator.add(series.column, &mut remarks);
+                cx.deadline.check()?;
             }
-            cx.deadline.check()?;
         }
         self.check_quantile(&param, cx);
         let mut remarks = Remarks { notes: &mut notes, position: self.position, metric_name: b"" };

@@ -61,6 +61,7 @@ struct Join<'a> {
     many: &'a [SeriesColumn],
     one: &'a [SeriesColumn],
     many_groups: Vec<usize>,
+    one_groups: Vec<usize>,
     /// Indexes of the "one" series by group.
     one_by_group: Vec<Vec<usize>>,
     delayed: bool,
@@ -89,6 +90,7 @@ impl<'a> Join<'a> {
             many,
             one,
             many_groups,
+            one_groups,
             one_by_group,
             delayed: cx.settings.delayed_name_removal,
             matched: vec![Bits::none(node.steps); count],
@@ -100,7 +102,7 @@ impl<'a> Join<'a> {
     }
 
     fn run(&mut self, cx: &Context<'_>) -> Result<(), QueryError> {
-        self.check_one_side();
+        self.check_one_side(cx)?;
         for index in 0..self.many.len() {
             self.join(index);
             cx.deadline.check()?;
@@ -108,6 +110,7 @@ impl<'a> Join<'a> {
         if let Some(fill) = self.node.matching.fill_lhs {
             for index in 0..self.one.len() {
                 self.fill_missing_many(index, fill);
+                cx.deadline.check()?;
             }
         }
         Ok(())
@@ -121,9 +124,9 @@ impl<'a> Join<'a> {
     }
 
     /// No two series of a group may be on the "one" side in one step, unless the other side is empty there.
-    fn check_one_side(&mut self) {
+    fn check_one_side(&mut self, cx: &Context<'_>) -> Result<(), QueryError> {
         if self.one_by_group.iter().all(|g| g.len() < 2) {
-            return;
+            return Ok(());
         }
         let any = |side: &[SeriesColumn]| {
             let mut any = Bits::none(self.node.steps);
@@ -144,8 +147,10 @@ impl<'a> Join<'a> {
                     self.fail(step, 0, *index, || error);
                 }
                 seen.union(&present);
+                cx.deadline.check()?;
             }
         }
+        Ok(())
     }
 
     fn duplicate(&self, new: usize, old: usize) -> QueryError {
@@ -186,7 +191,7 @@ impl<'a> Join<'a> {
     /// A series of the "one" side, at the steps where nothing met it.
     fn fill_missing_many(&mut self, index: usize, fill: f64) {
         let one = &self.one[index];
-        let Some(group) = self.one_by_group.iter().position(|g| g.contains(&index)) else { return };
+        let group = self.one_groups[index];
         let mut missing = one.column.present();
         missing.subtract(&self.matched[group]);
         self.inserted[group].values().for_each(|steps| missing.subtract(steps));

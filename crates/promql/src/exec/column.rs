@@ -230,7 +230,7 @@ impl Column {
 pub(crate) fn histogram_bytes(histogram: &FloatHistogram) -> usize {
     let spans = histogram.positive_spans.len() + histogram.negative_spans.len();
     let buckets = histogram.positive_buckets.len() + histogram.negative_buckets.len();
-    160 + spans * 8 + buckets * 8 + histogram.custom_values.len() * 8
+    176 + spans * 8 + buckets * 8 + histogram.custom_values.len() * 8
 }
 
 #[cfg(test)]

@@ -100,11 +100,12 @@ impl Info {
         };
         let reader = Selection::new(matchers, hints, false).announce();
         let mut selector = InstantSelector::new(reader, self.grid, modifiers, Take::Milliseconds);
-        let mut infos = collect(&mut selector, cx)?.series;
+        let mut infos = cx.tally.muted(|| collect(&mut selector, cx))?.series;
         // An identifying label that a series lacks is one that its info metrics lack.
         let kinds: HashSet<[bool; 2]> =
             base.iter().filter(|s| !ignored.contains(&s.labels)).map(|s| identified_by(&s.labels)).collect();
         infos.retain(|info| kinds.contains(&identified_by(&info.labels)));
+        infos.iter().for_each(|info| cx.tally.add_column(&info.column));
         Ok(infos)
     }
 }

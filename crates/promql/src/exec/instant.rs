@@ -5,7 +5,7 @@ use std::sync::Arc;
 use thanoxide_model::is_stale_nan;
 use thanoxide_model::series::Columns;
 
-use super::column::{Column, histogram_bytes};
+use super::column::Column;
 use super::grid::{Grid, Modifiers};
 use super::selection::{Selected, SelectionReader, Span};
 use super::{Batch, Context, Scratch, SeriesColumn, Stream, batch_len, for_each_series};
@@ -111,7 +111,7 @@ impl Lookup {
     }
 
     fn name(self, selected: &Selected, column: Column, cx: &Context<'_>) -> Option<SeriesColumn> {
-        cx.count_samples(looked_at(&column));
+        cx.tally.add_column(&column);
         let labels = selected.series().labels.clone();
         (!column.is_empty()).then_some(SeriesColumn { labels, drop_name: false, column })
     }
@@ -131,11 +131,6 @@ impl Lookup {
             }
         }
     }
-}
-
-fn looked_at(column: &Column) -> u64 {
-    let histograms: usize = column.histograms.iter().flatten().map(|h| histogram_bytes(h) / 16).sum();
-    (column.floats.count() + histograms) as u64
 }
 
 /// A sample by its index.

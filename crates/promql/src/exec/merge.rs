@@ -32,15 +32,16 @@ impl Stream for MergeSameLabels {
     fn next(&mut self, cx: &Context<'_>) -> Result<Option<Batch>, QueryError> {
         let Some(mut inner) = self.inner.take() else { return Ok(None) };
         let mut batch = collect(&mut *inner, cx)?;
-        batch.series = merge(batch.series)?;
+        batch.series = merge(batch.series, cx)?;
         Ok(Some(batch))
     }
 }
 
 /// Merges, in the order of first appearance.
-pub(crate) fn merge(series: Vec<SeriesColumn>) -> Result<Vec<SeriesColumn>, QueryError> {
+pub(crate) fn merge(series: Vec<SeriesColumn>, cx: &Context<'_>) -> Result<Vec<SeriesColumn>, QueryError> {
     let mut merger = Merger::default();
     for one in series {
+        cx.deadline.check()?;
         merger.add(one)?;
     }
     Ok(merger.merged)

@@ -4,12 +4,13 @@ use hashbrown::HashSet;
 use thanoxide_model::Labels;
 use thanoxide_model::series::Columns;
 
-use super::column::{Column, histogram_bytes};
+use super::column::Column;
 use super::grid::{Grid, Modifiers};
 use super::merge::{same_labelset, without_name};
 use super::samples::{self, Window, WindowCutter};
 use super::scalar::{ScalarArg, ScalarColumn};
 use super::selection::{Selected, SelectionReader, Span};
+use super::tally::window_samples;
 use super::{Batch, Context, SeriesColumn, Stream, batch_len, for_each_series};
 use crate::annotations::{Annotations, Note, Place};
 use crate::engine::QueryError;
@@ -206,7 +207,8 @@ impl RangeWork {
         if sweep::is_open(call, columns) {
             let (grid, modifiers) = (self.grid, self.shape.modifiers);
             let ends_ms = (0..grid.steps).map(move |step| modifiers.reference_ms(grid, step));
-            cx.count_samples(sweep::sweep(&cx.deadline, call, columns, ends_ms, &mut column, notes));
+            cx.tally.add(sweep::sweep(&cx.deadline, call, columns, ends_ms, &mut column, notes));
+            self.place_windows(columns, cx);
             cx.deadline.check()?;
             return Ok(column);
         }
@@ -218,8 +220,7 @@ impl RangeWork {
             if window.is_empty() {
                 continue;
             }
-            looked_at += window.times_ms.len();
-            looked_at += window.histograms.iter().map(|h| histogram_bytes(h) / 16).sum::<usize>();
+            looked_at += window_samples(&window);
             if let Some(output) = evaluator.evaluate(&window, step, notes)? {
                 store(&mut column, step, output);
             }
@@ -229,8 +230,21 @@ impl RangeWork {
                 unchecked = 0;
             }
         }
-        cx.count_samples(looked_at as u64);
+        cx.tally.add(looked_at as u64);
+        self.place_windows(columns, cx);
         Ok(column)
+    }
+
+    /// Tells at which steps the samples were, if that is asked for.
+    fn place_windows(&self, columns: &Columns, cx: &Context<'_>) {
+        if !cx.tally.is_by_step() {
+            return;
+        }
+        let mut cutter = WindowCutter::new(columns);
+        for step in 0..self.grid.steps {
+            let window = self.shape.window(&mut cutter, self.grid, step, cx.settings.lookback_ms);
+            cx.tally.place(step, window_samples(&window) as u64);
+        }
     }
 
     fn name(&self, series: &RangeSeries, column: Column, cx: &Context<'_>) -> SeriesColumn {
@@ -264,7 +278,7 @@ impl Stream for RangeCallStream {
         let work = self.work;
         let steps = work.grid.steps;
         loop {
-            let input = self.range.read(steps, cx)?;
+            let input = cx.tally.muted(|| self.range.read(steps, cx))?;
             if input.is_empty() {
                 return Ok(None);
             }

@@ -38,6 +38,7 @@ impl Stream for RelabelStream {
     fn next(&mut self, cx: &Context<'_>) -> Result<Option<Batch>, QueryError> {
         let Some(mut batch) = self.inner.next(cx)? else { return Ok(None) };
         for series in &mut batch.series {
+            cx.deadline.check()?;
             let Some(value) = self.value(&series.labels) else { continue };
             let mut builder = LabelsBuilder::from(&series.labels);
             builder.set(&self.target, value);

@@ -12,7 +12,7 @@ pub(crate) struct Repeat {
 
 impl Stream for Repeat {
     fn next(&mut self, cx: &Context<'_>) -> Result<Option<Batch>, QueryError> {
-        let Some(batch) = self.inner.next(cx)? else { return Ok(None) };
+        let Some(batch) = cx.tally.repeated(self.steps, || self.inner.next(cx))? else { return Ok(None) };
         let _room = cx.budget.charge(batch.series.len().saturating_mul(self.steps.saturating_mul(8)))?;
         let repeat = |s: SeriesColumn| SeriesColumn { column: repeat(&s.column, self.steps), ..s };
         Batch::new(batch.series.into_iter().map(repeat).collect(), cx).map(Some)

@@ -84,7 +84,7 @@ impl ScalarNode {
                 let (lhs, rhs) = (lhs.evaluate(grid, cx)?, rhs.evaluate(grid, cx)?);
                 lhs.zip(rhs, grid, if max { math::max } else { math::min })
             }
-            ScalarNode::Invariant(inner) => match inner.evaluate(grid.first(), cx)? {
+            ScalarNode::Invariant(inner) => match cx.tally.repeated(grid.steps, || inner.evaluate(grid.first(), cx))? {
                 ScalarColumn::PerStep(values) => ScalarColumn::Constant(values.first().copied().unwrap_or(f64::NAN)),
                 constant => constant,
             },

@@ -59,7 +59,7 @@ impl SetOperation {
             all.series.extend(batch.series.into_iter().filter(|s| !s.column.is_empty()));
             all.charge.absorb(batch.charge);
         }
-        all.series = merge(all.series)?;
+        all.series = merge(all.series, cx)?;
         Ok(all)
     }
 

@@ -8,6 +8,7 @@ use super::{Batch, Context, SeriesColumn, Stream, collect};
 use crate::annotations::{Note, Place};
 use crate::engine::QueryError;
 use crate::functions::natural;
+use crate::limits::Deadline;
 
 /// What is sorted by.
 #[derive(Clone, Debug)]
@@ -42,13 +43,16 @@ impl Stream for Sort {
         }
         let descending = self.descending;
         match &self.by {
-            SortBy::Value => all.series.sort_by(|a, b| by_value(value(a), value(b), descending)),
+            SortBy::Value => {
+                let is_less = |a: &SeriesColumn, b: &SeriesColumn| by_value(value(a), value(b), descending).is_lt();
+                all.series = merge_sort(all.series, &is_less, &cx.deadline)?;
+            }
             SortBy::Labels(names) => {
                 let is_less = |a: &SeriesColumn, b: &SeriesColumn| match descending {
                     false => by_labels(&a.labels, &b.labels, names) == Ordering::Less,
                     true => by_labels(&a.labels, &b.labels, names) == Ordering::Greater,
                 };
-                all.series = merge_sort(all.series, &is_less);
+                all.series = merge_sort(all.series, &is_less, &cx.deadline)?;
             }
         }
         Ok(Some(all))
@@ -73,9 +77,15 @@ fn by_value(a: f64, b: f64, descending: bool) -> Ordering {
 }
 
 /// Few elements are sorted by insertion, as in Go, more by merging. Natural order contradicts itself now and then: a label
-/// that is missing is neither less nor greater than one that is set. The sorting of the standard library panics at that.
-fn merge_sort<T>(mut items: Vec<T>, is_less: &impl Fn(&T, &T) -> bool) -> Vec<T> {
+/// that is missing is neither less nor greater than one that is set. The sorting of the standard library panics at that,
+/// and nobody can interrupt it.
+pub(crate) fn merge_sort<T>(
+    mut items: Vec<T>,
+    is_less: &impl Fn(&T, &T) -> bool,
+    deadline: &Deadline,
+) -> Result<Vec<T>, QueryError> {
     const FEW: usize = 12;
+    deadline.check()?;
     if items.len() <= FEW {
         for end in 1..items.len() {
             let mut at = end;
@@ -84,11 +94,11 @@ fn merge_sort<T>(mut items: Vec<T>, is_less: &impl Fn(&T, &T) -> bool) -> Vec<T>
                 at -= 1;
             }
         }
-        return items;
+        return Ok(items);
     }
     let upper = items.split_off(items.len() / 2);
     let mut sorted = Vec::with_capacity(items.len() + upper.len());
-    let (lower, upper) = (merge_sort(items, is_less), merge_sort(upper, is_less));
+    let (lower, upper) = (merge_sort(items, is_less, deadline)?, merge_sort(upper, is_less, deadline)?);
     let (mut lower, mut upper) = (lower.into_iter().peekable(), upper.into_iter().peekable());
     loop {
         let from = match (lower.peek(), upper.peek()) {
@@ -98,7 +108,7 @@ fn merge_sort<T>(mut items: Vec<T>, is_less: &impl Fn(&T, &T) -> bool) -> Vec<T>
         };
         match from.next() {
             Some(item) => sorted.push(item),
-            None => return sorted,
+            None => return Ok(sorted),
         }
     }
 }

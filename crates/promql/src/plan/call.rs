@@ -2,7 +2,7 @@
 
 use thanoxide_model::{FloatHistogram, Labels, Regexp};
 
-use super::{Lowering, Nothing, Scope, Vector, is_label_name};
+use super::{Discarded, Lowering, Scope, Vector, is_label_name};
 use crate::ast::{Call, Expr};
 use crate::engine::QueryError;
 use crate::exec::absent::{Absent, labels_of};
@@ -204,12 +204,15 @@ impl Lowering {
 
     fn start_timestamp(&mut self, call: &Call, scope: &Scope) -> Result<Vector, QueryError> {
         match arg(call, 0)?.unparen() {
-            of @ Expr::Vector(selector) if self.settings.use_start_timestamps => {
+            of @ Expr::Vector(selector) => {
                 let inner = self.instant_selector(selector, scope, Take::StartTimestamp)?;
-                self.unnamed_values(inner, of, scope)
+                match self.settings.use_start_timestamps {
+                    true => self.unnamed_values(inner, of, scope),
+                    false => Ok(Box::new(Discarded(inner))),
+                }
             }
             // Only samples of storage have start times.
-            _ => Ok(Box::new(Nothing)),
+            of => Ok(Box::new(Discarded(self.vector(of, scope)?))),
         }
     }
 

@@ -61,7 +61,7 @@ fn evaluate(source: &Memory, question: &Question) -> (Option<Expr>, Answer) {
     };
     let engine = Engine::new(EngineOptions { delayed_name_removal: question.delayed, ..EngineOptions::default() });
     let lookback_ms = (question.lookback_ms > 0).then_some(question.lookback_ms);
-    let options = QueryOptions { lookback_ms, ..QueryOptions::default() };
+    let options = QueryOptions { lookback_ms, per_step_stats: true, ..QueryOptions::default() };
     let query = Query { text: &question.expr, expr: &expr };
     let result = match question.step_ms {
         0 => engine.instant(source, query, question.start_ms, &options),
@@ -120,6 +120,9 @@ fn difference(ours: &Answer, stock: &Answer) -> String {
     if (&ours.warnings, &ours.infos) != (&stock.warnings, &stock.infos) {
         let ours = format!("{:?} {:?}", ours.warnings, ours.infos);
         return format!("ours {ours}\n  want {:?} {:?}", stock.warnings, stock.infos);
+    }
+    if ours.samples != stock.samples && ours.rows == stock.rows {
+        return format!("ours {:?} samples\n  want {:?} samples", ours.samples, stock.samples);
     }
     let surplus = ours.rows.iter().find(|r| !stock.rows.contains(r));
     let missing = stock.rows.iter().find(|r| !ours.rows.contains(r));

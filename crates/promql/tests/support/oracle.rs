@@ -47,6 +47,8 @@ pub(crate) struct Answer {
     pub(crate) infos: Vec<String>,
     pub(crate) text: String,
     pub(crate) rows: Vec<Row>,
+    /// Samples looked at: in all, then at each step.
+    pub(crate) samples: Vec<u64>,
 }
 
 impl Answer {
@@ -62,6 +64,7 @@ impl Answer {
             infos: list(&json["infos"]),
             text: text(&json["text"]),
             rows: json["rows"].as_array().unwrap().iter().map(|r| (text(&r["labels"]), points(&r["points"]))).collect(),
+            samples: json["samples"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).collect(),
         }
     }
 
@@ -77,6 +80,8 @@ impl Answer {
         let (mut warnings, mut infos) = (result.warnings, result.infos);
         warnings.sort();
         infos.sort();
+        let by_step = result.stats.samples_by_step.iter().map(|(_, samples)| *samples);
+        let samples = std::iter::once(result.stats.total_samples).chain(by_step).collect();
         let (mut kind, mut text, mut rows) = ("vector", String::new(), Vec::new());
         match &result.value {
             QueryValue::String { value, .. } => {
@@ -103,7 +108,7 @@ impl Answer {
                 }
             }
         }
-        Answer { kind: kind.into(), error: String::new(), warnings, infos, text, rows }
+        Answer { kind: kind.into(), error: String::new(), warnings, infos, text, rows, samples }
     }
 }
 

@@ -98,10 +98,10 @@ impl TopK {
                     groups[group][step].offer(candidate, k, worst);
                 }
                 names.push((series.labels, series.drop_name));
+                cx.deadline.check()?;
             }
-            cx.deadline.check()?;
         }
-        self.gather(groups, names, worst, charge)
+        self.gather(groups, names, (worst, charge), cx)
     }
 
     /// Puts the candidates of all groups back into series. An instant result is ordered, group by group.
@@ -109,14 +109,14 @@ impl TopK {
         &self,
         groups: Vec<Vec<Best>>,
         names: Vec<(Labels, bool)>,
-        worst: Worst,
-        mut charge: Charge,
+        (worst, mut charge): (Worst, Charge),
+        cx: &Context<'_>,
     ) -> Result<Batch, QueryError> {
         let mut columns: Vec<Option<usize>> = vec![None; names.len()];
         let mut series: Vec<SeriesColumn> = Vec::new();
         for group in groups {
             for (step, best) in group.into_iter().enumerate() {
-                for candidate in best.into_sorted(worst) {
+                for candidate in best.into_sorted(worst, &cx.deadline)? {
                     let slot = &mut columns[candidate.series as usize];
                     if slot.is_none() {
                         charge.add(self.steps.saturating_mul(8))?;
@@ -200,6 +200,7 @@ impl TopK {
         let mut all = Batch { series: Vec::new(), charge: cx.budget.charge(0)? };
         while let Some(mut batch) = inner.next(cx)? {
             for series in &mut batch.series {
+                cx.deadline.check()?;
                 let keep = keep(series);
                 series.column.retain(&keep);
             }
