@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use thanoxide_flags::Matches;
-use thanoxide_query::{QueryConfig, QueryMetrics, QueryService};
+use thanoxide_query::features::Meaning;
+use thanoxide_query::{Features, QueryConfig, QueryMetrics, QueryService};
 use thanoxide_server::Shutdown;
 use thanoxide_server::grpc::RoutesBuilder;
 use thanoxide_storeapi::{
@@ -23,9 +24,23 @@ pub(crate) fn query_config(matches: &Matches) -> Result<QueryConfig> {
         timeout: matches.duration("query.timeout"),
         lookback_ms: if lookback_ms > 0 { lookback_ms } else { defaults.lookback_ms },
         max_concurrent: usize::try_from(matches.int("query.max-concurrent")).context("--query.max-concurrent")?,
+        features: features(matches),
         flags: matches.all_texts(),
         ..defaults
     })
+}
+
+/// Unknown names are told of and passed over, as in stock.
+fn features(matches: &Matches) -> Features {
+    let mut features = Features::default();
+    for option in matches.texts("enable-feature").iter().flat_map(|names| names.split(',')) {
+        match features.enable(option) {
+            Meaning::Enabled => tracing::info!(option, "experimental feature enabled"),
+            Meaning::Past => tracing::warn!(option, "This option for --enable-feature is now a no-op."),
+            Meaning::Unknown => tracing::warn!(option, "Unknown option for --enable-feature"),
+        }
+    }
+    features
 }
 
 /// The clients of all endpoints, those that must take part marked.

@@ -3,9 +3,11 @@
 pub mod analysis;
 pub mod answer;
 pub mod fixed;
+pub mod language;
 pub mod metadata;
 pub mod params;
 pub mod query;
+pub mod stats;
 pub mod status;
 pub mod streamed;
 
@@ -22,6 +24,8 @@ pub fn routes(service: Arc<QueryService>) -> Router {
         .route("/api/v1/query_range", get(query::range).post(query::range))
         .route("/api/v1/query_explain", get(analysis::instant).post(analysis::instant))
         .route("/api/v1/query_range_explain", get(analysis::range).post(analysis::range))
+        .route("/api/v1/format_query", get(language::format_query).post(language::format_query))
+        .route("/api/v1/parse_query", get(language::parse_query).post(language::parse_query))
         .route("/api/v1/series", get(metadata::series).post(metadata::series))
         .route("/api/v1/labels", get(metadata::label_names).post(metadata::label_names))
         .route("/api/v1/label/{name}/values", get(metadata::label_values))

@@ -12,6 +12,7 @@
 
 pub mod api;
 pub mod config;
+pub mod features;
 pub mod gate;
 pub mod json;
 pub mod metrics;
@@ -20,5 +21,6 @@ pub mod service;
 pub mod source;
 
 pub use config::QueryConfig;
+pub use features::Features;
 pub use metrics::QueryMetrics;
 pub use service::QueryService;

@@ -50,6 +50,8 @@ pub struct Evaluation {
     pub lookback_ms: Option<i64>,
     /// Operators are watched, and what they took is told.
     pub analyze: bool,
+    /// Samples are counted for each step.
+    pub per_step_stats: bool,
     /// Whom it asks, and for what.
     pub read: ReadOptions,
 }
@@ -72,6 +74,9 @@ impl QueryService {
             max_memory_bytes: config.max_memory_bytes,
             // Thanos sets no limit on samples; memory is what is limited here.
             max_samples: 0,
+            delayed_name_removal: config.features.delayed_name_removal,
+            type_and_unit_labels: config.features.type_and_unit_labels,
+            use_start_timestamps: config.features.use_start_timestamps,
             clock: Arc::clone(&clock),
             pool: decoding_pool(),
             ..EngineOptions::default()
@@ -139,7 +144,9 @@ impl QueryService {
 
     /// Evaluates on a thread of its own; dropping the future stops the evaluation.
     pub async fn evaluate(&self, evaluation: Evaluation) -> Result<QueryResult, ApiError> {
+        let asked = self.clock.monotonic();
         let _pass = self.gate.enter().await;
+        let queueing = self.clock.monotonic().saturating_sub(asked);
         let interrupt = Interrupt::default();
         let _stop = StopOnDrop(interrupt.clone());
         let engine = Arc::clone(&self.engine);
@@ -150,10 +157,13 @@ impl QueryService {
             lookback_ms: evaluation.lookback_ms,
             interrupt,
             analyze: evaluation.analyze,
+            per_step_stats: evaluation.per_step_stats,
         };
         let run = move || run(&engine, &source, &evaluation, &options);
         let result = tokio::task::spawn_blocking(run).await;
-        result.map_err(|e| ApiError::internal(format!("evaluation ended badly: {e}")))?.map_err(ApiError::from)
+        let mut result = result.map_err(|e| ApiError::internal(format!("evaluation ended badly: {e}")))??;
+        result.stats.queueing = queueing;
+        Ok(result)
     }
 }
 

@@ -65,3 +65,16 @@ async fn methods() {
     }
     assert_eq!(ask(Method::GET, "stores").await, (200, "{\"status\":\"success\",\"data\":{}}".to_string()));
 }
+
+#[tokio::test]
+async fn expressions_are_formatted_and_parsed() {
+    let formatted = r#"{"status":"success","data":"sum by (a) (rate(x[5m])) \u003e 1"}"#;
+    assert_eq!(ask(Method::GET, "format_query?query=sum(rate(x[5m]))by(a)%3E1").await, (200, formatted.to_string()));
+    let (status, body) = ask(Method::GET, "parse_query?query=-x").await;
+    assert!(status == 200 && body.contains(r#""op":"-""#) && body.contains(r#""type":"unaryExpr""#), "{body}");
+    let error = "invalid parameter \\\"query\\\": 1:3: parse error: unexpected end of input";
+    let expected = format!("{{\"status\":\"error\",\"errorType\":\"bad_data\",\"error\":\"{error}\"}}");
+    for path in ["format_query?query=a%2B", "parse_query?query=a%2B"] {
+        assert_eq!(ask(Method::GET, path).await, (400, expected.clone()), "{path}");
+    }
+}

@@ -11,6 +11,17 @@ pub const COMMAND: CommandDef = CommandDef {
     flags: &[listeners::FLAGS, FLAGS],
 };
 
+/// `standalone` has it as well.
+pub(crate) const FEATURES: FlagDef = FlagDef::new(
+    "enable-feature",
+    Kind::Text,
+    "Comma separated names of what is experimental in PromQL (repeatable): promql-experimental-functions, \
+     promql-extended-range-selectors, promql-binop-fill-modifiers, promql-delayed-name-removal, promql-per-step-stats, \
+     type-and-unit-labels, use-start-timestamps.",
+)
+.default(&[""])
+.repeatable();
+
 const FLAGS: &[FlagDef] = &[
     FlagDef::new("grpc-client-tls-secure", Kind::Bool, "Uses TLS towards endpoints."),
     FlagDef::new("grpc-client-tls-skip-verify", Kind::Bool, "Takes any certificate of endpoints."),
@@ -66,7 +77,7 @@ const FLAGS: &[FlagDef] = &[
     FlagDef::not_yet("query.auto-downsampling", Kind::Bool, &[]),
     FlagDef::not_yet("query.partial-response", Kind::Bool, &["true"]),
     FlagDef::not_yet("query.active-query-path", Kind::Text, &[""]),
-    FlagDef::not_yet("enable-feature", Kind::Text, &[""]).repeatable(),
+    FEATURES,
     FlagDef::not_yet("query.default-evaluation-interval", Kind::Duration, &["1m"]),
     FlagDef::not_yet("query.default-step", Kind::Duration, &["1s"]),
     FlagDef::new(

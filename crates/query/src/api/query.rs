@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thanoxide_promql::engine::QueryResult;
-use thanoxide_promql::parser::{ParseOptions, parse};
+use thanoxide_promql::parser::parse;
 use thanoxide_promql::value::QueryValue;
 use thanoxide_server::http::State;
 
 use crate::api::analysis::push_analysis;
 use crate::api::answer::{ApiError, TRUNCATED};
 use crate::api::params::Params;
+use crate::api::stats::push_stats;
 use crate::api::streamed::StreamedAnswer;
 use crate::service::{Evaluation, QueryService};
 use crate::source::ReadOptions;
@@ -84,7 +85,7 @@ fn evaluation(
     let lookback_ms =
         lookback_ms.unwrap_or_else(|| lookback_ms_for(service.config().lookback_ms, read.max_resolution_ms));
     let text = params.get("query").to_string();
-    let expr = parse(&text, &ParseOptions::default()).map_err(|e| ApiError::bad_data(e.to_string()))?;
+    let expr = parse(&text, &service.config().features.language).map_err(|e| ApiError::bad_data(e.to_string()))?;
     Ok(Evaluation {
         text,
         expr,
@@ -94,6 +95,7 @@ fn evaluation(
         timeout: timeout.map(|ms| Duration::from_millis(ms.max(0) as u64)),
         lookback_ms: Some(lookback_ms),
         analyze: matches!(params.get("analyze"), "true" | "1"),
+        per_step_stats: service.config().features.per_step_stats && params.get("stats") == "all",
         read,
     })
 }
@@ -133,7 +135,7 @@ fn answer(mut result: QueryResult, params: &Params, limit: usize) -> StreamedAns
     let mut beside = String::new();
     if !params.get("stats").is_empty() {
         beside.push_str(",\"stats\":");
-        beside.push_str(&stats_json(&result));
+        push_stats(&mut beside, &result.stats);
     }
     beside.push_str(",\"analysis\":");
     match &result.analysis {
@@ -160,16 +162,4 @@ fn truncate(value: &mut QueryValue, limit: usize) -> bool {
         _ => return false,
     }
     true
-}
-
-fn stats_json(result: &QueryResult) -> String {
-    let stats = &result.stats;
-    let preparation = stats.preparation.as_secs_f64();
-    let evaluation = stats.evaluation.as_secs_f64();
-    let total = preparation + evaluation;
-    format!(
-        "{{\"timings\":{{\"evalTotalTime\":{total},\"resultSortTime\":0,\"queryPreparationTime\":{preparation},\"innerEvalTime\":{evaluation},\
-         \"execQueueTime\":0,\"execTotalTime\":{total}}},\"samples\":{{\"totalQueryableSamples\":{},\"peakSamples\":{}}}}}",
-        stats.total_samples, stats.peak_samples
-    )
 }
