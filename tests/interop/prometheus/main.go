@@ -146,6 +146,7 @@ func handler(o options, db *tsdb.DB) http.Handler {
 		EnableAtModifier:         true,
 		EnableNegativeOffset:     true,
 		EnableDelayedNameRemoval: o.delayedNameRemoval,
+		EnablePerStepStats:       true,
 		Parser:                   promqlParser,
 	})
 	empty := config.Config{GlobalConfig: config.DefaultGlobalConfig}
