@@ -182,7 +182,10 @@ fn classes_are_those_of_gos_tables() {
     let (mut characters, mut wrong) = (0, Vec::new());
     for class in ask(&json!({ "classes": true })).as_array().unwrap() {
         let name = class["name"].as_str().unwrap();
-        let regexp = Regexp::new(name.as_bytes()).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let Ok(regexp) = Regexp::new(name.as_bytes()) else {
+            wrong.push(format!("{name} is refused"));
+            continue;
+        };
         for (c, inside) in at_borders(class["ranges"].as_array().unwrap()) {
             characters += 1;
             if regexp.is_match(c.to_string().as_bytes()) != inside {

@@ -34,7 +34,7 @@ const POSIX: [(&str, &[(char, char)]); 14] = [
 ];
 
 /// Scripts whose full name has four letters. Other names of four letters are ISO codes, which Go does not know.
-const SHORT_SCRIPTS: [&str; 8] = ["ahom", "cham", "kawi", "lisu", "modi", "newa", "thai", "toto"];
+const SHORT_SCRIPTS: [&str; 9] = ["ahom", "cham", "kawi", "lisu", "miao", "modi", "newa", "thai", "toto"];
 
 /// The class that `text` begins with, `[` included, and the text after it.
 pub(super) fn bracketed(text: &str, flags: Flags) -> Result<(ClassUnicode, &str), RegexpError> {
