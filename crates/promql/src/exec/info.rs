@@ -71,21 +71,15 @@ impl Info {
         names: Vec<Matcher>,
         cx: &Context<'_>,
     ) -> Result<Vec<SeriesColumn>, QueryError> {
-        let mut matchers = Vec::new();
-        for label in IDENTIFYING {
-            let values: BTreeSet<&[u8]> = base
-                .iter()
-                .filter(|s| !ignored.contains(&s.labels))
-                .map(|s| s.labels.value(label))
-                .filter(|v| !v.is_empty())
-                .collect();
-            if !values.is_empty() {
-                let pattern = values.into_iter().map(quote).collect::<Vec<_>>().join(&b'|');
-                matchers.push(Matcher::new(MatchKind::Regexp, label, pattern).map_err(internal)?);
-            }
-        }
-        if matchers.is_empty() {
+        let targets = Targets::of(base.iter().map(|s| &s.labels).filter(|l| !ignored.contains(*l)));
+        if targets.values.is_empty() {
             return Ok(Vec::new());
+        }
+        let mut matchers = Vec::new();
+        for (index, label) in IDENTIFYING.into_iter().enumerate() {
+            let values: BTreeSet<&[u8]> = targets.values.values().flat_map(|values| &values[index]).copied().collect();
+            let pattern = values.into_iter().map(quote).collect::<Vec<_>>().join(&b'|');
+            matchers.push(Matcher::new(MatchKind::Regexp, label, pattern).map_err(internal)?);
         }
         matchers.extend(self.data_matchers().cloned());
         matchers.extend(names);
@@ -101,10 +95,7 @@ impl Info {
         let reader = Selection::new(matchers, hints, false).announce();
         let mut selector = InstantSelector::new(reader, self.grid, modifiers, Take::Milliseconds);
         let mut infos = cx.tally.muted(|| collect(&mut selector, cx))?.series;
-        // An identifying label that a series lacks is one that its info metrics lack.
-        let kinds: HashSet<[bool; 2]> =
-            base.iter().filter(|s| !ignored.contains(&s.labels)).map(|s| identified_by(&s.labels)).collect();
-        infos.retain(|info| kinds.contains(&identified_by(&info.labels)));
+        infos.retain(|info| targets.may_belong(&info.labels));
         infos.iter().for_each(|info| cx.tally.add_column(&info.column));
         Ok(infos)
     }
@@ -124,6 +115,32 @@ fn quote(text: &[u8]) -> Vec<u8> {
         quoted.push(*byte);
     }
     quoted
+}
+
+/// The identifying labels of series: by which of them there are, the values of each (an empty one where it lacks). An
+/// identifying label that a series lacks is one that its info metrics lack.
+struct Targets<'a> {
+    values: BTreeMap<[bool; 2], [BTreeSet<&'a [u8]>; 2]>,
+}
+
+impl<'a> Targets<'a> {
+    /// Series with none of the labels have no target.
+    fn of(series: impl Iterator<Item = &'a Labels>) -> Self {
+        let mut values: BTreeMap<[bool; 2], [BTreeSet<&[u8]>; 2]> = BTreeMap::new();
+        for labels in series.filter(|labels| identified_by(labels) != [false; 2]) {
+            let sets = values.entry(identified_by(labels)).or_default();
+            sets.iter_mut().zip(IDENTIFYING).for_each(|(set, label)| {
+                set.insert(labels.value(label));
+            });
+        }
+        Targets { values }
+    }
+
+    /// Whether an info series has the labels of some target, each of them.
+    fn may_belong(&self, info: &Labels) -> bool {
+        let sets = self.values.get(&identified_by(info));
+        sets.is_some_and(|sets| sets.iter().zip(IDENTIFYING).all(|(set, label)| set.contains(info.value(label))))
+    }
 }
 
 /// Which of the identifying labels there are.
