@@ -109,8 +109,12 @@ func float(v float64) string {
 
 func describe(h *histogram.FloatHistogram) string {
 	var b strings.Builder
+	zero := h.ZeroCount
+	if h.UsesCustomBuckets() {
+		zero = math.Abs(zero) // there is no such bucket
+	}
 	fmt.Fprintf(&b, "schema %d hint %d threshold %s zero %s count %s sum %s", h.Schema, h.CounterResetHint,
-		float(h.ZeroThreshold), float(h.ZeroCount), float(h.Count), float(h.Sum))
+		float(h.ZeroThreshold), float(zero), float(h.Count), float(h.Sum))
 	buckets := func(sign string, spans []histogram.Span, counts []float64) {
 		index, at := int32(0), 0
 		for _, s := range spans {

@@ -61,7 +61,7 @@ pub(crate) fn exp(x: f64) -> f64 {
         return if x.is_nan() { x } else { f64::INFINITY };
     }
     let exponent = (x * std::f64::consts::LOG2_E).round_ties_even();
-    if exponent < -1022.0 {
+    if exponent < -1075.0 {
         return 0.0;
     }
     let rest = (-exponent).mul_add(LN_2_LOW, (-exponent).mul_add(LN_2_HIGH, x)) * 0.0625;
@@ -72,7 +72,11 @@ pub(crate) fn exp(x: f64) -> f64 {
         grown *= grown + 2.0;
     }
     let result = (grown + 2.0).mul_add(grown, 1.0);
-    if exponent > 1023.0 { f64::INFINITY } else { result * f64::from_bits(((exponent as i64 + 1023) as u64) << 52) }
+    match exponent as i64 + 1023 {
+        2047.. => f64::INFINITY,
+        biased @ 1.. => result * f64::from_bits((biased as u64) << 52),
+        biased => result * f64::from_bits(((biased + 1022) as u64) << 52) * f64::MIN_POSITIVE,
+    }
 }
 
 pub(crate) fn exp2(x: f64) -> f64 {
@@ -448,6 +452,14 @@ pub(crate) fn atanh(x: f64) -> f64 {
 mod tests {
     use super::super::float::FloatFunction;
     use super::*;
+
+    #[test]
+    fn subnormal_powers_of_e() {
+        let of_go = [(-708.3, 0x0011_9e98_b83d_e7a4), (-709.1, 0x0007_eabd_dec4_fd38), (-720.0, 0x9_93b4_dc95)];
+        for (x, bits) in of_go.into_iter().chain([(-740.25, 0x42), (-744.9, 1), (-745.2, 0), (-746.0, 0)]) {
+            assert_eq!(exp(x).to_bits(), bits, "{x}");
+        }
+    }
 
     #[test]
     fn near_the_platform() {

@@ -130,13 +130,16 @@ fn name(labels: &Labels) -> String {
     })
 }
 
+const CUSTOM_BUCKETS: i32 = -53;
+
 fn describe(h: &FloatHistogram) -> String {
     let mut text = format!(
         "schema {} hint {} threshold {} zero {} count {} sum {}",
         h.schema,
         h.counter_reset_hint as u8,
         float(h.zero_threshold),
-        float(h.zero_count),
+        // Nobody sees the sign of a zero that custom buckets have no bucket for.
+        float(if h.schema == CUSTOM_BUCKETS { h.zero_count.abs() } else { h.zero_count }),
         float(h.count),
         float(h.sum)
     );
