@@ -222,3 +222,41 @@ async fn a_router_hands_writes_to_an_ingester() -> Result<()> {
     ensure!(router.terminate(Duration::from_secs(30))?.success(), "no clean stop; log:\n{}", router.log());
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_takes_late_samples_within_its_window() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let tsdb_path = format!("--tsdb.path={}", dir.path().display());
+    let args = [
+        "receive",
+        "--receive.capnproto-address=127.0.0.1:0",
+        "--http-address=127.0.0.1:0",
+        "--grpc-address=127.0.0.1:0",
+        "--remote-write.address=127.0.0.1:0",
+        "--label=replica=\"r1\"",
+        "--tsdb.out-of-order.time-window=1h",
+        "--tsdb.out-of-order.cap-max=4",
+        &tsdb_path,
+    ];
+    for start in 0..2 {
+        let mut program = Program::thanoxide(&args, &["http", "grpc", "remote-write"])?;
+        program.await_line("changing probe status", "status=ready")?;
+        let sender = Sender::new(format!("{}/api/v1/receive", program.url("remote-write"))).for_tenant("team-a");
+        let start_ms = 1_790_000_000_000;
+        if start == 0 {
+            for from_ms in [start_ms, start_ms - 600_000, start_ms - 600_000 + 7_500] {
+                let mut shard = Shard::new("x", 5, from_ms, 15_000);
+                for _ in 0..20 {
+                    shard.send(&sender).await?;
+                }
+            }
+            let early = Shard::new("x", 5, start_ms - 2 * 3_600_000, 15_000);
+            let refused = sender.send(&thanoxide_testkit::sender::batch(&early.round())).await?;
+            ensure!(refused.status == 409 && refused.body.contains("add 5 samples: too old sample"), "{refused:?}");
+        }
+        let found = read_series(&[program.address("grpc")], &["__name__=ledger_total"])?;
+        ensure!(found.len() == 5 && found.values().all(|samples| samples.len() == 60), "start {start}: {found:?}");
+        ensure!(program.terminate(Duration::from_secs(30))?.success(), "no clean stop; log:\n{}", program.log());
+    }
+    Ok(())
+}

@@ -302,6 +302,11 @@ async fn run_ingester(matches: &Matches, rings: Option<RingSource>) -> Result<()
     if matches.text("hash-func") == "SHA256" {
         config.hash = BlockHash::Sha256;
     }
+    config.out_of_order_window_ms = matches.duration_ms("tsdb.out-of-order.time-window");
+    // As in stock: no number, or one below 1, means the default.
+    if let cap @ 1.. = matches.int("tsdb.out-of-order.cap-max") {
+        config.out_of_order_chunk_samples = usize::try_from(cap)?;
+    }
     let router = intake::router_config(matches)?;
     let (mut node, listener) = bind(matches).await?;
     let bucket = bucket::from_flags(matches, &mut node)?;

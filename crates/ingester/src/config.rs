@@ -9,6 +9,7 @@ use parking_lot::RwLock;
 use thanoxide_block::shipper::BlockHash;
 use thanoxide_config::TenantLabels as LabelRules;
 use thanoxide_model::{Labels, LabelsBuilder, TenantId};
+use thanoxide_tsdb::head::late::LATE_CHUNK_SAMPLES;
 
 /// Labels (name and value) by tenant.
 type LabelsOfTenants = HashMap<String, Vec<(String, String)>>;
@@ -57,6 +58,10 @@ pub struct IngesterConfig {
     pub memory_limit_bytes: Option<u64>,
     /// How far ahead of the clock a sample may be; `None` takes all.
     pub too_far_in_future_ms: Option<i64>,
+    /// How much older than its tenant's newest a sample out of order may be; 0 takes none.
+    pub out_of_order_window_ms: i64,
+    /// How many samples out of order make a chunk.
+    pub out_of_order_chunk_samples: usize,
     /// How often heads are looked at and blocks shipped.
     pub maintenance_interval: Duration,
 }
@@ -77,6 +82,8 @@ impl IngesterConfig {
             hash: BlockHash::None,
             memory_limit_bytes: None,
             too_far_in_future_ms: None,
+            out_of_order_window_ms: 0,
+            out_of_order_chunk_samples: LATE_CHUNK_SAMPLES,
             maintenance_interval: Duration::from_secs(30),
         }
     }

@@ -72,6 +72,8 @@ impl Ingester {
             // Tenants have retentions of their own.
             retention_ms: None,
             too_far_in_future_ms: config.too_far_in_future_ms,
+            out_of_order_window_ms: config.out_of_order_window_ms,
+            out_of_order_chunk_samples: config.out_of_order_chunk_samples,
             ..EngineOptions::default()
         };
         let shipping = deps.bucket.map(|bucket| Shipping::new(&config, &deps.env, bucket, &deps.metrics.shipper));

@@ -22,6 +22,8 @@ pub struct IngesterMetrics {
     pub out_of_order: Family<TenantLabel, Counter>,
     /// Samples refused as out of bounds.
     pub out_of_bounds: Family<TenantLabel, Counter>,
+    /// Samples refused as older than the out-of-order window.
+    pub too_old: Family<TenantLabel, Counter>,
     /// Exemplars that came and were not stored.
     pub exemplars_dropped: Family<TenantLabel, Counter>,
     /// Blocks cut.
@@ -41,6 +43,7 @@ impl IngesterMetrics {
             appended: Family::default(),
             out_of_order: Family::default(),
             out_of_bounds: Family::default(),
+            too_old: Family::default(),
             exemplars_dropped: Family::default(),
             compactions: Family::default(),
             compactions_failed: Family::default(),
@@ -70,6 +73,12 @@ impl IngesterMetrics {
             "out_of_bound_samples",
             "Total number of out of bound samples ingestion failed attempts",
             &m.out_of_bounds,
+        );
+        counter(
+            "too_old_samples",
+            "Total number of out of order samples ingestion failed attempts with out of support enabled, but sample outside of \
+             time window",
+            &m.too_old,
         );
         counter("compactions", "Total number of compactions that were executed", &m.compactions);
         counter("compactions_failed", "Total number of compactions that failed", &m.compactions_failed);

@@ -5,14 +5,23 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use thanoxide_model::write_batch::SeriesSpan;
 use thanoxide_model::{TenantId, Verdict, WriteBatch};
-use thanoxide_storeapi::{Rejected, WriteError, WriteOutcome, WriteStore};
-use thanoxide_tsdb::engine::{AppendOptions, Engine, EngineError};
+use thanoxide_storeapi::{Rejected, WriteError, WriteOrigin, WriteOutcome, WriteStore};
+use thanoxide_tsdb::engine::{AppendOptions, Engine, EngineError, OutOfOrder};
 
 use crate::ingester::{Ingester, blocking};
 
 #[async_trait]
 impl WriteStore for Ingester {
     async fn write(&self, tenant: &TenantId, batch: Arc<WriteBatch>) -> Result<WriteOutcome, WriteError> {
+        self.write_from(WriteOrigin::default(), tenant, batch).await
+    }
+
+    async fn write_from(
+        &self,
+        origin: WriteOrigin,
+        tenant: &TenantId,
+        batch: Arc<WriteBatch>,
+    ) -> Result<WriteOutcome, WriteError> {
         let (engine, id) = (Arc::clone(&self.engine), tenant.clone());
         let series = || self.engine.reader(tenant).map_or(0, |reader| reader.stats().series);
         let mut max_series = self.series_limits.max_series(tenant, self.clock.monotonic(), series);
@@ -22,7 +31,9 @@ impl WriteStore for Ingester {
         if self.engine.reader(tenant).is_none() && (max_series == Some(0) || self.has_all_tenants()) {
             return Ok(none_of(&batch));
         }
-        let options = AppendOptions { max_series };
+        // What a router kept while this replica was away is late by nature.
+        let out_of_order = if origin.hinted { OutOfOrder::CatchUp } else { OutOfOrder::AsSet };
+        let options = AppendOptions { max_series, out_of_order };
         let append = move || append_durably(&engine, &id, &batch, options);
         let (outcome, exemplars) = blocking(append).await.map_err(write_error)?;
         self.count(tenant, &outcome, exemplars);
@@ -80,6 +91,7 @@ impl Ingester {
             let family = match rejected.verdict {
                 Verdict::OutOfOrder => &self.metrics.out_of_order,
                 Verdict::OutOfBounds => &self.metrics.out_of_bounds,
+                Verdict::TooOld => &self.metrics.too_old,
                 _ => continue,
             };
             family.get_or_create(&label).inc_by(u64::from(rejected.samples));

@@ -6,15 +6,17 @@
 //!
 //! Invariants:
 //! * No sample is older than `min_valid_ms` when it is taken, and whatever a block holds is older than that.
-//! * A series in the table has at least one chunk, except during replay.
+//! * A series in the table has at least one chunk or late sample ([`late`]), except during replay.
 //! * References are never used twice, not even after a restart.
 
 mod append;
 mod cardinality;
 mod collect;
+mod delete;
 mod import;
 mod labels;
 pub mod late;
+mod late_cut;
 pub mod matching;
 mod open_chunk;
 mod postings;
@@ -32,15 +34,17 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 use roaring::RoaringBitmap;
 
-pub use append::{AppendLimits, Rejected, Scratch};
+pub use append::{AppendLimits, LateLimits, Rejected, Scratch};
 pub use collect::SelectedSeries;
 pub(crate) use open_chunk::{OpenChunk, Pushed, range_end};
 pub(crate) use restore::Restore;
 pub use restore::RestoreCounts;
 
 use crate::chunk_store::ChunkStore;
+use crate::tombstones::Tombstones;
 use crate::wal::record::SeriesRef;
 use labels::{LabelPairs, Pair};
+use late::LateSamples;
 use series::Series;
 use slab::Slab;
 use verdicts::Verdicts;
@@ -57,8 +61,10 @@ pub struct HeadStats {
     pub chunks: usize,
     /// Samples taken since the head was made.
     pub appended: u64,
-    /// First and last time, `None` where there is no sample.
+    /// First and last time in order, `None` where there is no sample.
     pub times_ms: Option<(i64, i64)>,
+    /// First and last time of late samples.
+    pub late_times_ms: Option<(i64, i64)>,
 }
 
 /// The newest samples of one tenant.
@@ -82,6 +88,9 @@ pub struct Head {
     chunks: usize,
     /// Where full chunks go.
     store: Arc<ChunkStore>,
+    late: LateSamples,
+    /// Samples in order that are deleted.
+    deleted: Tombstones,
 }
 
 impl Head {
@@ -103,17 +112,31 @@ impl Head {
             appended: 0,
             chunks: 0,
             store,
+            late: LateSamples::default(),
+            deleted: Tombstones::default(),
         }
     }
 
-    /// First and last time of a sample.
+    /// The same with so many late samples in a chunk.
+    pub fn with_late_chunks(mut self, chunk_samples: usize) -> Self {
+        self.late = LateSamples::new(chunk_samples);
+        self
+    }
+
+    /// First and last time of a sample that came in order.
     pub fn times_ms(&self) -> Option<(i64, i64)> {
         (self.min_time_ms <= self.max_time_ms).then_some((self.min_time_ms, self.max_time_ms))
     }
 
     /// What the head holds.
     pub fn stats(&self) -> HeadStats {
-        HeadStats { series: self.table.len(), chunks: self.chunks, appended: self.appended, times_ms: self.times_ms() }
+        HeadStats {
+            series: self.table.len(),
+            chunks: self.chunks,
+            appended: self.appended,
+            times_ms: self.times_ms(),
+            late_times_ms: self.late.times_ms(),
+        }
     }
 
     /// The labels of a series.

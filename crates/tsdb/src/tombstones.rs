@@ -71,6 +71,14 @@ impl Tombstones {
         intervals.insert(at, merged);
     }
 
+    /// Forgets ranges that end before a time, and series that are not kept.
+    pub fn retain(&mut self, from_ms: i64, keep: impl Fn(u64) -> bool) {
+        self.by_series.retain(|series, intervals| {
+            intervals.retain(|interval| interval.max_time_ms >= from_ms);
+            !intervals.is_empty() && keep(*series)
+        });
+    }
+
     /// The deleted ranges of a series, sorted and apart.
     pub fn get(&self, series: u64) -> &[Interval] {
         self.by_series.get(&series).map_or(&[], Vec::as_slice)

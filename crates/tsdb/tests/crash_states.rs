@@ -19,7 +19,7 @@ use engine_support::{Samples, labels, tenant};
 use stock::{stock_deletes, stock_head};
 use thanoxide_env::{Disk, SimDisk};
 use thanoxide_model::Matcher;
-use thanoxide_tsdb::engine::EngineError;
+use thanoxide_tsdb::engine::{EngineError, EngineOptions};
 
 fn random_choices() -> usize {
     std::env::var("THANOXIDE_CRASH_STATES").ok().and_then(|n| n.parse().ok()).unwrap_or(8)
@@ -130,7 +130,7 @@ fn compacts(disk: SimDisk) -> Result<Life, String> {
         let name = labels(series);
         life.delete(&name, before_ms, |life| {
             let matchers = [Matcher::equal("i", series.to_string())];
-            let deleted = again(life, || life.engine().delete_in_blocks(&tenant(), &matchers, i64::MIN, before_ms - 1));
+            let deleted = again(life, || life.engine().delete(&tenant(), &matchers, i64::MIN, before_ms - 1));
             deleted.map_err(|e| format!("delete: {e}"))
         })?;
     }
@@ -170,11 +170,13 @@ fn snapshots(disk: SimDisk) -> Result<Life, String> {
 
 /// Hands back, goes on where nobody came between, and hands back once more.
 fn hands_back(disk: SimDisk) -> Result<Life, String> {
-    let mut life = Life::begin(disk, "append", Samples::new())?;
+    let options = EngineOptions { out_of_order_window_ms: 12 * HOUR_MS, ..engine_support::options() };
+    let mut life = Life::begin_with(disk, "append", Samples::new(), options)?;
     for i in 0..3 {
         life.phase("append");
         life.write(&minutes(0..4, i * 80, 40))?;
         life.write(&minutes(1..6, i * 80 + 40, 40))?;
+        life.write(&late_minutes(4..7, i * 80 + 30, 12))?;
         if i == 2 {
             life.settle();
         }
@@ -199,6 +201,82 @@ fn hands_back(disk: SimDisk) -> Result<Life, String> {
     life.phase("append");
     life.write(&minutes(0..4, 300, 10))?;
     Ok(life)
+}
+
+/// Late samples between those in order: logged, in snapshots, cut into blocks of their own.
+fn comes_late(disk: SimDisk) -> Result<Life, String> {
+    let options = EngineOptions { out_of_order_window_ms: 12 * HOUR_MS, ..engine_support::options() };
+    let mut life = Life::begin_with(disk, "append", Samples::new(), options)?;
+    for i in 0..8 {
+        if i == 6 {
+            life.settle();
+        }
+        life.phase("append");
+        life.write(&minutes(0..3, i * 60, 60))?;
+        life.phase("late");
+        // Behind the newest of the same series, and of series that have nothing else.
+        life.write(&late_minutes(i as usize % 3..3 + i as usize, i * 60 - 45, 40))?;
+        life.phase("late-snapshot");
+        if i % 2 == 0 {
+            again(&life, || life.engine().snapshot()).map_err(|e| format!("snapshot: {e}"))?;
+        }
+        life.phase("late");
+        life.write(&late_minutes(1..4, i * 60 - 90, 20))?;
+        life.phase("late-cut");
+        again(&life, || life.engine().maintain(&|_, _| true).failed.pop().map_or(Ok(()), |(_, e)| Err(e)))
+            .map_err(|e| format!("cut: {e}"))?;
+        if i % 3 == 2 {
+            life.open()?;
+        }
+    }
+    life.phase("append");
+    life.write(&minutes(20..22, 8 * 60, 30))?;
+    Ok(life)
+}
+
+/// Deletes in the head, in blocks and in both as one, of samples in order and late ones.
+fn deletes(disk: SimDisk) -> Result<Life, String> {
+    let options = EngineOptions { out_of_order_window_ms: 12 * HOUR_MS, ..engine_support::options() };
+    let mut life = Life::begin_with(disk, "append", Samples::new(), options)?;
+    for i in 0..8 {
+        if i == 6 {
+            life.settle();
+        }
+        life.phase("append");
+        life.write(&minutes(0..5, i * 60, 60))?;
+        life.write(&late_minutes(0..6, i * 60 - 45, 20))?;
+        life.phase("head-delete");
+        for series in [i as usize % 5, (i as usize + 2) % 5] {
+            let (name, before_ms) = (labels(series), START_MS + (i * 60 - 30) * 60_000);
+            life.delete(&name, before_ms, |life| {
+                let matchers = [Matcher::equal("i", series.to_string())];
+                let deleted = again(life, || life.engine().delete(&tenant(), &matchers, i64::MIN, before_ms - 1));
+                deleted.map_err(|e| format!("delete: {e}"))
+            })?;
+        }
+        life.phase("append");
+        life.write(&late_minutes(0..3, i * 60 - 40, 3))?;
+        life.phase("deleted-snapshot");
+        if i % 2 == 0 {
+            again(&life, || life.engine().snapshot()).map_err(|e| format!("snapshot: {e}"))?;
+        }
+        life.phase("deleted-cut");
+        again(&life, || life.engine().maintain(&|_, _| true).failed.pop().map_or(Ok(()), |(_, e)| Err(e)))
+            .map_err(|e| format!("cut: {e}"))?;
+        if i % 3 == 2 {
+            life.open()?;
+        }
+    }
+    life.phase("append");
+    life.write(&minutes(20..22, 8 * 60, 30))?;
+    Ok(life)
+}
+
+/// As [`minutes`], of times between.
+fn late_minutes(series: std::ops::Range<usize>, from_min: i64, count: i64) -> Batch {
+    let mut batch = minutes(series, from_min, count);
+    batch.iter_mut().flat_map(|(_, samples)| samples).for_each(|(t, _)| *t += 30_000 + from_min % 7);
+    batch
 }
 
 fn report(name: &str, life: Life) {
@@ -227,6 +305,16 @@ fn of_snapshots() {
 }
 
 #[test]
+fn of_late_samples() {
+    report("late samples", comes_late(SimDisk::default()).unwrap());
+}
+
+#[test]
+fn of_deletions_in_head_and_blocks() {
+    report("deletions", deletes(SimDisk::default()).unwrap());
+}
+
+#[test]
 fn of_hand_backs() {
     report("hand-backs", hands_back(SimDisk::default()).unwrap());
 }
@@ -239,12 +327,14 @@ fn of_take_overs() {
 }
 
 /// Every kind of life, and what it does.
-fn lives() -> [(&'static str, Box<Story>); 6] {
+fn lives() -> [(&'static str, Box<Story>); 8] {
     [
         ("appends", Box::new(appends)),
         ("cuts", Box::new(cuts)),
         ("compactions", Box::new(compacts)),
         ("snapshots", Box::new(snapshots)),
+        ("late samples", Box::new(comes_late)),
+        ("deletions", Box::new(deletes)),
         ("hand-backs", Box::new(hands_back)),
         ("take-overs", Box::new(|disk| takes_over(disk, 1))),
     ]

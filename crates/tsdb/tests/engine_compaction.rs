@@ -109,7 +109,7 @@ fn deleted_samples_are_gone_at_once_and_for_good() {
     assert_eq!(ranges(&engine), [(0, 2), (2, 4)]);
     let matcher = Matcher::new(MatchKind::Regexp, "i", "3|5").unwrap();
     let (from, to) = (BASE_MS + HOUR_MS, BASE_MS + 3 * HOUR_MS);
-    engine.delete_in_blocks(&tenant(), &[matcher], from, to).unwrap();
+    engine.delete(&tenant(), &[matcher], from, to).unwrap();
     for i in [3, 5] {
         model.get_mut(&labels(i)).unwrap().retain(|t, _| !(from..=to).contains(t));
     }
@@ -126,7 +126,7 @@ fn deleted_samples_are_gone_at_once_and_for_good() {
     assert_eq!(metas[0].compaction.parents[0].ulid, cleaned[0].parents[0]);
     // A block of which nothing is left goes.
     let all = Matcher::new(MatchKind::Equal, "__name__", "metric").unwrap();
-    engine.delete_in_blocks(&tenant(), &[all], i64::MIN, BASE_MS + 2 * HOUR_MS - 1).unwrap();
+    engine.delete(&tenant(), &[all], i64::MIN, BASE_MS + 2 * HOUR_MS - 1).unwrap();
     let cleaned = engine.clean_tombstones(&tenant()).unwrap();
     assert_eq!((cleaned.len(), cleaned[0].block), (1, None));
     assert_eq!(ranges(&engine), [(2, 4)]);

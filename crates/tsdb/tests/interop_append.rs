@@ -8,14 +8,15 @@ mod oracle;
 
 use std::sync::Arc;
 
-use engine_support::{append, open, tenant};
+use engine_support::{append, env, options, tenant};
 use serde_json::{Value, json};
-use thanoxide_env::{Random, SeededRandom};
+use thanoxide_env::{Random, SeededRandom, SystemDisk};
 use thanoxide_model::histogram::Span;
 use thanoxide_model::write_batch::{HistogramSample, HistogramValue, WriteBatchBuilder};
-use thanoxide_model::{FloatHistogram, Histogram, Labels, Sample, Verdict};
+use thanoxide_model::{FloatHistogram, Histogram, Labels, Matcher, Sample, Verdict};
 use thanoxide_tsdb::chunk::{SampleValue, samples};
-use thanoxide_tsdb::engine::Engine;
+use thanoxide_tsdb::engine::{Engine, EngineOptions};
+use thanoxide_tsdb::meta::{BlockMeta, HINT_FROM_OUT_OF_ORDER};
 
 const SERIES: u64 = 10;
 const BASE_MS: i64 = 1_700_000_000_000;
@@ -106,16 +107,30 @@ fn as_json(append: &Append) -> Value {
     op
 }
 
-fn ask_stock(batches: &[Vec<Append>]) -> Vec<Value> {
+/// What is deleted after some batches. Stock forgets deletions of late samples when it cuts them, so there are none then.
+fn deletion(i: usize, batch: &[Append], window_ms: i64) -> Option<(u64, i64, i64)> {
+    let newest_ms = batch.iter().map(|append| append.time_ms).max()?;
+    let (min_ms, max_ms) = (newest_ms - 900_000, newest_ms - 60_000 * (i as i64 % 4));
+    (i % 10 == 7 && window_ms == 0).then_some((i as u64 / 10 % SERIES, min_ms, max_ms))
+}
+
+fn ask_stock(batches: &[Vec<Append>], window_ms: i64) -> Vec<Value> {
     let mut lines = String::new();
-    for batch in batches {
-        let batch: Vec<Value> = batch.iter().map(as_json).collect();
-        lines += &format!("{}\n", json!({ "batch": batch }));
+    for (i, batch) in batches.iter().enumerate() {
+        let ops: Vec<Value> = batch.iter().map(as_json).collect();
+        lines += &format!("{}\n", json!({ "batch": ops }));
+        if let Some((series, min_ms, max_ms)) = deletion(i, batch, window_ms) {
+            lines += &format!("{}\n", json!({"do": "delete", "series": series, "min": min_ms, "max": max_ms}));
+        }
     }
-    lines += "{\"do\":\"dump\"}\n";
+    for operation in ["dump", "compact", "dump"] {
+        lines += &format!("{}\n", json!({ "do": operation }));
+    }
     let dir = tempfile::tempdir().unwrap();
-    let answers = oracle::run(&["engine", dir.path().to_str().unwrap(), "0", "32", "7200000"], &lines);
-    answers.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    let window_ms = window_ms.to_string();
+    let answers = oracle::run(&["engine", dir.path().to_str().unwrap(), &window_ms, "32", "7200000"], &lines);
+    let answers = answers.lines().map(|line| serde_json::from_str(line).unwrap());
+    answers.filter(|answer| *answer != json!("ok")).collect()
 }
 
 /// What our engine says to a batch, in the words of Prometheus.
@@ -164,26 +179,65 @@ fn dump(engine: &Engine) -> Vec<String> {
     lines
 }
 
+/// Asks both for the verdicts on all batches and for all samples then, and once more when blocks were cut. Gives how many
+/// samples were refused.
+fn compare(seed: u64, window_ms: i64) -> usize {
+    let batches = batches(seed);
+    let stock = ask_stock(&batches, window_ms);
+    let dir = tempfile::tempdir().unwrap();
+    let options = EngineOptions { out_of_order_window_ms: window_ms, ..options() };
+    let open = || Engine::open(dir.path(), options.clone(), env(Arc::new(SystemDisk))).unwrap();
+    let mut engine = open();
+    let mut refused = 0;
+    for (i, batch) in batches.iter().enumerate() {
+        let ours = ask_ours(&engine, batch);
+        for ((sample, ours), theirs) in batch.iter().zip(ours).zip(stock[i].as_array().unwrap()) {
+            let theirs = theirs.as_str().unwrap();
+            let same = if ours.is_empty() { theirs.is_empty() } else { theirs.starts_with(ours) };
+            assert!(same, "seed {seed}, batch {i}, {sample:?}: ours {ours:?}, stock {theirs:?}");
+            refused += usize::from(!ours.is_empty());
+        }
+        if let Some((series, min_ms, max_ms)) = deletion(i, batch, window_ms) {
+            let matcher = Matcher::equal("series", series.to_string());
+            engine.delete(&tenant(), &[matcher], min_ms, max_ms).unwrap();
+        }
+        if i % 40 == 20 {
+            engine.snapshot().unwrap();
+        }
+        if i % 40 == 30 {
+            engine.close().unwrap();
+            drop(engine);
+            engine = open();
+        }
+    }
+    let lines = |answer: &Value| -> Vec<String> {
+        answer.as_array().unwrap().iter().map(|line| line.as_str().unwrap().to_string()).collect()
+    };
+    let [heads, blocks, cut] = [0, 1, 2].map(|i| lines(&stock[batches.len() + i]));
+    assert_eq!(dump(&engine), heads, "seed {seed}");
+    let done = engine.maintain(&|_, _| false);
+    assert!(done.failed.is_empty(), "{:?}", done.failed);
+    assert_eq!(dump(&engine), cut, "seed {seed}, after a cut");
+    let metas = engine.reader(&tenant()).unwrap().blocks();
+    let range = |meta: &BlockMeta| {
+        let late = meta.compaction.hints.iter().any(|hint| hint == HINT_FROM_OUT_OF_ORDER);
+        let (min_ms, max_ms, samples) = (meta.min_time, meta.max_time, meta.stats.num_samples);
+        format!("{min_ms}-{max_ms} late={late} samples={samples} tombstones=0")
+    };
+    let mut ours: Vec<String> = metas.iter().map(range).collect();
+    ours.sort();
+    assert_eq!(ours, blocks, "seed {seed}");
+    refused
+}
+
 #[test]
 fn each_sample_gets_the_verdict_of_prometheus() {
-    let mut refused = 0;
-    for seed in 1..=6 {
-        let batches = batches(seed);
-        let stock = ask_stock(&batches);
-        let dir = tempfile::tempdir().unwrap();
-        let engine = open(dir.path());
-        for (i, batch) in batches.iter().enumerate() {
-            let ours = ask_ours(&engine, batch);
-            for ((sample, ours), theirs) in batch.iter().zip(ours).zip(stock[i].as_array().unwrap()) {
-                let theirs = theirs.as_str().unwrap();
-                let same = if ours.is_empty() { theirs.is_empty() } else { theirs.starts_with(ours) };
-                assert!(same, "seed {seed}, batch {i}, {sample:?}: ours {ours:?}, stock {theirs:?}");
-                refused += usize::from(!ours.is_empty());
-            }
-        }
-        let theirs = stock[batches.len()].as_array().unwrap();
-        let theirs: Vec<&str> = theirs.iter().map(|line| line.as_str().unwrap()).collect();
-        assert_eq!(dump(&engine), theirs, "seed {seed}");
-    }
+    let refused: usize = (1..=6).map(|seed| compare(seed, 0)).sum();
+    assert!(refused > 500, "{refused}");
+}
+
+#[test]
+fn late_samples_get_the_verdict_of_prometheus_and_are_read_as_there() {
+    let refused: usize = (11..=22).map(|seed| compare(seed, [120_000, 1_800_000, 7_200_000][seed as usize % 3])).sum();
     assert!(refused > 500, "{refused}");
 }

@@ -171,8 +171,19 @@ const FLAGS: &[FlagDef] = &[
         "How far ahead of the clock a sample may be. 0s takes all.",
     )
     .default(&["0s"]),
-    FlagDef::not_yet("tsdb.out-of-order.time-window", Kind::Duration, &["0s"]),
-    FlagDef::not_yet("tsdb.out-of-order.cap-max", Kind::Int, &["0"]),
+    FlagDef::new(
+        "tsdb.out-of-order.time-window",
+        Kind::Duration,
+        "How much older than its tenant's newest sample a sample out of order may be. 0s takes none. They are cut \
+         into blocks of their own, which overlap with others.",
+    )
+    .default(&["0s"]),
+    FlagDef::new(
+        "tsdb.out-of-order.cap-max",
+        Kind::Int,
+        "How many samples out of order make a chunk, at most 255. 0 or less is 32.",
+    )
+    .default(&["0"]),
     FlagDef::no_op("tsdb.allow-overlapping-blocks", Kind::Bool, &[]),
     FlagDef::new(
         "tsdb.max-retention-bytes",

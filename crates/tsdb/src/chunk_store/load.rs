@@ -8,8 +8,11 @@ use thanoxide_model::Labels;
 
 use super::file::{CHECKSUM_BYTES, check};
 use super::{ClosedChunk, Files};
+use crate::block::redact;
 use crate::chunk::Chunk;
+use crate::compact::merge_chunks;
 use crate::head::SelectedSeries;
+use crate::tombstones::Interval;
 
 /// Chunks so near each other are read at once.
 const GAP_BYTES: u64 = 16 << 10;
@@ -32,6 +35,10 @@ pub(crate) struct HeadSeries {
     pub(crate) series_ref: u64,
     /// In order of their times.
     pub(crate) chunks: Vec<HeadChunk>,
+    /// What readers leave out of `chunks`.
+    pub(crate) deleted: Vec<Interval>,
+    /// Chunks of late samples, which may overlap with all others.
+    pub(crate) late: Vec<Chunk>,
 }
 
 /// A chunk to read, and whose it is.
@@ -41,7 +48,8 @@ struct Wanted {
     place: usize,
 }
 
-/// Reads the chunks that are on disk. `files` are those of the moment that `series` were taken at.
+/// Reads the chunks that are on disk, leaves out what is deleted, and puts the late chunks among them. A series may have none
+/// then. `files` are those of the moment that `series` were taken at.
 pub(crate) fn load(files: &Arc<Files>, series: Vec<HeadSeries>) -> io::Result<Vec<SelectedSeries>> {
     let mut wanted = Vec::new();
     for (number, series) in series.iter().enumerate() {
@@ -63,10 +71,31 @@ pub(crate) fn load(files: &Arc<Files>, series: Vec<HeadSeries>) -> io::Result<Ve
         HeadChunk::Here(chunk) => Some(chunk),
         HeadChunk::Closed(_) => None,
     };
-    let loaded = selected
-        .into_iter()
-        .map(|s| SelectedSeries { labels: s.labels, chunks: s.chunks.into_iter().filter_map(here).collect() });
-    Ok(loaded.collect())
+    let loaded = selected.into_iter().map(|series| {
+        let HeadSeries { labels, chunks, deleted, late, .. } = series;
+        let chunks = without(chunks.into_iter().filter_map(here).collect(), &deleted)?;
+        let chunks = merge_late(chunks, late)?;
+        Ok(SelectedSeries { labels, chunks })
+    });
+    loaded.collect()
+}
+
+fn without(chunks: Vec<Chunk>, deleted: &[Interval]) -> io::Result<Vec<Chunk>> {
+    if deleted.is_empty() {
+        return Ok(chunks);
+    }
+    let parts = chunks.into_iter().map(|chunk| redact(chunk, deleted));
+    let parts = parts.collect::<Result<Vec<_>, _>>().map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))?;
+    Ok(parts.concat())
+}
+
+/// Chunks that do not overlap, of some that do not and late ones that may.
+fn merge_late(chunks: Vec<Chunk>, late: Vec<Chunk>) -> io::Result<Vec<Chunk>> {
+    if late.is_empty() {
+        return Ok(chunks);
+    }
+    let places = std::iter::once(chunks).chain(late.into_iter().map(|chunk| vec![chunk]));
+    merge_chunks(places.collect()).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e.to_string()))
 }
 
 fn end(chunk: &ClosedChunk) -> u64 {

@@ -221,6 +221,9 @@ fn write_series(tenant: &Tenant, id: BlockId, min_ms: i64, end_ms: i64, env: &En
             (tenant.chunks.files(), series)
         };
         for SelectedSeries { labels, chunks } in load(&files, series)? {
+            if chunks.is_empty() {
+                continue;
+            }
             writer.add_series(&labels, &chunks)?;
         }
     }

@@ -24,10 +24,15 @@ impl Tenant {
     ) -> Result<(), EngineError> {
         let _cutting = self.cutting.lock();
         self.log.recover()?;
+        let mut any = false;
         while let Some((min_ms, end_ms)) = self.due(options, env) {
             blocks.extend(self.cut(min_ms, end_ms, env)?);
+            any = true;
         }
-        Ok(())
+        // As in Prometheus late samples are cut after those in order; where there are none of these, once nothing comes.
+        let alone =
+            || self.state.read().head.times_ms().is_none() && self.idle_ms(env) >= options.block_duration_ms / 2;
+        if any || alone() { self.cut_late(options, env, blocks) } else { Ok(()) }
     }
 
     /// Cuts all that the head holds now, range by range.
@@ -39,6 +44,11 @@ impl Tenant {
     ) -> Result<(), EngineError> {
         let _cutting = self.cutting.lock();
         self.log.recover()?;
+        self.flush_in_order(options, env, blocks)?;
+        self.cut_late(options, env, blocks)
+    }
+
+    fn flush_in_order(&self, options: &EngineOptions, env: &Env, blocks: &mut Vec<BlockId>) -> Result<(), EngineError> {
         let (flush_end_ms, min_valid_ms) = {
             let mut state = self.state.write();
             let Some((_, max_ms)) = state.head.times_ms() else { return Ok(()) };

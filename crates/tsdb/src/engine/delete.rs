@@ -1,49 +1,80 @@
 //! Deleting samples of series.
 //!
-//! In a block the deleted ranges go into its tombstones file; readers leave them out at once, and the next compaction does
-//! away with them.
+//! In a block the deleted ranges go into its tombstones file, in the head into the log; readers leave them out at once, and
+//! the next cut or compaction does away with them.
 
 use std::sync::Arc;
 
 use thanoxide_env::Env;
 use thanoxide_model::{Matcher, TenantId};
 
+use super::blocks::LocalBlock;
 use super::tenant::Tenant;
 use super::{Engine, EngineError};
 use crate::block::{BlockError, TOMBSTONES_FILE};
-use crate::meta::BlockMeta;
+use crate::log::{FrameKind, Position};
+use crate::meta::{BlockId, BlockMeta, META_FILE};
 use crate::tombstones::{Interval, Tombstones};
 
 impl Engine {
-    /// Deletes the samples of `min_time_ms..=max_time_ms` in the blocks of a tenant, of all series that satisfy all matchers.
-    /// It is done when this returns, also after a crash; an error may leave some blocks done.
-    pub fn delete_in_blocks(
+    /// Deletes the samples of `min_time_ms..=max_time_ms` of all series of a tenant that satisfy all matchers, in its head
+    /// and in its blocks: readers see it at once and as a whole. It is done when this returns, also after a crash; an error
+    /// may leave a part of it done.
+    pub fn delete(
         &self,
         tenant: &TenantId,
         matchers: &[Matcher],
         min_time_ms: i64,
         max_time_ms: i64,
     ) -> Result<(), EngineError> {
+        self.check_open()?;
         let Some(tenant) = self.tenant(tenant) else { return Ok(()) };
         let _cutting = tenant.cutting.lock();
+        self.log.recover()?;
         let blocks = Arc::clone(&tenant.state.read().blocks);
+        let mut stained = Vec::new();
         for block in blocks.overlapping(min_time_ms, max_time_ms) {
-            let tombstones = block.tombstones_with(matchers, min_time_ms, max_time_ms)?;
-            if let Some((meta, tombstones)) = tombstones {
-                tenant.write_tombstones(meta, &tombstones, &self.env)?;
+            if let Some((meta, tombstones)) = block.tombstones_with(matchers, min_time_ms, max_time_ms)? {
+                stained.push((meta.ulid, tenant.write_tombstones(meta, &tombstones, &self.env)?));
             }
         }
-        Ok(())
+        let position = tenant.show_deleted(stained, matchers, Interval { min_time_ms, max_time_ms })?;
+        Ok(self.log.commit(position)?)
     }
 }
 
 impl Tenant {
-    fn write_tombstones(&self, mut meta: BlockMeta, tombstones: &Tombstones, env: &Env) -> Result<(), EngineError> {
+    /// Makes the files of a block with deleted samples durable, and reads it anew.
+    fn write_tombstones(
+        &self,
+        mut meta: BlockMeta,
+        tombstones: &Tombstones,
+        env: &Env,
+    ) -> Result<LocalBlock, EngineError> {
         let dir = self.dir.join(meta.ulid.to_string());
-        let written = env.disk.write_atomically(&dir.join(TOMBSTONES_FILE), &tombstones.to_bytes());
-        written.map_err(|error| EngineError::io(&dir, &error))?;
+        let io = |error| EngineError::io(&dir, &error);
+        env.disk.write_atomically(&dir.join(TOMBSTONES_FILE), &tombstones.to_bytes()).map_err(io)?;
         meta.stats.num_tombstones = tombstones.len() as u64;
-        self.write_meta(&meta, env)
+        env.disk.write_atomically(&dir.join(META_FILE), &meta.to_json()).map_err(io)?;
+        LocalBlock::open(&dir, env).map_err(|error| EngineError::block(&dir, error))
+    }
+
+    /// Puts blocks in the place of those that they were, and deletes in the head, in one step. Gives the position of the
+    /// frame that says so.
+    fn show_deleted(
+        &self,
+        stained: Vec<(BlockId, LocalBlock)>,
+        matchers: &[Matcher],
+        range: Interval,
+    ) -> Result<Position, EngineError> {
+        let mut state = self.state.write();
+        for (id, block) in stained {
+            state.blocks = Arc::new(state.blocks.without(&[id]).with(Arc::new(block)));
+        }
+        let payload = state.head.delete(matchers, range).map_err(|e| EngineError::block(&self.dir, e))?;
+        let frame =
+            [(FrameKind::Tombstones, payload.as_slice())].into_iter().filter(|(_, payload)| !payload.is_empty());
+        Ok(self.log.append(self.id.as_str(), self.generation, frame))
     }
 }
 

@@ -1,8 +1,8 @@
 //! Giving a head back to stock programs.
 //!
 //! A head is written as `wal/` with a record for each series and `chunks_head/` with all their chunks, the open ones
-//! included. A stock program that starts on these has every sample in its head and goes on; nothing is encoded again, so
-//! this takes as long as the disk needs for the chunks' bytes.
+//! included; those of late samples are marked as out of order. A stock program that starts on these has every sample in its
+//! head and goes on; nothing is encoded again, so this takes as long as the disk needs for the chunks' bytes.
 //!
 //! Order: both directories are written under other names and made durable; they get their names, which are made durable;
 //! then the fence ([`fence`]) is written, which must not be there without them. A crash before that leaves all in our own log,
@@ -20,7 +20,7 @@ use super::tenant::Tenant;
 use super::{Engine, EngineError, fence};
 use crate::chunk::Chunk;
 use crate::chunk_store::load;
-use crate::head::SelectedSeries;
+use crate::head::{SelectedSeries, Slot};
 use crate::wal::head_chunks::{HEAD_CHUNKS_DIR, HeadChunk, HeadChunksWriter};
 use crate::wal::record::{SeriesRef, begin_series, push_series};
 use crate::wal::{Log, SegmentLog};
@@ -82,14 +82,15 @@ impl<'d> StockHeadWriter<'d> {
         Ok(StockHeadWriter { disk, dir: dir.to_path_buf(), log, record, chunks, done: HandedBack::default() })
     }
 
-    /// Adds a series with its chunks in the order of their times.
-    fn add(&mut self, labels: &Labels, chunks: Vec<Chunk>) -> Result<(), EngineError> {
+    /// Adds a series with its chunks in the order of their times, and those of late samples.
+    fn add(&mut self, labels: &Labels, chunks: Vec<Chunk>, late: Vec<Chunk>) -> Result<(), EngineError> {
         self.done.series += 1;
         let series: SeriesRef = self.done.series;
         let pairs: Vec<_> = labels.iter().collect();
         push_series(&mut self.record, series, pairs.into_iter());
-        for chunk in chunks {
-            let chunk = HeadChunk { series, out_of_order: false, chunk };
+        let late = late.into_iter().map(|chunk| (chunk, true));
+        for (chunk, out_of_order) in chunks.into_iter().map(|chunk| (chunk, false)).chain(late) {
+            let chunk = HeadChunk { series, out_of_order, chunk };
             self.chunks.push(&chunk).map_err(|e| EngineError::io(&self.dir, &e))?;
             self.done.chunks += 1;
         }
@@ -123,16 +124,17 @@ fn unfinished(dir: &Path, name: &str) -> PathBuf {
 impl Tenant {
     /// Writes the head to `into`, which is there and has no stock head.
     fn write_stock_head(&self, into: &Path, env: &Env) -> Result<HandedBack, EngineError> {
-        let slots = self.state.read().head.sorted_slots(i64::MIN, i64::MAX);
+        let slots = self.state.read().head.all_sorted_slots();
         let mut writer = StockHeadWriter::create(env, into)?;
         for slots in slots.chunks(SERIES_AT_A_TIME) {
-            let (files, series) = {
+            let (files, (series, late)) = {
                 let state = self.state.read();
-                let series = slots.iter().filter_map(|slot| state.head.collect(*slot, i64::MIN, i64::MAX)).collect();
-                (self.chunks.files(), series)
+                let collect = |slot: &Slot| Some((state.head.collect_all(*slot)?, state.head.late_chunks(*slot)));
+                (self.chunks.files(), slots.iter().filter_map(collect).unzip::<_, _, Vec<_>, Vec<_>>())
             };
-            for SelectedSeries { labels, chunks } in load(&files, series).map_err(|e| EngineError::io(into, &e))? {
-                writer.add(&labels, chunks)?;
+            let loaded = load(&files, series).map_err(|e| EngineError::io(into, &e))?;
+            for (SelectedSeries { labels, chunks }, late) in loaded.into_iter().zip(late) {
+                writer.add(&labels, chunks, late)?;
             }
         }
         writer.finish()

@@ -176,7 +176,8 @@ fn begin(
     let generation = generation::read(&dir, env).map_err(io)?.filter(|_| !ended);
     let stock = takeover::is_stock(&dir, env).map_err(io)?;
     let blocks = open_blocks(&dir, env)?;
-    let head = Head::new(options.block_duration_ms, blocks.end_ms(), env.random.next_u64(), Arc::clone(chunks));
+    let head = Head::new(options.block_duration_ms, blocks.end_ms(), env.random.next_u64(), Arc::clone(chunks))
+        .with_late_chunks(options.out_of_order_chunk_samples);
     Ok(Opening { id: id.clone(), dir, generation, stock, blocks, restore: Restore::new(head) })
 }
 

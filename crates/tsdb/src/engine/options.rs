@@ -3,7 +3,8 @@
 use thanoxide_env::Env;
 
 use super::EngineError;
-use crate::head::AppendLimits;
+use crate::head::late::LATE_CHUNK_SAMPLES;
+use crate::head::{AppendLimits, LateLimits};
 
 /// What can be set for all tenants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,8 +13,10 @@ pub struct EngineOptions {
     pub block_duration_ms: i64,
     /// Samples further ahead of the clock than this are not taken; `None` takes all.
     pub too_far_in_future_ms: Option<i64>,
-    /// How late a sample may be. This version takes none: 0.
+    /// How much older than the newest sample of its tenant a sample out of order may be; 0 takes none.
     pub out_of_order_window_ms: i64,
+    /// How many samples out of order make a chunk: 1 to 255.
+    pub out_of_order_chunk_samples: usize,
     /// Blocks that end longer ago than this, and that the caller can spare, are removed; `None` keeps all.
     pub retention_ms: Option<i64>,
     /// The room that all blocks may take together; beyond it each tenant gives up its share, oldest blocks first. `None` is
@@ -33,6 +36,7 @@ impl Default for EngineOptions {
             block_duration_ms: 2 * 3_600_000,
             too_far_in_future_ms: None,
             out_of_order_window_ms: 0,
+            out_of_order_chunk_samples: LATE_CHUNK_SAMPLES,
             retention_ms: None,
             retention_bytes: None,
             segment_bytes: 128 * 1024 * 1024,
@@ -48,8 +52,11 @@ impl EngineOptions {
         if self.block_duration_ms < 1000 {
             return refuse("the block duration must be at least 1s");
         }
-        if self.out_of_order_window_ms != 0 {
-            return refuse("an out-of-order time window is not supported by this version: it must be 0");
+        if self.out_of_order_window_ms < 0 {
+            return refuse("the out-of-order time window must not be negative");
+        }
+        if !(1..=255).contains(&self.out_of_order_chunk_samples) {
+            return refuse("the out-of-order chunk capacity must be between 1 and 255");
         }
         if self.segment_bytes < 32 * 1024 || !self.segment_bytes.is_multiple_of(32 * 1024) {
             return refuse("the segment size of the log must be a multiple of 32 KiB");
@@ -62,7 +69,17 @@ impl EngineOptions {
         AppendLimits {
             max_time_ms: ahead_ms.unwrap_or(i64::MAX),
             max_series: options.max_series.unwrap_or(u32::MAX as usize),
+            late: self.late_limits(options.out_of_order),
         }
+    }
+
+    fn late_limits(&self, out_of_order: OutOfOrder) -> LateLimits {
+        let window_ms = match out_of_order {
+            OutOfOrder::AsSet | OutOfOrder::Refuse => self.out_of_order_window_ms,
+            OutOfOrder::Window { window_ms } => window_ms.max(0),
+            OutOfOrder::CatchUp => i64::MAX,
+        };
+        LateLimits { window_ms, refuse: out_of_order == OutOfOrder::Refuse }
     }
 }
 
@@ -71,4 +88,23 @@ impl EngineOptions {
 pub struct AppendOptions {
     /// The most series that the tenant's head may have; more are not taken.
     pub max_series: Option<usize>,
+    /// What becomes of samples that are not newer than their series.
+    pub out_of_order: OutOfOrder,
+}
+
+/// What becomes of samples that are not newer than their series, or older than what a head takes in order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OutOfOrder {
+    /// The engine's window decides.
+    #[default]
+    AsSet,
+    /// The tenant has a window of its own; 0 takes none.
+    Window {
+        /// How much older than the tenant's newest sample they may be.
+        window_ms: i64,
+    },
+    /// The engine's window, but what is in it is refused as out of order.
+    Refuse,
+    /// They are taken however late they are: for a replica that catches up.
+    CatchUp,
 }

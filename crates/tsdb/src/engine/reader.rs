@@ -49,7 +49,9 @@ impl TenantReader {
     ) -> Result<Vec<SelectedSeries>, EngineError> {
         let ((series, files), blocks) =
             self.pin(|state| (state.head.select(matchers, min_time_ms, max_time_ms), self.tenant.chunks.files()));
-        let mut answers = vec![load(&files, series).map_err(|e| EngineError::io(&self.tenant.dir, &e))?];
+        let mut head = load(&files, series).map_err(|e| EngineError::io(&self.tenant.dir, &e))?;
+        head.retain(|series| !series.chunks.is_empty());
+        let mut answers = vec![head];
         for block in blocks.overlapping(min_time_ms, max_time_ms) {
             answers.push(block.select(matchers, min_time_ms, max_time_ms)?);
         }
@@ -94,7 +96,7 @@ impl TenantReader {
     /// What the tenant holds.
     pub fn stats(&self) -> TenantStats {
         let (head, blocks) = self.pin(|state| state.head.stats());
-        let times = head.times_ms.into_iter().chain(blocks.times_ms());
+        let times = head.times_ms.into_iter().chain(head.late_times_ms).chain(blocks.times_ms());
         TenantStats {
             series: head.series,
             chunks: head.chunks,
@@ -133,5 +135,6 @@ impl TenantReader {
 }
 
 fn in_head(state: &State, min_time_ms: i64, max_time_ms: i64) -> bool {
-    state.head.times_ms().is_some_and(|(min, max)| min <= max_time_ms && max >= min_time_ms)
+    let mut times = state.head.times_ms().into_iter().chain(state.head.late_times_ms());
+    times.any(|(min, max)| min <= max_time_ms && max >= min_time_ms)
 }

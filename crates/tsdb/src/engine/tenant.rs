@@ -12,6 +12,7 @@ use super::blocks::{BlockSet, open_blocks};
 use super::{Appended, CommitTicket, EngineError, EngineOptions, generation, takeover};
 use crate::chunk_store::ChunkStore;
 use crate::encoding::Put;
+use crate::head::late::LateRecords;
 use crate::head::{AppendLimits, Head, Scratch};
 use crate::log::{Frame, FrameKind, Position, SharedLog};
 use crate::snapshot::SnapshotWriter;
@@ -88,7 +89,8 @@ impl Tenant {
             log.note_new_name();
         }
         let blocks = open_blocks(dir, env)?;
-        let head = Head::new(options.block_duration_ms, blocks.end_ms(), env.random.next_u64(), Arc::clone(chunks));
+        let head = Head::new(options.block_duration_ms, blocks.end_ms(), env.random.next_u64(), Arc::clone(chunks))
+            .with_late_chunks(options.out_of_order_chunk_samples);
         let generation = env.random.next_u64();
         let stock = takeover::is_stock(dir, env).map_err(io)?;
         if !stock {
@@ -165,6 +167,38 @@ impl Tenant {
             };
             if !payload.is_empty() {
                 frame(FrameKind::Series, position, &payload, writer)?;
+            }
+        }
+        let (position, payload) = {
+            let state = self.state.read();
+            (self.log.position(), state.head.save_deletions())
+        };
+        if !payload.is_empty() {
+            frame(FrameKind::Tombstones, position, &payload, writer)?;
+        }
+        // What is frozen in between is then met a second time, and not left out.
+        for frozen in [false, true] {
+            self.save_late(frozen, writer)?;
+        }
+        Ok(())
+    }
+
+    /// Writes late samples to a snapshot, behind their series.
+    fn save_late(&self, frozen: bool, writer: &mut SnapshotWriter<'_>) -> std::io::Result<()> {
+        let mut records = LateRecords::default();
+        let mut next = Some(0);
+        while let Some(from) = next {
+            records.clear();
+            let position = {
+                let state = self.state.read();
+                let saved = state.head.save_late(frozen, from, SLICE_BYTES, &mut records);
+                next = saved.map_err(std::io::Error::other)?;
+                // Frozen ones are known to be in blocks by the position that they were frozen at.
+                if frozen { state.head.frozen_late_position().unwrap_or_default() } else { self.log.position() }
+            };
+            for (kind, payload) in records.iter() {
+                let (tenant, generation) = (self.id.as_str().as_bytes(), self.generation);
+                writer.push(&Frame { position, tenant, generation, kind: Some(kind), payload })?;
             }
         }
         Ok(())

@@ -4,6 +4,7 @@ use thanoxide_model::labels::{MAX_LABEL_BYTES, push_packed};
 use thanoxide_model::write_batch::{HistogramValue, SeriesSpan};
 use thanoxide_model::{Labels, Sample, Verdict, WriteBatch, is_stale_nan};
 
+use super::late::LateValue;
 use super::sample_records::SampleRecords;
 use super::series::{DEFINITIONS, Fit, Series};
 use super::{Head, Slot};
@@ -13,8 +14,24 @@ use crate::wal::record::SeriesRef;
 
 /// What bounds one batch.
 struct Bounds {
+    /// The oldest time that is taken in order, and late.
     min_time_ms: i64,
+    late_from_ms: i64,
     limits: AppendLimits,
+}
+
+impl Bounds {
+    /// What becomes of a sample that does not fit in order.
+    fn late(&self, timestamp_ms: i64) -> Fit {
+        let LateLimits { window_ms, refuse } = self.limits.late;
+        Fit::Refused(match timestamp_ms {
+            t if window_ms == 0 && t < self.min_time_ms => Verdict::OutOfBounds,
+            _ if window_ms == 0 => Verdict::OutOfOrder,
+            t if t < self.late_from_ms => Verdict::TooOld,
+            _ if refuse => Verdict::OutOfOrder,
+            _ => return Fit::Late,
+        })
+    }
 }
 
 /// Samples of one series that were not taken.
@@ -35,6 +52,17 @@ pub struct AppendLimits {
     pub max_time_ms: i64,
     /// As many series as there may be.
     pub max_series: usize,
+    /// What comes out of order.
+    pub late: LateLimits,
+}
+
+/// Which samples are taken that are not newer than their series, or older than what is taken in order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LateLimits {
+    /// How much older than the newest sample of the head when the batch begins; 0 takes none.
+    pub window_ms: i64,
+    /// Takes none all the same.
+    pub refuse: bool,
 }
 
 /// What a batch leaves behind, and buffers to use again.
@@ -98,15 +126,15 @@ impl Head {
     /// Takes what can be taken of a batch. What the log must hold of it is in `scratch` afterwards.
     pub fn append(&mut self, batch: &WriteBatch, limits: &AppendLimits, scratch: &mut Scratch) {
         scratch.clear();
-        let bounds = Bounds { min_time_ms: self.appendable_from(batch, limits), limits: *limits };
+        let bounds = self.bounds(batch, limits);
         for (index, span) in batch.series.iter().enumerate() {
             self.append_series(batch, index as u32, span, &bounds, scratch);
         }
         self.appended += scratch.accepted;
     }
 
-    /// The oldest time that is still taken: fixed for a batch when it begins.
-    fn appendable_from(&self, batch: &WriteBatch, limits: &AppendLimits) -> i64 {
+    /// The oldest times that are still taken: fixed for a batch when it begins.
+    fn bounds(&self, batch: &WriteBatch, limits: &AppendLimits) -> Bounds {
         let mut newest_ms = self.max_time_ms;
         if newest_ms == i64::MIN {
             // The first sample ever sets the time, as in Prometheus; one from the future must not.
@@ -116,7 +144,8 @@ impl Head {
             });
             newest_ms = times.into_iter().find(|t| *t <= limits.max_time_ms).unwrap_or(i64::MIN);
         }
-        self.min_valid_ms.max(newest_ms.saturating_sub(self.chunk_range_ms / 2))
+        let min_time_ms = self.min_valid_ms.max(newest_ms.saturating_sub(self.chunk_range_ms / 2));
+        Bounds { min_time_ms, late_from_ms: newest_ms.saturating_sub(limits.late.window_ms), limits: *limits }
     }
 
     fn append_series(
@@ -159,9 +188,13 @@ impl Head {
             return self.append_histogram(t, &stale, target, bounds, scratch);
         }
         let fit = self.fit(t, target, bounds, |series| series.fit_float(t, v));
-        if let Some((slot, series_ref)) = self.settle(fit, target, scratch) {
-            self.push_float(slot, t, v);
-            scratch.records.push_float(slot, series_ref, t, v);
+        match self.settle(fit, target, scratch) {
+            Some((_, series_ref)) if fit == Fit::Late => self.take_late(series_ref, t, LateValue::Float(v), scratch),
+            Some((slot, series_ref)) => {
+                self.push_float(slot, t, v);
+                scratch.records.push_float(slot, series_ref, t, v);
+            }
+            None => {}
         }
     }
 
@@ -174,23 +207,39 @@ impl Head {
         scratch: &mut Scratch,
     ) {
         let fit = self.fit(t, target, bounds, |series| series.fit_histogram(t, value));
-        if let Some((slot, series_ref)) = self.settle(fit, target, scratch) {
-            self.push_histogram(slot, t, value);
-            scratch.records.push_histogram(slot, series_ref, t, value);
+        match self.settle(fit, target, scratch) {
+            Some((_, series_ref)) if fit == Fit::Late => {
+                self.take_late(series_ref, t, LateValue::Histogram(value.clone()), scratch);
+            }
+            Some((slot, series_ref)) => {
+                self.push_histogram(slot, t, value);
+                scratch.records.push_histogram(slot, series_ref, t, value);
+            }
+            None => {}
+        }
+    }
+
+    fn take_late(&mut self, series_ref: SeriesRef, t: i64, value: LateValue, scratch: &mut Scratch) {
+        // One that is there already, with whatever value, is left out without a word, as in Prometheus.
+        if self.late.current.insert(series_ref, t, value.clone()) {
+            scratch.records.push_late(series_ref, t, &value);
         }
     }
 
     fn fit(&self, t: i64, target: &Target, bounds: &Bounds, of_series: impl FnOnce(&Series) -> Fit) -> Fit {
-        if t < bounds.min_time_ms {
-            return Fit::Refused(Verdict::OutOfBounds);
-        }
         if t > bounds.limits.max_time_ms {
             return Fit::Refused(Verdict::TooFarInFuture);
         }
-        match self.series(target) {
-            Some(series) => of_series(series),
-            None if self.table.len() >= bounds.limits.max_series => Fit::Refused(Verdict::SeriesLimit),
-            None => Fit::Newest,
+        let series = self.series(target);
+        let fit = match series.map_or(Fit::Newest, of_series) {
+            _ if t < bounds.min_time_ms => bounds.late(t),
+            Fit::Refused(Verdict::OutOfOrder) => bounds.late(t),
+            fit => fit,
+        };
+        let full = series.is_none() && self.table.len() >= bounds.limits.max_series;
+        match fit {
+            Fit::Newest | Fit::Late if full => Fit::Refused(Verdict::SeriesLimit),
+            fit => fit,
         }
     }
 
@@ -205,7 +254,7 @@ impl Head {
                 scratch.accepted += 1;
                 return None;
             }
-            Fit::Newest => scratch.accepted += 1,
+            Fit::Newest | Fit::Late => scratch.accepted += 1,
         }
         target.grew = true;
         Some(*target.place.get_or_insert_with(|| self.create(target.hash, scratch)))

@@ -6,7 +6,7 @@ use thanoxide_model::{Labels, Matcher};
 use super::series::Series;
 use super::{Head, Slot};
 use crate::chunk::Chunk;
-use crate::chunk_store::{HeadSeries, load};
+use crate::chunk_store::{HeadChunk, HeadSeries, load};
 use crate::index::SymbolSet;
 
 /// A series of an answer. Chunks are in order of their first times; each lies whole or in part in the asked range.
@@ -21,34 +21,59 @@ pub struct SelectedSeries {
 impl Head {
     /// The series that satisfy all matchers and have samples in `min_ms..=max_ms`, sorted by labels, with their chunks.
     pub fn read(&self, matchers: &[Matcher], min_ms: i64, max_ms: i64) -> std::io::Result<Vec<SelectedSeries>> {
-        load(&self.store.files(), self.select(matchers, min_ms, max_ms))
+        let mut series = load(&self.store.files(), self.select(matchers, min_ms, max_ms))?;
+        series.retain(|series| !series.chunks.is_empty());
+        Ok(series)
     }
 
     /// As [`Head::read`], without what is to be read from disk.
     pub(crate) fn select(&self, matchers: &[Matcher], min_ms: i64, max_ms: i64) -> Vec<HeadSeries> {
         let slots = self.matching(matchers);
-        let mut selected: Vec<_> = slots.iter().filter_map(|slot| self.collect(slot, min_ms, max_ms)).collect();
+        let collect = |slot| {
+            let late = self.collect_late(slot, min_ms, max_ms);
+            match self.collect(slot, min_ms, max_ms) {
+                Some(series) => Some(HeadSeries { late, ..series }),
+                None if late.is_empty() => None,
+                None => self.slab.get(slot).map(|series| self.head_series(series, Vec::new(), late)),
+            }
+        };
+        let mut selected: Vec<_> = slots.iter().filter_map(collect).collect();
         selected.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
         selected
     }
 
-    /// A series with its samples of `min_ms..=max_ms`, `None` where it has none there.
+    /// A series with its samples of `min_ms..=max_ms` that came in order, `None` where it has none there.
     pub(crate) fn collect(&self, slot: Slot, min_ms: i64, max_ms: i64) -> Option<HeadSeries> {
         let series = self.slab.get(slot)?;
         let chunks = series.collect(min_ms, max_ms);
         if chunks.is_empty() {
             return None;
         }
-        Some(HeadSeries { labels: self.labels(series), series_ref: series.series_ref, chunks })
+        Some(self.head_series(series, chunks, Vec::new()))
     }
 
-    /// The series with samples in `min_ms..=max_ms`, sorted by labels.
+    pub(super) fn head_series(&self, series: &Series, chunks: Vec<HeadChunk>, late: Vec<Chunk>) -> HeadSeries {
+        let deleted = self.deleted.get(series.series_ref).to_vec();
+        HeadSeries { labels: self.labels(series), series_ref: series.series_ref, chunks, deleted, late }
+    }
+
+    /// The late chunks of a series that have samples in `min_ms..=max_ms`. They may overlap.
+    fn collect_late(&self, slot: Slot, min_ms: i64, max_ms: i64) -> Vec<Chunk> {
+        let series = self.slab.get(slot).filter(|_| !self.late.is_empty());
+        series.map_or_else(Vec::new, |series| self.late.collect(series.series_ref, min_ms, max_ms))
+    }
+
+    /// The series with samples in `min_ms..=max_ms` that came in order, sorted by labels.
     pub(crate) fn sorted_slots(&self, min_ms: i64, max_ms: i64) -> Vec<Slot> {
         let within = |slot: &Slot| {
             let times = self.slab.get(*slot).and_then(|s| Some((s.min_time_ms()?, s.max_time_ms()?)));
             times.is_some_and(|(min, max)| min <= max_ms && max >= min_ms)
         };
-        let mut slots: Vec<Slot> = self.live.iter().filter(within).collect();
+        self.sort(self.live.iter().filter(within).collect())
+    }
+
+    /// Sorts series by labels.
+    pub(super) fn sort(&self, mut slots: Vec<Slot>) -> Vec<Slot> {
         slots.sort_unstable_by(|a, b| match (self.slab.get(*a), self.slab.get(*b)) {
             (Some(a), Some(b)) => self.labels.compare(&a.labels, &b.labels),
             _ => std::cmp::Ordering::Equal,

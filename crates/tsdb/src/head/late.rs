@@ -2,15 +2,23 @@
 //!
 //! As in Prometheus, the late samples of a series are kept sorted, up to [`LateStore::chunk_samples`] of them; of two at one
 //! time the first stays. What is full is encoded and set aside, and may overlap with what comes later. Readers get all of
-//! it beside the chunks in order, and merge. A cut takes the whole store and turns it into blocks of their own. How the
-//! engine is to use it is told in `docs/decisions/0004-late-samples.md`.
+//! it beside the chunks in order, and merge. A cut freezes the whole store and turns it into blocks of their own. How the
+//! engine uses it is told in `docs/decisions/0004-late-samples.md`.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use hashbrown::HashMap;
 use thanoxide_model::write_batch::HistogramValue;
 
-use super::Slot;
-use crate::chunk::{Chunk, ChunkSample, SampleValue};
+use crate::block::redact;
+use crate::chunk::{Chunk, ChunkError, ChunkSample, SampleValue, samples};
 use crate::compact::encode_samples;
+use crate::log::floats::FloatsWriter;
+use crate::log::histograms::HistogramsWriter;
+use crate::log::{FrameKind, Position};
+use crate::tombstones::Interval;
+use crate::wal::record::SeriesRef;
 
 /// How many samples a chunk of late ones gets, unless told otherwise: stock's `out_of_order_cap_max`.
 pub const LATE_CHUNK_SAMPLES: usize = 32;
@@ -41,7 +49,7 @@ struct LateSeries {
 /// The late samples of one head.
 #[derive(Debug)]
 pub struct LateStore {
-    series: HashMap<Slot, LateSeries, foldhash::fast::FixedState>,
+    series: HashMap<SeriesRef, LateSeries, foldhash::fast::FixedState>,
     chunk_samples: usize,
     samples: u64,
     /// First and last time since the last cut; `i64::MAX` and `i64::MIN` where there is none.
@@ -84,18 +92,20 @@ impl LateStore {
     }
 
     /// Whether a series has any.
-    pub fn contains(&self, slot: Slot) -> bool {
-        self.series.contains_key(&slot)
+    pub fn contains(&self, series: SeriesRef) -> bool {
+        self.series.contains_key(&series)
     }
 
-    /// The series that have any, in no order.
-    pub fn slots(&self) -> impl Iterator<Item = Slot> {
-        self.series.keys().copied()
+    /// The series that have any, in order.
+    pub fn series(&self) -> Vec<SeriesRef> {
+        let mut series: Vec<SeriesRef> = self.series.keys().copied().collect();
+        series.sort_unstable();
+        series
     }
 
     /// Takes a sample; false where there is one of its time already in the open chunk, which then stays.
-    pub fn insert(&mut self, slot: Slot, timestamp_ms: i64, value: LateValue) -> bool {
-        let series = self.series.entry(slot).or_default();
+    pub fn insert(&mut self, series: SeriesRef, timestamp_ms: i64, value: LateValue) -> bool {
+        let series = self.series.entry(series).or_default();
         if series.open.len() >= self.chunk_samples {
             series.set_aside();
         }
@@ -109,8 +119,8 @@ impl LateStore {
     }
 
     /// The chunks of a series that have samples in `min_ms..=max_ms`, in order of their first times. They may overlap.
-    pub fn collect(&self, slot: Slot, min_ms: i64, max_ms: i64) -> Vec<Chunk> {
-        let Some(series) = self.series.get(&slot) else { return Vec::new() };
+    pub fn collect(&self, series: SeriesRef, min_ms: i64, max_ms: i64) -> Vec<Chunk> {
+        let Some(series) = self.series.get(&series) else { return Vec::new() };
         let mut chunks = series.full.clone();
         chunks.extend(encode(&series.open));
         chunks.retain(|chunk| chunk.min_time_ms <= max_ms && chunk.max_time_ms >= min_ms);
@@ -118,9 +128,148 @@ impl LateStore {
         chunks
     }
 
+    /// Forgets the samples of a series in a range.
+    pub fn delete(&mut self, series_ref: SeriesRef, range: Interval) -> Result<(), ChunkError> {
+        let Some(series) = self.series.get_mut(&series_ref) else { return Ok(()) };
+        let full = std::mem::take(&mut series.full);
+        for chunk in full {
+            series.full.extend(redact(chunk, &[range])?);
+        }
+        series.open.retain(|sample| !range.contains(sample.timestamp_ms));
+        if series.full.is_empty() && series.open.is_empty() {
+            self.series.remove(&series_ref);
+        }
+        Ok(())
+    }
+
+    /// Writes down the samples of a series, as the log has them.
+    pub(crate) fn save(&self, series_ref: SeriesRef, out: &mut LateRecords) -> Result<(), ChunkError> {
+        for chunk in self.collect(series_ref, i64::MIN, i64::MAX) {
+            for sample in samples(&chunk)? {
+                let sample = sample?;
+                out.push(series_ref, sample.timestamp_ms, &LateValue::from(sample.value));
+            }
+        }
+        Ok(())
+    }
+
+    /// The aligned ranges that have samples, as numbers: times divided by `range_ms`.
+    pub fn ranges(&self, range_ms: i64) -> Result<BTreeSet<i64>, ChunkError> {
+        let mut ranges = BTreeSet::new();
+        for series in self.series.values() {
+            ranges.extend(series.open.iter().map(|sample| sample.timestamp_ms.div_euclid(range_ms)));
+            for chunk in &series.full {
+                let (first, last) = (chunk.min_time_ms.div_euclid(range_ms), chunk.max_time_ms.div_euclid(range_ms));
+                ranges.extend([first, last]);
+                if last > first.saturating_add(1) {
+                    for sample in samples(chunk)? {
+                        ranges.insert(sample?.timestamp_ms.div_euclid(range_ms));
+                    }
+                }
+            }
+        }
+        Ok(ranges)
+    }
+
     /// Gives up all that is there, for a cut. What comes meanwhile begins anew.
     pub fn take(&mut self) -> LateStore {
         std::mem::replace(self, LateStore::new(self.chunk_samples))
+    }
+}
+
+/// The late samples of a head: those that come now, and those that are being turned into blocks.
+#[derive(Debug, Default)]
+pub(crate) struct LateSamples {
+    pub(crate) current: LateStore,
+    /// All that came up to a position of the log.
+    pub(crate) frozen: Option<(Position, LateStore)>,
+}
+
+impl LateSamples {
+    pub(crate) fn new(chunk_samples: usize) -> Self {
+        LateSamples { current: LateStore::new(chunk_samples), frozen: None }
+    }
+
+    /// Both stores, the frozen one first.
+    pub(crate) fn stores(&self) -> impl Iterator<Item = &LateStore> {
+        self.frozen.iter().map(|(_, store)| store).chain([&self.current])
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.stores().all(LateStore::is_empty)
+    }
+
+    /// Whether a series has any.
+    pub(crate) fn contains(&self, series: SeriesRef) -> bool {
+        self.stores().any(|store| store.contains(series))
+    }
+
+    /// First and last time.
+    pub(crate) fn times_ms(&self) -> Option<(i64, i64)> {
+        let times = self.stores().filter_map(LateStore::times_ms);
+        times.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+    }
+
+    /// As [`LateStore::collect`], of both, the frozen first.
+    pub(crate) fn collect(&self, series: SeriesRef, min_ms: i64, max_ms: i64) -> Vec<Chunk> {
+        self.stores().flat_map(|store| store.collect(series, min_ms, max_ms)).collect()
+    }
+
+    /// Forgets the samples of a series in a range.
+    pub(crate) fn delete(&mut self, series: SeriesRef, range: Interval) -> Result<(), ChunkError> {
+        let frozen = self.frozen.iter_mut().map(|(_, store)| store);
+        frozen.chain([&mut self.current]).try_for_each(|store| store.delete(series, range))
+    }
+
+    /// Freezes what came up to a position of the log, unless something is frozen already. False where there is nothing.
+    pub(crate) fn freeze(&mut self, position: Position) -> bool {
+        if self.frozen.is_none() && !self.current.is_empty() {
+            self.frozen = Some((position, self.current.take()));
+        }
+        self.frozen.is_some()
+    }
+}
+
+/// Payloads of late samples for log and snapshot.
+#[derive(Debug, Default)]
+pub(crate) struct LateRecords {
+    pub(crate) floats: FloatsWriter,
+    pub(crate) histograms: HistogramsWriter,
+}
+
+impl LateRecords {
+    pub(crate) fn push(&mut self, series: SeriesRef, timestamp_ms: i64, value: &LateValue) {
+        match value {
+            LateValue::Float(value) => self.floats.push(series, timestamp_ms, *value),
+            LateValue::Histogram(value) => self.histograms.push(series, timestamp_ms, value),
+        }
+    }
+
+    pub(crate) fn len_bytes(&self) -> usize {
+        self.floats.bytes().len() + self.histograms.bytes().len()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.floats.clear();
+        self.histograms.clear();
+    }
+
+    /// What is not empty.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (FrameKind, &[u8])> {
+        let payloads =
+            [(FrameKind::LateFloats, self.floats.bytes()), (FrameKind::LateHistograms, self.histograms.bytes())];
+        payloads.into_iter().filter(|(_, payload)| !payload.is_empty())
+    }
+}
+
+impl From<SampleValue> for LateValue {
+    fn from(value: SampleValue) -> Self {
+        match value {
+            SampleValue::Float(value) => LateValue::Float(value),
+            SampleValue::Histogram(value) => LateValue::Histogram(HistogramValue::Int(Arc::from(value))),
+            SampleValue::FloatHistogram(value) => LateValue::Histogram(HistogramValue::Float(Arc::from(value))),
+        }
     }
 }
 
@@ -163,12 +312,9 @@ fn encode(samples: &[LateSample]) -> Vec<Chunk> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use thanoxide_model::Histogram;
 
     use super::*;
-    use crate::chunk::samples;
 
     fn times(chunks: &[Chunk]) -> Vec<Vec<i64>> {
         chunks.iter().map(|chunk| samples(chunk).unwrap().map(|s| s.unwrap().timestamp_ms).collect()).collect()

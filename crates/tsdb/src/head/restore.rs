@@ -6,15 +6,17 @@
 use thanoxide_model::Labels;
 use thanoxide_model::labels::{MAX_LABEL_BYTES, push_packed};
 
+use super::late::LateValue;
 use super::series::{DEFINITIONS, Fit, FullChunk, Series};
 use super::{Head, Slot, open_chunk};
 use crate::chunk::{Chunk, ChunkError, Encoding};
 use crate::chunk_store::ClosedChunk;
 use crate::encoding::{DecodeError, Reader};
 use crate::log::definitions::DefinitionsReader;
+use crate::log::deletions::{Deletion, DeletionsReader};
 use crate::log::floats::FloatsReader;
 use crate::log::histograms::HistogramsReader;
-use crate::log::{Frame, FrameKind};
+use crate::log::{Frame, FrameKind, Position};
 use crate::wal::record::SeriesRef;
 
 /// What a restart found.
@@ -59,6 +61,10 @@ pub(crate) struct Restore {
     cursor: usize,
     counts: RestoreCounts,
     packed: Vec<u8>,
+    /// Late samples that came up to this position of the log are in blocks.
+    late_cut: Position,
+    /// Frames of a snapshot that wait for all definitions and marks of the log.
+    waiting: Vec<(FrameKind, Position, Vec<u8>)>,
 }
 
 impl Restore {
@@ -70,6 +76,8 @@ impl Restore {
             cursor: 0,
             counts: RestoreCounts::default(),
             packed: Vec::new(),
+            late_cut: 0,
+            waiting: Vec::new(),
         }
     }
 
@@ -79,6 +87,10 @@ impl Restore {
         let read = match frame.kind {
             Some(FrameKind::Tenant) => self.tenant(&mut reader),
             Some(FrameKind::Series) => self.series(&mut reader),
+            Some(kind @ (FrameKind::LateFloats | FrameKind::LateHistograms | FrameKind::Tombstones)) => {
+                self.waiting.push((kind, frame.position, frame.payload.to_vec()));
+                Ok(())
+            }
             _ => Ok(()),
         };
         if let Err(error) = read {
@@ -132,6 +144,7 @@ impl Restore {
         let read = match frame.kind {
             Some(FrameKind::Definitions) => self.definitions(&mut reader),
             Some(FrameKind::Truncation) => reader.varint().map(|time_ms| self.head.raise_min_valid(time_ms)),
+            Some(FrameKind::LateTruncation) => reader.uvarint().map(|up_to| self.late_cut = self.late_cut.max(up_to)),
             _ => Ok(()),
         };
         self.counts.undecodable += u64::from(read.is_err());
@@ -175,20 +188,87 @@ impl Restore {
 
     /// Applies the samples of a frame of the log, in order. Says whether there were any that no series takes.
     pub(crate) fn log_samples(&mut self, frame: &Frame<'_>) -> bool {
+        self.apply_waiting();
+        let orphans = self.counts.orphans;
+        let read = match frame.kind {
+            Some(FrameKind::Floats) => self.floats(FloatsReader::new(frame.payload)),
+            Some(FrameKind::Histograms) => self.histograms(HistogramsReader::new(frame.payload)),
+            Some(kind @ (FrameKind::LateFloats | FrameKind::LateHistograms)) => {
+                self.late(kind, frame.position, frame.payload)
+            }
+            Some(FrameKind::Tombstones) => self.deletions(frame.payload),
+            Some(FrameKind::Definitions | FrameKind::Truncation | FrameKind::LateTruncation) => Ok(()),
+            _ => Err(DecodeError::UnexpectedEnd),
+        };
+        self.counts.undecodable += u64::from(read.is_err());
+        self.counts.orphans > orphans
+    }
+
+    /// Applies what a snapshot has besides series in order, once all definitions and marks are known.
+    fn apply_waiting(&mut self) {
         if !self.sorted {
             self.slots.sort_unstable();
             self.slots.dedup();
             self.sorted = true;
         }
-        let orphans = self.counts.orphans;
-        let read = match frame.kind {
-            Some(FrameKind::Floats) => self.floats(FloatsReader::new(frame.payload)),
-            Some(FrameKind::Histograms) => self.histograms(HistogramsReader::new(frame.payload)),
-            Some(FrameKind::Definitions | FrameKind::Truncation) => Ok(()),
-            _ => Err(DecodeError::UnexpectedEnd),
-        };
-        self.counts.undecodable += u64::from(read.is_err());
-        self.counts.orphans > orphans
+        for (kind, position, payload) in std::mem::take(&mut self.waiting) {
+            let read = match kind {
+                FrameKind::Tombstones => self.deletions(&payload),
+                _ => self.late(kind, position, &payload),
+            };
+            self.counts.undecodable += u64::from(read.is_err());
+        }
+    }
+
+    /// Of samples in order those are meant that the series has, wherever they are met; of late ones those before this.
+    fn deletions(&mut self, payload: &[u8]) -> Result<(), DecodeError> {
+        let mut reader = DeletionsReader::new(payload);
+        while let Some(deletion) = reader.next()? {
+            if let Some(series) = self.own_ref(deletion.series) {
+                self.head.apply(&Deletion { series, ..deletion }).map_err(|_| DecodeError::UnexpectedEnd)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The reference by which the head knows a series that may have had several.
+    fn own_ref(&mut self, series: SeriesRef) -> Option<SeriesRef> {
+        self.slot(series).and_then(|slot| Some(self.head.slab.get(slot)?.series_ref))
+    }
+
+    /// Late samples go to their series whatever it has, unless they are in blocks.
+    fn late(&mut self, kind: FrameKind, position: Position, payload: &[u8]) -> Result<(), DecodeError> {
+        let in_blocks = position <= self.late_cut;
+        if kind == FrameKind::LateFloats {
+            let mut reader = FloatsReader::new(payload);
+            while let Some(sample) = reader.next()? {
+                self.late_sample(sample.series, sample.timestamp_ms, LateValue::Float(sample.value), in_blocks);
+            }
+        } else {
+            let mut reader = HistogramsReader::new(payload);
+            while let Some(sample) = reader.next()? {
+                self.late_sample(sample.series, sample.timestamp_ms, LateValue::Histogram(sample.value), in_blocks);
+            }
+        }
+        Ok(())
+    }
+
+    fn late_sample(&mut self, series: SeriesRef, timestamp_ms: i64, value: LateValue, in_blocks: bool) {
+        if in_blocks {
+            self.counts.in_blocks += 1;
+            return;
+        }
+        match self.own_ref(series) {
+            Some(series_ref) => {
+                let taken = self.head.late.current.insert(series_ref, timestamp_ms, value);
+                self.counts.samples += u64::from(taken);
+                self.counts.known += u64::from(!taken);
+            }
+            None => {
+                self.head.reserve_ref(series);
+                self.counts.orphans += 1;
+            }
+        }
     }
 
     fn floats(&mut self, mut reader: FloatsReader<'_>) -> Result<(), DecodeError> {
@@ -242,6 +322,7 @@ impl Restore {
 
     /// Ends: what blocks hold and series without samples go.
     pub(crate) fn finish(mut self) -> (Head, RestoreCounts) {
+        self.apply_waiting();
         let min_valid_ms = self.head.min_valid_ms();
         self.head.truncate(min_valid_ms);
         (self.head, self.counts)

@@ -8,6 +8,7 @@ use hashbrown::HashMap;
 use thanoxide_model::write_batch::HistogramValue;
 
 use super::Slot;
+use super::late::{LateRecords, LateValue};
 use crate::log::FrameKind;
 use crate::log::floats::FloatsWriter;
 use crate::log::histograms::HistogramsWriter;
@@ -19,6 +20,8 @@ pub(crate) struct SampleRecords {
     done: Vec<(FrameKind, Vec<u8>)>,
     floats: FloatsWriter,
     histograms: HistogramsWriter,
+    /// Late ones go anywhere in their series, so their order among the others does not matter.
+    late: LateRecords,
     /// The kind that each series has in the growing payloads, once there are histograms.
     kinds: HashMap<Slot, FrameKind, FixedState>,
     has_histograms: bool,
@@ -28,7 +31,7 @@ impl SampleRecords {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (FrameKind, &[u8])> {
         let growing = [(FrameKind::Floats, self.floats.bytes()), (FrameKind::Histograms, self.histograms.bytes())];
         let done = self.done.iter().map(|(kind, payload)| (*kind, payload.as_slice()));
-        done.chain(growing).filter(|(_, payload)| !payload.is_empty())
+        done.chain(growing).filter(|(_, payload)| !payload.is_empty()).chain(self.late.iter())
     }
 
     pub(crate) fn len_bytes(&self) -> usize {
@@ -39,8 +42,13 @@ impl SampleRecords {
         self.done.clear();
         self.floats.clear();
         self.histograms.clear();
+        self.late.clear();
         self.kinds.clear();
         self.has_histograms = false;
+    }
+
+    pub(crate) fn push_late(&mut self, series: SeriesRef, timestamp_ms: i64, value: &LateValue) {
+        self.late.push(series, timestamp_ms, value);
     }
 
     pub(crate) fn push_float(&mut self, slot: Slot, series: SeriesRef, timestamp_ms: i64, value: f64) {

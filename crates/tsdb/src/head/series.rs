@@ -20,6 +20,8 @@ pub(crate) const DEFINITIONS: u8 = 2;
 pub(crate) enum Fit {
     /// It is the newest.
     Newest,
+    /// It comes late, and is taken all the same.
+    Late,
     /// It is there already.
     Known,
     /// It is not taken.

@@ -1,8 +1,11 @@
 //! Giving up what a block holds.
 
+use std::collections::HashSet;
+
 use roaring::RoaringBitmap;
 
 use super::{Head, Slot};
+use crate::wal::record::SeriesRef;
 
 impl Head {
     /// Takes nothing older than `time_ms` from now on.
@@ -26,16 +29,17 @@ impl Head {
         slab.iter_mut().for_each(|(_, series)| series.seal(store));
     }
 
-    /// Drops all chunks that end before `time_ms`, and series that have none left.
+    /// Drops all chunks that end before `time_ms`, and series that have none left and no late samples.
     pub fn truncate(&mut self, time_ms: i64) {
         self.raise_min_valid(time_ms);
         let mut dead = RoaringBitmap::new();
         let (mut min_time_ms, mut dropped) = (i64::MAX, 0);
-        let Head { slab, store, .. } = self;
+        let Head { slab, store, late, .. } = self;
         for (slot, series) in slab.iter_mut() {
             dropped += series.drop_before(time_ms, store);
             match series.min_time_ms() {
                 Some(min) => min_time_ms = min_time_ms.min(min),
+                None if late.contains(series.series_ref) => {}
                 None => {
                     dead.insert(slot);
                 }
@@ -44,6 +48,10 @@ impl Head {
         self.chunks -= dropped;
         self.min_time_ms = min_time_ms;
         self.bury(&dead);
+        if !self.deleted.is_empty() {
+            let live: HashSet<SeriesRef> = self.slab.iter_mut().map(|(_, series)| series.series_ref).collect();
+            self.deleted.retain(time_ms, |series| live.contains(&series));
+        }
         if self.table.is_empty() {
             // What lies behind is still refused by `min_valid_ms`.
             self.max_time_ms = i64::MIN;

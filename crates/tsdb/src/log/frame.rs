@@ -38,6 +38,8 @@ pub enum FrameKind {
     Exemplars = 8,
     /// Metadata of series.
     Metadata = 9,
+    /// `uvarint`: the late samples up to this position are in blocks.
+    LateTruncation = 10,
     /// In a snapshot: what is known of a tenant besides its series.
     Tenant = 16,
     /// In a snapshot: some series of a tenant.
@@ -59,6 +61,7 @@ impl FrameKind {
             Tombstones,
             Exemplars,
             Metadata,
+            LateTruncation,
             Tenant,
             Series,
             End,

@@ -7,11 +7,12 @@ use thanoxide_env::Env;
 use thanoxide_model::Labels;
 
 use super::{Late, Value};
-use crate::block::{BlockError, BlockWriter};
+use crate::block::BlockError;
 use crate::chunk::Chunk;
+use crate::engine::SelectedSeries;
+use crate::engine::late_cut::write_late_block;
 use crate::head::{OpenChunk, Pushed};
-use crate::index::SymbolSet;
-use crate::meta::{BlockCompaction, BlockId, BlockMeta, HINT_FROM_OUT_OF_ORDER, META_VERSION};
+use crate::meta::BlockId;
 
 type Samples<'a> = Vec<(i64, &'a Value)>;
 
@@ -37,18 +38,12 @@ fn write_block(
     env: &Env,
 ) -> Result<BlockId, BlockError> {
     let id = unused_id(dir, env)?;
-    let mut symbols = SymbolSet::default();
-    symbols.add(b"");
-    series.keys().for_each(|labels| symbols.add_labels(labels));
-    let hints = vec![HINT_FROM_OUT_OF_ORDER.to_string()];
-    let compaction = BlockCompaction { level: 1, sources: vec![id], hints, ..BlockCompaction::default() };
-    let max_time = min_time.saturating_add(range_ms);
-    let meta = BlockMeta { ulid: id, min_time, max_time, compaction, version: META_VERSION, ..BlockMeta::default() };
-    let mut writer = BlockWriter::create(&*env.disk, dir, meta, &symbols)?;
-    for (labels, samples) in series {
-        writer.add_series(labels, &chunks_of(samples, range_ms))?;
-    }
-    writer.finish()?;
+    let of = |(labels, samples): (&&Labels, &Samples<'_>)| SelectedSeries {
+        labels: Labels::clone(labels),
+        chunks: chunks_of(samples, range_ms),
+    };
+    let series: Vec<SelectedSeries> = series.iter().map(of).collect();
+    write_late_block(dir, id, (min_time, range_ms), &series, env)?;
     Ok(id)
 }
 
