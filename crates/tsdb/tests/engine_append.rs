@@ -114,7 +114,11 @@ fn a_series_limit_spares_the_old_series() {
     let dir = tempfile::tempdir().unwrap();
     let engine = open(dir.path());
     let series = |t| (0..4).map(|i| (labels(i), vec![(t, 1.0)])).collect::<Vec<_>>();
-    let limited = |t| engine.append(&tenant(), &batch(&series(t)), AppendOptions { max_series: Some(3) }).unwrap();
+    let limited = |t| {
+        engine
+            .append(&tenant(), &batch(&series(t)), AppendOptions { max_series: Some(3), ..AppendOptions::default() })
+            .unwrap()
+    };
     for t in [1, 2] {
         let appended = limited(t);
         assert_eq!(appended.accepted, 3);
