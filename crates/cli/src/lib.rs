@@ -19,3 +19,4 @@ pub mod standalone;
 pub mod store;
 pub mod stores;
 mod tls;
+pub mod tools;

@@ -8,7 +8,7 @@ use thanoxide_flags::tables::app;
 use thanoxide_flags::{BuildText, Matches, Parsed};
 use thanoxide_server::{LogFormat, LogLevel, log};
 
-use crate::{query, receive, standalone, store};
+use crate::{query, receive, standalone, store, tools};
 
 /// What `--version` says.
 const BUILD: BuildText =
@@ -104,6 +104,8 @@ fn run_command(matches: &Matches) -> Result<()> {
             "receive" => receive::run(matches).await,
             "store" => store::run(matches).await,
             "query" => query::run(matches).await,
+            "tools tsdb export-wal" => tools::export_wal(matches),
+            "tools tsdb scrub" => tools::scrub(matches),
             other => bail!("unknown command {other}"),
         }
     };

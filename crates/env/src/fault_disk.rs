@@ -1,10 +1,11 @@
-//! A disk that fails on purpose: the n-th call that changes something, or every one while it is "full".
+//! A disk that fails on purpose: the n-th call that changes something, every one while it is "full", or whatever looks at a
+//! place that it does not give.
 
 use std::fmt::Debug;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::disk::{Disk, DiskFile};
 
@@ -14,6 +15,7 @@ struct Faults {
     fail_at: AtomicU64,
     fill_at: AtomicU64,
     full: AtomicBool,
+    hidden: Mutex<Option<PathBuf>>,
 }
 
 impl Faults {
@@ -30,9 +32,17 @@ impl Faults {
         }
         Ok(())
     }
+
+    fn look(&self, path: &Path) -> io::Result<()> {
+        let hidden = self.hidden.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*hidden {
+            Some(place) if path.starts_with(place) => Err(io::Error::other("input/output error (injected)")),
+            _ => Ok(()),
+        }
+    }
 }
 
-/// Wraps a disk; reads always work, writes, syncs, renames and removals fail as told.
+/// Wraps a disk; writes, syncs, renames and removals fail as told, reads only of what is hidden.
 #[derive(Debug, Clone)]
 pub struct FaultDisk {
     inner: Arc<dyn Disk>,
@@ -63,6 +73,11 @@ impl FaultDisk {
     /// While full, each changing call fails with [`io::ErrorKind::StorageFull`].
     pub fn set_full(&self, full: bool) {
         self.faults.full.store(full, Ordering::SeqCst);
+    }
+
+    /// From now on nothing at or below a path can be opened, read or listed; `None` gives all back.
+    pub fn hide(&self, place: Option<&Path>) {
+        *self.faults.hidden.lock().unwrap_or_else(PoisonError::into_inner) = place.map(Path::to_path_buf);
     }
 
     fn wrap(&self, inner: Box<dyn DiskFile>) -> Box<dyn DiskFile> {
@@ -112,10 +127,12 @@ impl Disk for FaultDisk {
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.faults.look(path)?;
         Ok(self.wrap(self.inner.open(path)?))
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.faults.look(path)?;
         self.inner.read(path)
     }
 
@@ -145,14 +162,17 @@ impl Disk for FaultDisk {
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
+        self.faults.look(path)?;
         self.inner.list(path)
     }
 
     fn exists(&self, path: &Path) -> io::Result<bool> {
+        self.faults.look(path)?;
         self.inner.exists(path)
     }
 
     fn is_dir(&self, path: &Path) -> io::Result<bool> {
+        self.faults.look(path)?;
         self.inner.is_dir(path)
     }
 

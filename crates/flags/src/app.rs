@@ -5,7 +5,7 @@ use crate::flag::{FlagDef, Kind};
 /// A command: its name, what it does and its flags.
 #[derive(Clone, Copy, Debug)]
 pub struct CommandDef {
-    /// One word.
+    /// One word, or several with a space between.
     pub name: &'static str,
     /// What the help says about it.
     pub about: &'static str,

@@ -46,11 +46,20 @@ impl App {
         let arguments: Vec<String> = arguments.into_iter().collect();
         let form = |text: String| ParseError { message: format!("{}: error: {text}", self.name), exit_code: 1 };
         let words = expand_files(arguments.clone()).map_err(form)?;
-        let mut reader =
-            Reader { app: self, command: None, flags: self.flags_of(None), given: Vec::new(), help: false };
+        let mut reader = Reader {
+            app: self,
+            command: None,
+            flags: self.flags_of(None),
+            given: Vec::new(),
+            help: false,
+            begun: String::new(),
+        };
         reader.read(words).map_err(form)?;
         if let Some(printed) = reader.printed() {
             return Ok(printed);
+        }
+        if !reader.begun.is_empty() && reader.command.is_none() {
+            return Err(form(format!("must select a subcommand of '{}'", reader.begun)));
         }
         let Some(command) = reader.command else {
             return Ok(Parsed::Print { text: self.help_text(None), to_stderr: true });
@@ -98,6 +107,8 @@ struct Reader<'a> {
     flags: Vec<FlagDef>,
     given: Vec<(FlagDef, String)>,
     help: bool,
+    /// The first words of a command of several.
+    begun: String,
 }
 
 impl Reader<'_> {
@@ -174,7 +185,14 @@ impl Reader<'_> {
             self.help = true;
             return Ok(());
         }
-        let command = self.app.command(word).ok_or_else(|| format!("expected command but got {word:?}"))?;
+        let name = if self.begun.is_empty() { word.to_string() } else { format!("{} {word}", self.begun) };
+        let Some(command) = self.app.command(&name) else {
+            if !self.app.commands.iter().any(|command| command.name.starts_with(&format!("{name} "))) {
+                return Err(format!("expected command but got {word:?}"));
+            }
+            self.begun = name;
+            return Ok(());
+        };
         self.command = Some(command);
         self.flags = self.app.flags_of(Some(command));
         Ok(())

@@ -6,6 +6,7 @@ pub mod query;
 pub mod receive;
 pub mod standalone;
 pub mod store;
+pub mod tools;
 
 use crate::app::{App, BuildText};
 use crate::flag::{FlagDef, Kind};
@@ -35,7 +36,14 @@ pub const fn app(name: &'static str, build: BuildText) -> App {
         name,
         about: "A long-term store for Prometheus metrics: remote write in, blocks in a bucket, PromQL out.",
         flags: COMMON,
-        commands: &[standalone::COMMAND, receive::COMMAND, store::COMMAND, query::COMMAND],
+        commands: &[
+            standalone::COMMAND,
+            receive::COMMAND,
+            store::COMMAND,
+            query::COMMAND,
+            tools::EXPORT_WAL,
+            tools::SCRUB,
+        ],
         build,
     }
 }

@@ -114,6 +114,7 @@ fn names_and_defaults_of_stock_commands_are_those_of_stock() {
             "receive.hop-secret-file",
             "receive.memory-limit",
             "receive.tenant-deletion",
+            "tsdb.flush-on-shutdown",
         ];
         let ours_alone = |name: &str| name.starts_with("receive.hints-");
         let known =
@@ -208,12 +209,31 @@ fn every_default_is_a_value_of_its_flag() {
         for flag in app().flags_of(Some(command)) {
             for default in flag.defaults.iter().filter(|_| flag.kind != Kind::Bool) {
                 let argument = format!("--{}={default}", flag.name);
-                let result = parse(&[command.name, &argument]);
+                let words: Vec<&str> = command.name.split(' ').chain([argument.as_str()]).collect();
+                let result = parse(&words);
                 // One of several defaults alone is another value, and so refused, but it is of the right form.
                 assert!(result.is_ok() || flag.defaults.len() > 1, "{argument}: {result:?}");
             }
         }
     }
+}
+
+#[test]
+fn commands_of_several_words() {
+    let Ok(Parsed::Run(matches)) = parse(&["tools", "--log.level=debug", "tsdb", "export-wal", "--tsdb.path=/d"])
+    else {
+        panic!("refused")
+    };
+    assert_eq!((matches.command(), matches.text("tsdb.path")), ("tools tsdb export-wal", "/d"));
+    for (arguments, told) in [
+        (&["tools"][..], "thanos: error: must select a subcommand of 'tools'"),
+        (&["tools", "tsdb"], "thanos: error: must select a subcommand of 'tools tsdb'"),
+        (&["tools", "bucket"], "thanos: error: expected command but got \"bucket\""),
+    ] {
+        assert_eq!(parse(arguments).err(), Some((told.to_string(), 1)), "{arguments:?}");
+    }
+    let Ok(Parsed::Print { text, .. }) = parse(&["tools", "tsdb", "scrub", "--help"]) else { panic!("refused") };
+    assert!(text.starts_with("usage: thanos tools tsdb scrub [<flags>]\n"), "{text}");
 }
 
 #[test]

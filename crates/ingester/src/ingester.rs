@@ -1,5 +1,6 @@
 //! The ingester itself: an engine, a bucket to ship to, and the loop that keeps both in order.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,8 @@ use crate::shipping::Shipping;
 
 /// How often the memory of the process is looked at.
 const MEMORY_INTERVAL: Duration = Duration::from_millis(500);
+/// How soon a snapshot that failed is tried again.
+const SNAPSHOT_RETRY: Duration = Duration::from_secs(1);
 
 /// What an ingester needs from outside.
 #[derive(Debug)]
@@ -49,6 +52,10 @@ pub struct Ingester {
     /// Held by whoever uploads, so that nobody removes what is on its way.
     pub(crate) passes: tokio::sync::Mutex<()>,
     wake: Notify,
+    /// Told by writes.
+    pub(crate) tail_is_long: Notify,
+    /// Tenants none of whose blocks that are to be uploaded has start times.
+    without_start_times: Mutex<BTreeSet<TenantId>>,
     /// Counts the passes of maintenance that brought blocks into the bucket.
     shipped: watch::Sender<u64>,
 }
@@ -92,6 +99,8 @@ impl Ingester {
             idleness: Mutex::default(),
             passes: tokio::sync::Mutex::default(),
             wake: Notify::new(),
+            tail_is_long: Notify::new(),
+            without_start_times: Mutex::default(),
             shipped: watch::Sender::new(0),
         };
         ingester.count_heads();
@@ -133,24 +142,63 @@ impl Ingester {
         self.wake.notify_one();
     }
 
-    /// Cuts, ships and removes until asked to stop; then makes all durable.
+    /// Cuts, ships and removes until asked to stop; then leaves the directory as [`Ingester::stop`] does.
     pub async fn run(self: Arc<Self>, shutdown: Shutdown) -> Result<(), EngineError> {
-        let rounds = async {
-            loop {
-                self.maintain().await;
-                tokio::select! {
-                    () = shutdown.requested() => break,
-                    () = self.wake.notified() => {}
-                    () = tokio::time::sleep(self.config.maintenance_interval) => {}
-                }
-            }
-        };
         tokio::select! {
-            () = rounds => {}
+            // What is cut off begins anew with the next start.
+            () = shutdown.requested() => {}
+            () = self.maintain_for_ever() => {}
+            () = self.keep_tail_short() => {}
             () = self.watch_memory() => {}
         }
+        self.stop().await
+    }
+
+    async fn maintain_for_ever(self: &Arc<Self>) {
+        loop {
+            self.maintain().await;
+            tokio::select! {
+                () = self.wake.notified() => {}
+                () = tokio::time::sleep(self.config.maintenance_interval) => {}
+            }
+        }
+    }
+
+    /// Takes a snapshot whenever writes have made the log long, so that a restart is as short at any time.
+    async fn keep_tail_short(&self) {
+        loop {
+            self.tail_is_long.notified().await;
+            let engine = Arc::clone(&self.engine);
+            let taken = blocking(move || if engine.snapshot_due() { engine.snapshot() } else { Ok(()) }).await;
+            if let Err(error) = taken {
+                tracing::error!(%error, "snapshot failed, will be tried again");
+                tokio::time::sleep(SNAPSHOT_RETRY).await;
+            }
+        }
+    }
+
+    /// Takes nothing more, makes all durable, and leaves a directory from which stock programs go on as well as we do. A
+    /// stop that is killed meanwhile loses nothing: what is not handed back is still ours.
+    pub async fn stop(self: &Arc<Self>) -> Result<(), EngineError> {
         let engine = Arc::clone(&self.engine);
-        blocking(move || engine.close()).await
+        blocking(move || engine.close()).await?;
+        if self.config.flush_on_shutdown {
+            let engine = Arc::clone(&self.engine);
+            // What cannot be flushed is in the log, and is handed back.
+            let done = blocking(move || engine.flush_all()).await;
+            tracing::info!(blocks = done.cut.len(), failed = done.failed.len(), "heads flushed");
+        }
+        let engine = Arc::clone(&self.engine);
+        match blocking(move || engine.hand_back()).await {
+            Ok(done) => tracing::info!(series = done.series, chunks = done.chunks, "heads handed back"),
+            Err(error) => tracing::warn!(%error, "heads are not handed back: stock programs need an export first"),
+        }
+        // Last, for a bucket that does not answer may take what time is left.
+        if let Some(shipping) = self.shipping.as_ref().filter(|_| self.config.flush_on_shutdown) {
+            let _pass = self.passes.lock().await;
+            shipping.ship_all(&self.engine).await;
+        }
+        Ok(())
     }
 
     /// Never ends.
@@ -197,11 +245,36 @@ impl Ingester {
         for (tenant, _) in &done.failed {
             self.metrics.compactions_failed.get_or_create(&label(tenant)).inc();
         }
+        if let Some(shipping) = &self.shipping {
+            self.drop_start_times(shipping);
+        }
+    }
+
+    /// Stock Thanos reads no start times: what is not in the bucket yet comes there without.
+    fn drop_start_times(&self, shipping: &Shipping) {
+        for tenant in self.engine.tenants() {
+            // Blocks of ours never have any: only what was there at the start need be looked at.
+            if self.without_start_times.lock().contains(&tenant) {
+                continue;
+            }
+            let not_uploaded = |block: BlockId| !shipping.is_uploaded(&tenant, block.0);
+            match self.engine.drop_start_times(&tenant, &not_uploaded) {
+                Ok(recoded) if recoded.is_empty() => {}
+                Ok(recoded) => {
+                    tracing::info!(%tenant, blocks = recoded.len(), "blocks were written without start times")
+                }
+                Err(error) => tracing::error!(%tenant, %error, "blocks keep their start times, will be tried again"),
+            }
+        }
     }
 
     fn count_heads(&self) {
+        self.metrics.quarantined_tenants.set(self.engine.quarantined().len() as i64);
+        self.metrics.damaged_chunks.set(self.engine.damaged_chunks() as i64);
         for summary in self.tenants() {
             let label = [("tenant", summary.tenant.to_string())];
+            let broken = summary.stats.unread_blocks + summary.stats.corrupt_blocks;
+            self.metrics.quarantined_blocks.get_or_create(&label).set(broken as i64);
             self.metrics.head_series.get_or_create(&label).set(summary.stats.series as i64);
             self.metrics.head_chunks.get_or_create(&label).set(summary.stats.chunks as i64);
         }

@@ -30,6 +30,12 @@ pub struct IngesterMetrics {
     pub compactions: Family<TenantLabel, Counter>,
     /// Passes of maintenance that failed.
     pub compactions_failed: Family<TenantLabel, Counter>,
+    /// Tenants that cannot be opened at the moment.
+    pub quarantined_tenants: Gauge,
+    /// Blocks that cannot be read.
+    pub quarantined_blocks: Family<TenantLabel, Gauge>,
+    /// Chunks of heads that were found damaged.
+    pub damaged_chunks: Gauge,
     /// Uploads.
     pub shipper: ShipperMetrics,
 }
@@ -47,6 +53,9 @@ impl IngesterMetrics {
             exemplars_dropped: Family::default(),
             compactions: Family::default(),
             compactions_failed: Family::default(),
+            quarantined_tenants: Gauge::default(),
+            quarantined_blocks: Family::default(),
+            damaged_chunks: Gauge::default(),
             shipper: ShipperMetrics::new(registry),
         };
         let m = &metrics;
@@ -59,6 +68,21 @@ impl IngesterMetrics {
             "prometheus_tsdb_head_chunks",
             "Total number of chunks in the head block",
             m.head_chunks.clone(),
+        );
+        registry.register(
+            "thanoxide_tsdb_quarantined_tenants",
+            "Number of tenants that cannot be opened and are not served",
+            m.quarantined_tenants.clone(),
+        );
+        registry.register(
+            "thanoxide_tsdb_quarantined_blocks",
+            "Number of blocks that cannot be read and are left out",
+            m.quarantined_blocks.clone(),
+        );
+        registry.register(
+            "thanoxide_tsdb_damaged_head_chunks",
+            "Number of chunks of heads that were found damaged since the start",
+            m.damaged_chunks.clone(),
         );
         let mut counter = |name: &str, help: &str, family: &Family<TenantLabel, Counter>| {
             registry.register(format!("prometheus_tsdb_{name}"), help, family.clone());

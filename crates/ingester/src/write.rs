@@ -37,6 +37,9 @@ impl WriteStore for Ingester {
         let append = move || append_durably(&engine, &id, &batch, options);
         let (outcome, exemplars) = blocking(append).await.map_err(write_error)?;
         self.count(tenant, &outcome, exemplars);
+        if self.engine.tail_is_long() {
+            self.tail_is_long.notify_one();
+        }
         Ok(outcome)
     }
 }

@@ -64,6 +64,20 @@ pub enum BlockError {
     Meta(#[from] MetaError),
 }
 
+impl BlockError {
+    /// The disk's error behind it, if there is one.
+    pub fn io(&self) -> Option<&io::Error> {
+        let mut source: Option<&(dyn std::error::Error + 'static)> = Some(self);
+        while let Some(cause) = source {
+            if let Some(io) = cause.downcast_ref::<io::Error>() {
+                return Some(io);
+            }
+            source = cause.source();
+        }
+        None
+    }
+}
+
 /// The name of a block's directory; `None` for any other path.
 pub fn block_id(dir: &Path) -> Option<BlockId> {
     dir.file_name()?.to_str().filter(|name| name.len() == 26)?.parse().ok()

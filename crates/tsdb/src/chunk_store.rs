@@ -132,6 +132,11 @@ impl ChunkStore {
         Arc::clone(&self.files.read())
     }
 
+    /// No file has this number or a greater one yet.
+    pub(crate) fn next_number(&self) -> u32 {
+        self.current.lock().next_number
+    }
+
     /// Whether a chunk that a snapshot refers to can be there; counts it as live then.
     pub(crate) fn adopt(&self, chunk: &ClosedChunk) -> bool {
         let files = self.files.read();
@@ -142,7 +147,7 @@ impl ChunkStore {
     /// A chunk is not referred to any more.
     pub(crate) fn release(&self, chunk: &ClosedChunk) {
         if let Some(file) = self.files.read().get(&chunk.file) {
-            file.release();
+            file.release(u64::from(chunk.len));
         }
     }
 
@@ -203,6 +208,14 @@ impl ChunkStore {
         files.values().filter(|file| file.live() == 0 && !busy(file.number())).map(|file| file.number()).collect()
     }
 
+    /// Files that a few chunks keep from being removed.
+    pub(crate) fn sparse(&self) -> Vec<u32> {
+        let current = self.current.lock();
+        let files = self.files.read();
+        let busy = |number: u32| current.unfinished.iter().any(|file| file.number() == number);
+        files.values().filter(|file| file.is_sparse() && !busy(file.number())).map(|file| file.number()).collect()
+    }
+
     /// Removes files. Who reads them now may go on.
     pub(crate) fn remove(&self, numbers: &[u32]) -> io::Result<()> {
         for number in numbers {
@@ -210,6 +223,11 @@ impl ChunkStore {
             self.disk.remove_file(&file_path(&self.root, *number))?;
         }
         Ok(())
+    }
+
+    /// How many chunks were found damaged since the start.
+    pub fn damaged(&self) -> usize {
+        self.files.read().values().map(|file| file.damaged()).sum()
     }
 
     /// Bytes in all files.

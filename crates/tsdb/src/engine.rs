@@ -5,6 +5,7 @@
 //! calls may be made from any thread at once. The design is told in `docs/decisions/0001-storage-engine.md` and
 //! `0002-shared-log-and-snapshot.md`.
 
+mod backup;
 mod blocks;
 mod compaction;
 mod cut;
@@ -19,8 +20,12 @@ mod merge;
 mod open;
 mod options;
 mod pass;
+mod quarantine;
 mod reader;
+mod recode;
+mod relocate;
 mod retention;
+mod scrub;
 mod takeover;
 mod tenant;
 mod ticket;
@@ -37,6 +42,7 @@ use thanoxide_env::Env;
 use thanoxide_model::{TenantId, WriteBatch};
 
 pub use crate::head::{Rejected, SelectedSeries};
+pub use backup::BackedUp;
 pub use compaction::Compacted;
 pub use error::EngineError;
 pub use generation::GENERATION_FILE;
@@ -46,10 +52,12 @@ pub use open::OpenReport;
 pub use options::{AppendOptions, EngineOptions, OutOfOrder};
 pub use reader::{TenantReader, TenantStats};
 pub use retention::Retention;
+pub use scrub::{Broken, Scrubbed};
 pub use ticket::CommitTicket;
 
 use crate::chunk_store::ChunkStore;
 use crate::log::SharedLog;
+use quarantine::Quarantine;
 use tenant::Tenant;
 
 /// The file whose lock says that an engine is at work in a directory.
@@ -79,10 +87,13 @@ pub struct Engine {
     /// Samples in the log since the last snapshot, and the log's bytes at that moment.
     tail_samples: AtomicU64,
     tail_begin_bytes: AtomicU64,
+    /// With more samples in the log than this a snapshot was due when somebody last looked.
+    long_tail_samples: AtomicU64,
     /// Held during a snapshot pass.
     next_snapshot: Mutex<u64>,
     opened: OpenReport,
     tenants: RwLock<HashMap<TenantId, Arc<Tenant>, RandomState>>,
+    quarantine: Quarantine,
     /// Held while a tenant is opened, so that it is opened once.
     opening: Mutex<()>,
     closed: AtomicBool,
@@ -90,7 +101,8 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Opens a directory, which is made where it is missing, and all tenants in it, with what stock programs left there.
+    /// Opens a directory, which is made where it is missing, and all tenants in it, with what stock programs left there. A
+    /// tenant that cannot be read is left out for now, see [`Engine::quarantined`].
     pub fn open(root: &Path, options: EngineOptions, env: Env) -> Result<Self, EngineError> {
         options.check()?;
         create_durably(root, &env).map_err(|e| EngineError::io(root, &e))?;
@@ -104,9 +116,11 @@ impl Engine {
             env,
             options,
             log: opened.log,
+            quarantine: Quarantine::new(opened.refused, opened.chunks.next_number()),
             chunks: opened.chunks,
             tail_samples: AtomicU64::new(opened.report.counts.samples),
             tail_begin_bytes: AtomicU64::new(0),
+            long_tail_samples: AtomicU64::new(pass::LEAST_TAIL_SAMPLES),
             next_snapshot: Mutex::new(opened.next_snapshot),
             opened: opened.report,
             tenants: RwLock::new(opened.tenants),
@@ -114,7 +128,10 @@ impl Engine {
             closed: AtomicBool::new(false),
             _lock: lock,
         };
-        engine.take_over(opened.stock)?;
+        for (tenant, error) in engine.take_over_each(opened.stock)? {
+            engine.quarantine.put(tenant.id.clone(), error, Some(tenant));
+        }
+        engine.forget_quarantine();
         Ok(engine)
     }
 
@@ -183,6 +200,12 @@ impl Engine {
         Ok(self.log.commit(self.log.position())?)
     }
 
+    /// Takes nothing more and turns all that heads hold into blocks. Reads go on; what did not work is still in the log.
+    pub fn drain(&self) -> Result<Maintained, EngineError> {
+        self.close()?;
+        Ok(self.flush_all())
+    }
+
     fn tenant(&self, tenant: &TenantId) -> Option<Arc<Tenant>> {
         self.tenants.read().get(tenant).map(Arc::clone)
     }
@@ -199,12 +222,16 @@ impl Engine {
         if let Some(tenant) = self.tenant(id) {
             return Ok(tenant);
         }
+        if let Some(tenant) = self.readmit(id)? {
+            return Ok(tenant);
+        }
         let dir = self.tenant_dir(id);
         let (tenant, stock) = Tenant::create(id, &dir, &self.options, &self.log, &self.chunks, &self.env)?;
         let tenant = Arc::new(tenant);
-        match stock {
-            true => self.take_over(vec![Arc::clone(&tenant)])?,
-            false => drop(self.tenants.write().insert(id.clone(), Arc::clone(&tenant))),
+        if !stock {
+            self.tenants.write().insert(id.clone(), Arc::clone(&tenant));
+        } else if let Some((_, error)) = self.take_over_each(vec![Arc::clone(&tenant)])?.pop() {
+            return Err(error);
         }
         Ok(tenant)
     }

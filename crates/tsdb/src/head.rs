@@ -20,6 +20,7 @@ mod late_cut;
 pub mod matching;
 mod open_chunk;
 mod postings;
+mod relocate;
 mod restore;
 mod sample_records;
 mod save;

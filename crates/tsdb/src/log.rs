@@ -12,12 +12,14 @@ pub mod deletions;
 pub mod floats;
 pub mod frame;
 pub mod histograms;
+mod reader;
 pub mod segment;
 mod shared;
 pub mod value;
 mod writer;
 
 pub use frame::{Frame, FrameKind};
+pub use reader::{LogReadError, LogReader};
 pub use shared::SharedLog;
 
 /// Counts frames over the whole life of a log, from 1; 0 is before the first.

@@ -34,7 +34,7 @@ pub(crate) fn list_snapshots(disk: &dyn Disk, root: &Path) -> io::Result<Vec<u64
 pub(crate) fn remove_leftovers(disk: &dyn Disk, root: &Path) -> io::Result<()> {
     for path in disk.list(root)? {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.ends_with(".tsnap.tmp") || name.ends_with(".tchk.tmp") {
+        if [".tsnap.tmp", ".tchk.tmp", ".tlog.tmp"].iter().any(|ending| name.ends_with(ending)) {
             disk.remove_file(&path)?;
         }
     }

@@ -172,6 +172,11 @@ const FLAGS: &[FlagDef] = &[
     )
     .default(&["0s"]),
     FlagDef::new(
+        "tsdb.flush-on-shutdown",
+        Kind::Bool,
+        "Cuts heads to blocks at a stop and uploads these, as Thanos does. Otherwise a stop leaves heads as wal/ and chunks_head/, from which stock programs go on, too. Not in Thanos.",
+    ),
+    FlagDef::new(
         "tsdb.out-of-order.time-window",
         Kind::Duration,
         "How much older than its tenant's newest sample a sample out of order may be. 0s takes none. They are cut \

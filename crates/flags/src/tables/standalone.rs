@@ -44,6 +44,11 @@ const FLAGS: &[FlagDef] = &[
     FlagDef::new("tsdb.max-block-duration", Kind::Duration, "Largest span of a local block.").default(&["2h"]),
     FlagDef::new("tsdb.retention", Kind::Duration, "How long samples are kept on local disk. 0d keeps them for ever.")
         .default(&["15d"]),
+    FlagDef::new(
+        "tsdb.flush-on-shutdown",
+        Kind::Bool,
+        "Cuts heads to blocks at a stop and uploads these, as Thanos does. Otherwise a stop leaves heads as wal/ and chunks_head/, from which stock programs go on, too. Not in Thanos.",
+    ),
     FlagDef::new("label", Kind::Text, "External label of all series taken (repeatable). The value is quoted.")
         .default(&["replica=\"standalone\""])
         .repeatable()

@@ -1,5 +1,6 @@
 //! One file of closed chunks.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,6 +14,8 @@ use super::ClosedChunk;
 use crate::chunk::Chunk;
 
 const MAGIC: [u8; 8] = *b"TchkFil\x01";
+/// A file of which less than one part in so many is live has its chunks put elsewhere.
+const SPARSE: u64 = 4;
 /// Bytes of a chunk's checksum.
 pub(super) const CHECKSUM_BYTES: u64 = 4;
 
@@ -33,14 +36,26 @@ pub(crate) struct ChunkFile {
     number: u32,
     path: PathBuf,
     live: AtomicU64,
+    /// Bytes of the live chunks.
+    live_bytes: AtomicU64,
     sync_failed: AtomicBool,
+    /// Where chunks begin that were found damaged.
+    damaged: Mutex<BTreeSet<u32>>,
     tail: Mutex<Tail>,
 }
 
 impl ChunkFile {
     pub(super) fn new(path: PathBuf, number: u32) -> Self {
         let tail = Mutex::new(Tail { waiting: MAGIC.to_vec(), ..Tail::default() });
-        ChunkFile { number, path, live: AtomicU64::new(0), sync_failed: AtomicBool::new(false), tail }
+        ChunkFile {
+            number,
+            path,
+            live: AtomicU64::new(0),
+            live_bytes: AtomicU64::new(0),
+            sync_failed: AtomicBool::new(false),
+            damaged: Mutex::default(),
+            tail,
+        }
     }
 
     /// Opens a file of an earlier run, which takes no more chunks.
@@ -52,7 +67,9 @@ impl ChunkFile {
             number,
             path: path.to_path_buf(),
             live: AtomicU64::new(0),
+            live_bytes: AtomicU64::new(0),
             sync_failed: AtomicBool::new(false),
+            damaged: Mutex::default(),
             tail,
         })
     }
@@ -63,6 +80,16 @@ impl ChunkFile {
 
     pub(super) fn live(&self) -> u64 {
         self.live.load(Ordering::SeqCst)
+    }
+
+    /// A chunk is not what was written.
+    pub(super) fn note_damaged(&self, offset: u32) {
+        self.damaged.lock().insert(offset);
+    }
+
+    /// How many chunks were found damaged so far.
+    pub(super) fn damaged(&self) -> usize {
+        self.damaged.lock().len()
     }
 
     pub(super) fn end(&self) -> u64 {
@@ -82,7 +109,7 @@ impl ChunkFile {
         let sum = checksum(series, chunk.encoding as u8, &chunk.data);
         tail.waiting.extend_from_slice(&sum.to_be_bytes());
         tail.waiting.extend_from_slice(&chunk.data);
-        self.live.fetch_add(1, Ordering::SeqCst);
+        self.note_live(chunk.data.len() as u64);
         // Files end long before 4 GiB.
         offset as u32
     }
@@ -90,13 +117,24 @@ impl ChunkFile {
     pub(super) fn adopt(&self, offset: u64, len: u64) -> bool {
         let there = offset >= MAGIC.len() as u64 && offset + CHECKSUM_BYTES + len <= self.end();
         if there {
-            self.live.fetch_add(1, Ordering::SeqCst);
+            self.note_live(len);
         }
         there
     }
 
-    pub(super) fn release(&self) {
+    fn note_live(&self, len: u64) {
+        self.live.fetch_add(1, Ordering::SeqCst);
+        self.live_bytes.fetch_add(CHECKSUM_BYTES + len, Ordering::SeqCst);
+    }
+
+    pub(super) fn release(&self, len: u64) {
         self.live.fetch_sub(1, Ordering::SeqCst);
+        self.live_bytes.fetch_sub(CHECKSUM_BYTES + len, Ordering::SeqCst);
+    }
+
+    /// Whether most of it is not referred to any more.
+    pub(super) fn is_sparse(&self) -> bool {
+        self.live() > 0 && self.live_bytes.load(Ordering::SeqCst).saturating_mul(SPARSE) < self.end()
     }
 
     /// Writes what waits. One thread at a time.

@@ -41,6 +41,14 @@ pub(crate) struct HeadSeries {
     pub(crate) late: Vec<Chunk>,
 }
 
+impl HeadSeries {
+    /// One chunk of a series, whatever its labels are.
+    pub(crate) fn of_chunk(series_ref: u64, chunk: HeadChunk) -> Self {
+        let (deleted, late) = (Vec::new(), Vec::new());
+        HeadSeries { labels: Labels::default(), series_ref, chunks: vec![chunk], deleted, late }
+    }
+}
+
 /// A chunk to read, and whose it is.
 struct Wanted {
     chunk: ClosedChunk,
@@ -126,7 +134,15 @@ fn read_run(files: &Files, run: &[Wanted], selected: &mut [HeadSeries]) -> io::R
     for Wanted { chunk, series, place } in run {
         let own = bytes.slice((u64::from(chunk.offset) - start) as usize..(end(chunk) - start) as usize);
         let series = &mut selected[*series];
-        let data = check(series.series_ref, chunk, &own).map_err(error)?;
+        let data = match check(series.series_ref, chunk, &own) {
+            Ok(data) => data,
+            // Damage costs the chunk that it touched: the rest of the head is read, cut and handed back as ever.
+            Err(damage) => {
+                tracing::error!(file = %file.path().display(), series = %series.labels, %damage, "chunk is lost");
+                file.note_damaged(chunk.offset);
+                continue;
+            }
+        };
         series.chunks[*place] = HeadChunk::Here(Chunk {
             min_time_ms: chunk.min_time_ms,
             max_time_ms: chunk.max_time_ms(),

@@ -1,7 +1,7 @@
 //! The blocks of a tenant.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use thanoxide_env::Env;
 use thanoxide_model::Matcher;
@@ -10,6 +10,7 @@ use super::delete::with_deleted;
 use super::tenant::Tenant;
 use super::{EngineError, SelectedSeries};
 use crate::block::{self, Block, BlockError, BlockWriter, CREATION_SUFFIX};
+use crate::chunk::{Chunk, ChunkError};
 use crate::chunk_store::load;
 use crate::meta::{BlockCompaction, BlockId, BlockMeta, HINT_FROM_OUT_OF_ORDER, META_VERSION};
 use crate::tombstones::Tombstones;
@@ -24,14 +25,42 @@ const CORRUPT_SUFFIX: &str = ".corrupt";
 #[derive(Debug)]
 pub(super) struct LocalBlock {
     block: Block,
+    /// Whether it has start times, once somebody looked.
+    start_times: OnceLock<bool>,
 }
 
 impl LocalBlock {
     pub(super) fn open(dir: &Path, env: &Env) -> Result<Self, BlockError> {
-        Ok(LocalBlock { block: Block::open(&*env.disk, dir)? })
+        Ok(LocalBlock { block: Block::open(&*env.disk, dir)?, start_times: OnceLock::new() })
     }
 
-    fn id(&self) -> BlockId {
+    pub(super) fn meta(&self) -> &BlockMeta {
+        self.block.meta()
+    }
+
+    /// Shows the chunks of each series.
+    pub(super) fn read_all(&self, mut show: impl FnMut(&[Chunk]) -> Result<(), ChunkError>) -> Result<(), BlockError> {
+        for series in self.block.select(&[], i64::MIN, i64::MAX)? {
+            show(&series?.1)?;
+        }
+        Ok(())
+    }
+
+    /// Whether any chunk has start times. Reads all chunks once.
+    pub(super) fn has_start_times(&self) -> Result<bool, EngineError> {
+        if let Some(known) = self.start_times.get() {
+            return Ok(*known);
+        }
+        let found = self.block.has_start_times().map_err(|e| self.error(e))?;
+        Ok(*self.start_times.get_or_init(|| found))
+    }
+
+    /// Writes it again into `dir` without start times, see [`Block::recode`].
+    pub(super) fn recode(&self, id: BlockId, dir: &Path, env: &Env) -> Result<Option<BlockMeta>, EngineError> {
+        self.block.recode(&*env.disk, dir, id).map_err(|e| EngineError::of_block(self.block.dir(), e))
+    }
+
+    pub(super) fn id(&self) -> BlockId {
         self.block.meta().ulid
     }
 
@@ -79,21 +108,26 @@ impl LocalBlock {
 #[derive(Debug, Default)]
 pub(super) struct BlockSet {
     blocks: Vec<Arc<LocalBlock>>,
+    /// Those that the disk does not give at the moment.
+    unread: Vec<BlockId>,
+    /// How many were set aside as corrupt since the start.
+    corrupt: usize,
 }
 
 impl BlockSet {
     fn new(mut blocks: Vec<Arc<LocalBlock>>) -> Self {
         blocks.sort_by_key(|block| (block.range_ms(), block.id()));
-        BlockSet { blocks }
+        BlockSet { blocks, ..BlockSet::default() }
     }
 
     pub(super) fn with(&self, block: Arc<LocalBlock>) -> Self {
-        BlockSet::new(self.blocks.iter().map(Arc::clone).chain([block]).collect())
+        let set = BlockSet::new(self.blocks.iter().map(Arc::clone).chain([block]).collect());
+        BlockSet { unread: self.unread.clone(), corrupt: self.corrupt, ..set }
     }
 
     pub(super) fn without(&self, removed: &[BlockId]) -> Self {
         let kept = self.blocks.iter().filter(|block| !removed.contains(&block.id()));
-        BlockSet { blocks: kept.map(Arc::clone).collect() }
+        BlockSet { blocks: kept.map(Arc::clone).collect(), unread: self.unread.clone(), corrupt: self.corrupt }
     }
 
     pub(super) fn overlapping(&self, min_time_ms: i64, max_time_ms: i64) -> impl Iterator<Item = &LocalBlock> {
@@ -109,6 +143,21 @@ impl BlockSet {
         let late = |block: &LocalBlock| block.block.meta().compaction.hints.iter().any(|h| h == HINT_FROM_OUT_OF_ORDER);
         let in_order = self.blocks.iter().filter(|block| !late(block));
         in_order.map(|block| block.range_ms().1).max().unwrap_or(i64::MIN)
+    }
+
+    /// All blocks, in order of their times.
+    pub(super) fn all(&self) -> impl Iterator<Item = &LocalBlock> {
+        self.blocks.iter().map(AsRef::as_ref)
+    }
+
+    /// Those that the disk does not give at the moment.
+    pub(super) fn unread(&self) -> &[BlockId] {
+        &self.unread
+    }
+
+    /// How many blocks cannot be read: for now, and for good.
+    pub(super) fn unreadable(&self) -> (usize, usize) {
+        (self.unread.len(), self.corrupt)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -142,25 +191,55 @@ impl BlockSet {
     }
 }
 
-/// Opens a tenant's blocks. What was left half done is removed, and what cannot be opened set aside.
+/// Opens a tenant's blocks. What was left half done is removed, what is corrupt set aside, and what the disk does not give
+/// at the moment left out.
 pub(super) fn open_blocks(dir: &Path, env: &Env) -> Result<BlockSet, EngineError> {
     let io = |e| EngineError::io(dir, &e);
     block::remove_leftovers(&*env.disk, dir).map_err(io)?;
-    let mut blocks = Vec::new();
-    for id in block::list(&*env.disk, dir).map_err(io)? {
+    let ids = block::list(&*env.disk, dir).map_err(io)?;
+    read_blocks(dir, Vec::new(), &ids, env).map_err(io)
+}
+
+/// Opens more blocks.
+fn read_blocks(dir: &Path, mut blocks: Vec<Arc<LocalBlock>>, ids: &[BlockId], env: &Env) -> std::io::Result<BlockSet> {
+    let (mut unread, mut corrupt) = (Vec::new(), 0);
+    for id in ids {
         let path = dir.join(id.to_string());
         match LocalBlock::open(&path, env) {
             Ok(block) => blocks.push(Arc::new(block)),
             // The disk may be well again soon, and then the block is whole.
-            Err(BlockError::Io(e)) if !is_damage(&e) => return Err(EngineError::io(&path, &e)),
+            Err(error) if error.io().is_some_and(|e| !is_damage(e)) => {
+                tracing::error!(block = %path.display(), %error, "block cannot be read and is left out for now");
+                unread.push(*id);
+            }
             Err(error) => {
                 tracing::error!(block = %path.display(), %error, "block cannot be opened, setting it aside");
                 let aside = dir.join(format!("{id}{CORRUPT_SUFFIX}"));
-                env.disk.rename(&path, &aside).and_then(|()| env.disk.sync_dir(dir)).map_err(io)?;
+                env.disk.rename(&path, &aside).and_then(|()| env.disk.sync_dir(dir))?;
+                corrupt += 1;
             }
         }
     }
-    Ok(BlockSet::new(without_replaced(dir, blocks, env)))
+    Ok(BlockSet { unread, corrupt, ..BlockSet::new(without_replaced(dir, blocks, env)) })
+}
+
+impl Tenant {
+    /// Tries again to open the blocks that could not be read.
+    pub(super) fn read_unread(&self, env: &Env) {
+        if self.state.read().blocks.unread.is_empty() {
+            return;
+        }
+        let _cutting = self.cutting.lock();
+        let known = Arc::clone(&self.state.read().blocks);
+        let there = |id: &BlockId| env.disk.exists(&self.dir.join(id.to_string())).unwrap_or(true);
+        let ids: Vec<BlockId> = known.unread.iter().copied().filter(there).collect();
+        match read_blocks(&self.dir, known.blocks.iter().map(Arc::clone).collect(), &ids, env) {
+            Ok(read) => {
+                self.state.write().blocks = Arc::new(BlockSet { corrupt: read.corrupt + known.corrupt, ..read })
+            }
+            Err(error) => tracing::error!(tenant = %self.id, %error, "blocks cannot be read"),
+        }
+    }
 }
 
 /// Leaves out the blocks that others were made of. A crash left them there, and they are removed now.
@@ -193,7 +272,10 @@ pub(super) fn write_block(
     if !written {
         return Ok(None);
     }
-    LocalBlock::open(&path, env).map(Some).map_err(|e| EngineError::block(&path, e))
+    let block = LocalBlock::open(&path, env).map_err(|e| EngineError::block(&path, e))?;
+    // Heads know no start times.
+    let _ = block.start_times.set(false);
+    Ok(Some(block))
 }
 
 fn write_series(tenant: &Tenant, id: BlockId, min_ms: i64, end_ms: i64, env: &Env) -> Result<bool, BlockError> {
@@ -221,10 +303,10 @@ fn write_series(tenant: &Tenant, id: BlockId, min_ms: i64, end_ms: i64, env: &En
             (tenant.chunks.files(), series)
         };
         for SelectedSeries { labels, chunks } in load(&files, series)? {
-            if chunks.is_empty() {
-                continue;
+            // None are left where all were damaged.
+            if !chunks.is_empty() {
+                writer.add_series(&labels, &chunks)?;
             }
-            writer.add_series(&labels, &chunks)?;
         }
     }
     Ok(writer.finish()?.is_some())

@@ -105,10 +105,20 @@ impl Tenant {
         let options = CompactOptions { progress: &progress, ..CompactOptions::default() };
         let mut sink = DirSink::create(&*env.disk, &self.dir, meta.ulid)?;
         let made = compact(&sources, meta, &mut sink, &options)?;
-        let block = match &made {
-            Some(meta) => Some(Arc::new(LocalBlock::open(&self.dir.join(meta.ulid.to_string()), env)?)),
-            None => None,
-        };
+        let block = made.map(|meta| meta.ulid);
+        self.put_in_place(parents, block, env)?;
+        Ok(block)
+    }
+
+    /// Shows a new block in place of others, which are removed.
+    pub(super) fn put_in_place(
+        &self,
+        parents: &[BlockId],
+        made: Option<BlockId>,
+        env: &Env,
+    ) -> Result<(), CompactError> {
+        let open = |id: BlockId| LocalBlock::open(&self.dir.join(id.to_string()), env).map(Arc::new);
+        let block = made.map(open).transpose()?;
         // Without its block only the mark of the cut keeps replay from bringing a sample back.
         self.sync().map_err(std::io::Error::other)?;
         {
@@ -120,7 +130,7 @@ impl Tenant {
             });
         }
         parents.iter().for_each(|parent| remove_block(&self.dir, *parent, env));
-        Ok(made.map(|meta| meta.ulid))
+        Ok(())
     }
 
     /// Notes in a block's meta file that compacting it failed, so that it is left alone.

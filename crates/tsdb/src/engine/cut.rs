@@ -86,6 +86,13 @@ impl Tenant {
         (full || idle).then_some((min_ms, end_ms))
     }
 
+    /// By how much the head is longer than a range, if a range of it is done.
+    pub(super) fn overdue_ms(&self, options: &EngineOptions, env: &Env) -> Option<i64> {
+        self.due(options, env)?;
+        let (min_ms, max_ms) = self.state.read().head.times_ms()?;
+        Some(max_ms.saturating_sub(min_ms).saturating_sub(options.block_duration_ms))
+    }
+
     fn cut(&self, min_ms: i64, end_ms: i64, env: &Env) -> Result<Option<BlockId>, EngineError> {
         let min_valid_ms = {
             let mut state = self.state.write();

@@ -72,14 +72,10 @@ impl EngineError {
 
     /// A block that cannot be written or read: the disk's fault, which may pass, or the block's.
     pub(crate) fn of_block(path: impl AsRef<Path>, error: BlockError) -> Self {
-        let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&error);
-        while let Some(cause) = source {
-            if let Some(io) = cause.downcast_ref::<io::Error>() {
-                return EngineError::io(path, io);
-            }
-            source = cause.source();
+        match error.io() {
+            Some(io) => EngineError::io(path, io),
+            None => EngineError::block(path, error),
         }
-        EngineError::block(path, error)
     }
 
     /// Whether the same call may succeed later.

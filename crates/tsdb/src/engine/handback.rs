@@ -10,8 +10,8 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
+use parking_lot::Mutex;
 use thanoxide_env::{Disk, Env};
 use thanoxide_model::{Labels, TenantId};
 
@@ -21,9 +21,9 @@ use super::{Engine, EngineError, fence};
 use crate::chunk::Chunk;
 use crate::chunk_store::load;
 use crate::head::{SelectedSeries, Slot};
+use crate::wal::LogWriter;
 use crate::wal::head_chunks::{HEAD_CHUNKS_DIR, HeadChunk, HeadChunksWriter};
 use crate::wal::record::{SeriesRef, begin_series, push_series};
-use crate::wal::{Log, SegmentLog};
 
 /// What the name of a directory ends with while it is written.
 const UNFINISHED_SUFFIX: &str = ".handing-back";
@@ -33,6 +33,9 @@ const SEGMENT_BYTES: u64 = 128 << 20;
 
 /// A record of series is written once it is so long.
 const RECORD_BYTES: usize = 256 << 10;
+
+/// Tenants are handed back side by side, mostly to share syncs.
+const THREADS: usize = 4;
 
 /// Series are taken out of the head so many at a time, so that readers go on between.
 const SERIES_AT_A_TIME: usize = 1024;
@@ -57,7 +60,7 @@ impl HandedBack {
 struct StockHeadWriter<'d> {
     disk: &'d dyn Disk,
     dir: PathBuf,
-    log: SegmentLog,
+    log: LogWriter<'d>,
     record: Vec<u8>,
     chunks: HeadChunksWriter<'d>,
     done: HandedBack,
@@ -68,14 +71,10 @@ impl<'d> StockHeadWriter<'d> {
     fn create(env: &'d Env, dir: &Path) -> Result<Self, EngineError> {
         let disk = &*env.disk;
         let io = |e: io::Error| EngineError::io(dir, &e);
+        remove_unfinished(dir, env).map_err(io)?;
         let (log, chunks) = (unfinished(dir, WAL_DIR), unfinished(dir, HEAD_CHUNKS_DIR));
-        for path in [&log, &chunks] {
-            if disk.exists(path).map_err(io)? {
-                disk.remove_dir_all(path).map_err(io)?;
-            }
-        }
         disk.create_dir_all(&chunks).map_err(io)?;
-        let log = SegmentLog::open(Arc::clone(&env.disk), log, SEGMENT_BYTES)?;
+        let log = LogWriter::create(disk, &log, SEGMENT_BYTES).map_err(io)?;
         let chunks = HeadChunksWriter::new(disk, &chunks).map_err(io)?;
         let mut record = Vec::new();
         begin_series(&mut record);
@@ -98,23 +97,33 @@ impl<'d> StockHeadWriter<'d> {
     }
 
     fn log_series(&mut self) -> Result<(), EngineError> {
-        let position = self.log.append(&[&self.record]);
+        let pushed = self.log.push(&self.record);
         begin_series(&mut self.record);
-        Ok(self.log.commit(position)?)
+        pushed.map_err(|e| EngineError::io(&self.dir, &e))
     }
 
     /// Makes all durable under its names.
     fn finish(mut self) -> Result<HandedBack, EngineError> {
         self.log_series()?;
-        let StockHeadWriter { disk, dir, chunks, done, .. } = self;
+        let StockHeadWriter { disk, dir, log, chunks, done, .. } = self;
         let io = |e: io::Error| EngineError::io(&dir, &e);
-        chunks.finish().map_err(io)?;
+        log.finish().and_then(|()| chunks.finish()).map_err(io)?;
         for name in [HEAD_CHUNKS_DIR, WAL_DIR] {
             disk.rename(&unfinished(&dir, name), &dir.join(name)).map_err(io)?;
         }
         disk.sync_dir(&dir).map_err(io)?;
         Ok(done)
     }
+}
+
+/// Removes what a hand-back that was cut off has left.
+pub(super) fn remove_unfinished(dir: &Path, env: &Env) -> io::Result<()> {
+    for path in [WAL_DIR, HEAD_CHUNKS_DIR].map(|name| unfinished(dir, name)) {
+        if env.disk.exists(&path)? {
+            env.disk.remove_dir_all(&path)?;
+        }
+    }
+    Ok(())
 }
 
 fn unfinished(dir: &Path, name: &str) -> PathBuf {
@@ -124,7 +133,7 @@ fn unfinished(dir: &Path, name: &str) -> PathBuf {
 impl Tenant {
     /// Writes the head to `into`, which is there and has no stock head.
     fn write_stock_head(&self, into: &Path, env: &Env) -> Result<HandedBack, EngineError> {
-        let slots = self.state.read().head.all_sorted_slots();
+        let slots = self.state.read().head.live_slots();
         let mut writer = StockHeadWriter::create(env, into)?;
         for slots in slots.chunks(SERIES_AT_A_TIME) {
             let (files, (series, late)) = {
@@ -147,18 +156,35 @@ impl Engine {
     /// were tried.
     pub fn hand_back(&self) -> Result<HandedBack, EngineError> {
         self.close()?;
-        let mut done = HandedBack::default();
-        let mut first_error = None;
-        for tenant in self.all_tenants() {
-            match self.hand_back_tenant(&tenant) {
-                Ok(handed) => done.add(&handed),
-                Err(error) => first_error = first_error.or(Some(error)),
+        let waiting = Mutex::new(self.all_tenants());
+        let hand_back = || {
+            let (mut done, mut first_error) = (HandedBack::default(), None);
+            while let Some(tenant) = waiting.lock().pop() {
+                match self.hand_back_tenant(&tenant) {
+                    Ok(handed) => done.add(&handed),
+                    Err(error) => first_error = first_error.or(Some(error)),
+                }
             }
+            first_error.map_or(Ok(done), Err)
+        };
+        let threads = waiting.lock().len().min(THREADS);
+        let results: Vec<Result<HandedBack, EngineError>> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..threads).map(|_| scope.spawn(hand_back)).collect();
+            let joined = |thread: std::thread::ScopedJoinHandle<'_, _>| {
+                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            threads.into_iter().map(joined).collect()
+        });
+        let mut done = HandedBack::default();
+        for result in results {
+            done.add(&result?);
         }
-        first_error.map_or(Ok(done), Err)
+        Ok(done)
     }
 
     fn hand_back_tenant(&self, tenant: &Tenant) -> Result<HandedBack, EngineError> {
+        // A cut that is under way ends first.
+        let _cutting = tenant.cutting.lock();
         if tenant.state.read().head.stats().series == 0 {
             return Ok(HandedBack::default());
         }

@@ -11,7 +11,7 @@ use thanoxide_model::tenant::HINTS_DIR;
 
 use super::blocks::{BlockSet, open_blocks};
 use super::tenant::Tenant;
-use super::{EngineError, EngineOptions, fence, generation, takeover};
+use super::{EngineError, EngineOptions, fence, generation, handback, quarantine, takeover};
 use crate::chunk_store::ChunkStore;
 use crate::encoding::Put;
 use crate::head::{Head, Restore, RestoreCounts};
@@ -31,6 +31,8 @@ pub(super) struct Opened {
     pub(super) report: OpenReport,
     /// Tenants whose directories have something of a stock program.
     pub(super) stock: Vec<Arc<Tenant>>,
+    /// Tenants that cannot be opened.
+    pub(super) refused: Vec<(TenantId, EngineError)>,
 }
 
 /// What a restart found.
@@ -44,6 +46,8 @@ pub struct OpenReport {
     pub damaged_bytes: u64,
     /// Segments of the log.
     pub segments: u64,
+    /// Frames of the log that are not there although later ones are. Those of a commit that a crash tore count, too.
+    pub missing: u64,
 }
 
 /// A tenant that is being opened.
@@ -86,17 +90,21 @@ pub(super) fn open(root: &Path, options: &EngineOptions, env: &Env) -> Result<Op
             .collect()
     });
     let (mut end, mut report, mut openings) = (End::default(), OpenReport::default(), Vec::new());
-    let mut orphans = Vec::new();
+    let (mut orphans, mut refused) = (Vec::new(), Vec::new());
     for part in restored {
         let part = part?;
         end.position = end.position.max(part.end.position);
         end.first_segment = end.first_segment.max(part.end.first_segment);
         // Every worker reads all files and meets the same damage.
         (report.damaged, report.damaged_bytes, report.segments) = (part.damaged, part.damaged_bytes, part.segments);
+        report.missing = part.missing;
+        refused.extend(part.refused);
         orphans.extend_from_slice(&part.orphans);
         openings.extend(part.openings.into_values());
     }
     set_aside(root, &orphans, env)?;
+    let refused_ids: Vec<&TenantId> = refused.iter().map(|(id, _)| id).collect();
+    quarantine::set_aside(root, &refused_ids, end.first_segment, env).map_err(io)?;
     let segments = list_segments(&*env.disk, root).map_err(io)?;
     let number = segments.last().map_or(1, |n| n + 1).max(end.first_segment);
     let disk = Arc::clone(&env.disk);
@@ -109,37 +117,75 @@ pub(super) fn open(root: &Path, options: &EngineOptions, env: &Env) -> Result<Op
         next_snapshot: snapshot.map_or(1, |n| n + 1),
         report,
         stock: Vec::new(),
+        refused,
     };
     for opening in openings {
-        opened.add(opening, env)?;
+        opened.add(opening, env);
     }
     opened.tell();
     Ok(opened)
 }
 
-impl Opened {
-    fn add(&mut self, opening: Opening, env: &Env) -> Result<(), EngineError> {
-        let Opening { id, dir, generation, stock, blocks, restore } = opening;
+/// Opens one tenant beside those that are open. Says whether there is something of a stock program, too.
+pub(super) fn open_one(
+    id: &TenantId,
+    root: &Path,
+    options: &EngineOptions,
+    log: &Arc<SharedLog>,
+    chunks: &Arc<ChunkStore>,
+    env: &Env,
+) -> Result<(Arc<Tenant>, bool), EngineError> {
+    let snapshot = list_snapshots(&*env.disk, root).map_err(|e| EngineError::io(root, &e))?.last().copied();
+    let restored = Source { root, options, env, chunks, snapshot }.restore(std::slice::from_ref(id))?;
+    if let Some((_, error)) = restored.refused.into_iter().next() {
+        return Err(error);
+    }
+    let opening = restored.openings.into_values().next().ok_or(EngineError::Removed)?;
+    let stock = opening.stock;
+    opening.finish(log, chunks, env).map(|(tenant, _)| (tenant, stock))
+}
+
+impl Opening {
+    fn finish(
+        self,
+        log: &Arc<SharedLog>,
+        chunks: &Arc<ChunkStore>,
+        env: &Env,
+    ) -> Result<(Arc<Tenant>, RestoreCounts), EngineError> {
+        let Opening { id, dir, generation, stock, blocks, restore } = self;
         let (head, counts) = restore.finish();
-        self.report.counts.add(&counts);
         let fresh = generation.is_none();
         let generation = generation.unwrap_or_else(|| env.random.next_u64());
         if fresh && !stock {
             generation::write(&dir, generation, env).map_err(|e| EngineError::io(&dir, &e))?;
         }
-        let (log, chunks) = (Arc::clone(&self.log), Arc::clone(&self.chunks));
-        let tenant = Arc::new(Tenant::new(id.clone(), dir, generation, head, blocks, log, chunks, env));
-        match stock {
-            true => self.stock.push(tenant),
-            false => drop(self.tenants.insert(id, tenant)),
+        let (log, chunks) = (Arc::clone(log), Arc::clone(chunks));
+        Ok((Arc::new(Tenant::new(id, dir, generation, head, blocks, log, chunks, env)), counts))
+    }
+}
+
+impl Opened {
+    fn add(&mut self, opening: Opening, env: &Env) {
+        let (id, stock) = (opening.id.clone(), opening.stock);
+        match opening.finish(&self.log, &self.chunks, env) {
+            Err(error) => self.refused.push((id, error)),
+            Ok((tenant, counts)) => {
+                self.report.counts.add(&counts);
+                match stock {
+                    true => self.stock.push(tenant),
+                    false => drop(self.tenants.insert(id, tenant)),
+                }
+            }
         }
-        Ok(())
     }
 
     fn tell(&self) {
         let report = &self.report;
         if report.counts != RestoreCounts::default() {
             tracing::info!(?report, "snapshot and log read");
+        }
+        if report.missing > 0 {
+            tracing::warn!(frames = report.missing, "frames of the log are missing: lost, or torn by a crash");
         }
         if report.damaged + report.counts.orphans + report.counts.undecodable + report.counts.lost_chunks > 0 {
             tracing::error!(?report, "parts of snapshot or log were lost");
@@ -151,7 +197,7 @@ fn tenant_dirs(root: &Path, env: &Env) -> Result<Vec<TenantId>, EngineError> {
     let mut ids = Vec::new();
     for path in env.disk.list(root).map_err(|e| EngineError::io(root, &e))? {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if name == "lost+found" || name == HINTS_DIR || !env.disk.is_dir(&path).unwrap_or(false) {
+        if name == "lost+found" || name == HINTS_DIR || !env.disk.is_dir(&path).unwrap_or(true) {
             continue;
         }
         match TenantId::new(name) {
@@ -172,6 +218,7 @@ fn begin(
 ) -> Result<Opening, EngineError> {
     let dir = root.join(id.as_str());
     let io = |e| EngineError::io(&dir, &e);
+    handback::remove_unfinished(&dir, env).map_err(io)?;
     let ended = fence::reclaim(&dir, env).map_err(io)?;
     let generation = generation::read(&dir, env).map_err(io)?.filter(|_| !ended);
     let stock = takeover::is_stock(&dir, env).map_err(io)?;
@@ -198,7 +245,9 @@ struct Restored {
     damaged: u64,
     damaged_bytes: u64,
     segments: u64,
+    missing: u64,
     orphans: Vec<u8>,
+    refused: Vec<(TenantId, EngineError)>,
 }
 
 impl Source<'_> {
@@ -206,8 +255,10 @@ impl Source<'_> {
     fn restore(&self, ids: &[TenantId]) -> Result<Restored, EngineError> {
         let mut restored = Restored::default();
         for id in ids {
-            let opening = begin(id, self.root, self.options, self.chunks, self.env)?;
-            restored.openings.insert(id.as_str().as_bytes().to_vec(), opening);
+            match begin(id, self.root, self.options, self.chunks, self.env) {
+                Ok(opening) => drop(restored.openings.insert(id.as_str().as_bytes().to_vec(), opening)),
+                Err(error) => restored.refused.push((id.clone(), error)),
+            }
         }
         if let Some(number) = self.snapshot {
             let reader = open_snapshot(&*self.env.disk, self.root, number);
@@ -220,19 +271,27 @@ impl Source<'_> {
                 }
             })?;
         }
+        for path in self.quarantined()? {
+            let reader = SegmentReader::open(&*self.env.disk, &path).map_err(|e| EngineError::io(&path, &e))?;
+            self.each_frame(reader, false, &mut restored, &mut |frame, restored| {
+                if let Some(restore) = restored.of(frame) {
+                    restore.snapshot_frame(frame);
+                }
+            })?;
+        }
         self.each_log_frame(&mut restored, &mut |frame, restored| {
             if let Some(restore) = restored.of(frame) {
                 restore.log_definitions(frame);
             }
         })?;
-        let known = (restored.damaged, restored.damaged_bytes);
+        let known = (restored.damaged, restored.damaged_bytes, restored.missing);
         self.each_log_frame(&mut restored, &mut |frame, restored| {
             let orphaned = restored.of(frame).is_some_and(|restore| restore.log_samples(frame));
             if orphaned && restored.orphans.len() < MOST_ORPHAN_BYTES {
                 frame.push(&mut restored.orphans);
             }
         })?;
-        (restored.damaged, restored.damaged_bytes) = known;
+        (restored.damaged, restored.damaged_bytes, restored.missing) = known;
         Ok(restored)
     }
 
@@ -244,12 +303,28 @@ impl Source<'_> {
         let mut segments = list_segments(&*self.env.disk, self.root).map_err(|e| EngineError::io(self.root, &e))?;
         segments.retain(|number| *number >= restored.end.first_segment);
         restored.segments = segments.len() as u64;
+        for path in self.quarantined()? {
+            let reader = SegmentReader::open(&*self.env.disk, &path).map_err(|e| EngineError::io(&path, &e))?;
+            self.each_frame(reader, false, restored, &mut |frame, restored| {
+                if !frame.is_of_snapshot() {
+                    visit(frame, restored);
+                }
+            })?;
+        }
+        let mut last = None;
         for number in &segments {
             let path = segment_path(self.root, *number);
             let reader = SegmentReader::open(&*self.env.disk, &path).map_err(|e| EngineError::io(&path, &e))?;
-            self.each_frame(reader, true, restored, visit)?;
+            self.each_frame(reader, true, restored, &mut |frame, restored| {
+                restored.note_gap(&mut last, frame.position);
+                visit(frame, restored);
+            })?;
         }
         Ok(())
+    }
+
+    fn quarantined(&self) -> Result<Vec<PathBuf>, EngineError> {
+        quarantine::files(&*self.env.disk, self.root).map_err(|e| EngineError::io(self.root, &e))
     }
 
     /// Visits the frames of a file and counts its damage. Damage at the very end of a segment is a torn write.
@@ -274,6 +349,18 @@ impl Source<'_> {
 }
 
 impl Restored {
+    /// Positions have no gaps, and go back only where a commit was tried again: what lies between two frames was lost, even
+    /// where the bytes between look like padding.
+    fn note_gap(&mut self, last: &mut Option<Position>, position: Position) {
+        if let Some(last) = *last
+            && position > last + 1
+        {
+            tracing::warn!(behind = last, before = position, "frames of the log are missing");
+            self.missing += position - last - 1;
+        }
+        *last = Some(position.max(last.unwrap_or_default()));
+    }
+
     /// The tenant that a frame speaks of, if it is of its present life.
     fn of(&mut self, frame: &Frame<'_>) -> Option<&mut Restore> {
         let opening = self.openings.get_mut(frame.tenant)?;

@@ -19,7 +19,7 @@ pub struct EngineOptions {
     pub out_of_order_chunk_samples: usize,
     /// Blocks that end longer ago than this, and that the caller can spare, are removed; `None` keeps all.
     pub retention_ms: Option<i64>,
-    /// The room that all blocks may take together; beyond it each tenant gives up its share, oldest blocks first. `None` is
+    /// The room that blocks, log and chunk files may take together; beyond it each tenant gives up its share, oldest blocks first. `None` is
     /// no limit.
     pub retention_bytes: Option<u64>,
     /// Bytes in a segment of the log, and the least tail of it that is worth a snapshot.

@@ -5,14 +5,26 @@ use std::sync::atomic::Ordering;
 
 use super::{Engine, EngineError, fence, generation, takeover};
 use crate::engine::tenant::Tenant;
+use crate::log::SharedLog;
 use crate::snapshot::SnapshotWriter;
 
 /// A pass begins when the log has more samples for each series than this.
 const TAIL_SAMPLES: u64 = 60;
 /// A tail of fewer samples is not worth a pass.
-const LEAST_TAIL_SAMPLES: u64 = 10_000;
+pub(super) const LEAST_TAIL_SAMPLES: u64 = 10_000;
 
 impl Engine {
+    /// The log, to follow it by position: [`SharedLog::reader`], [`SharedLog::read`], [`SharedLog::watermark`].
+    pub fn log(&self) -> &SharedLog {
+        &self.log
+    }
+
+    /// Whether the log may have grown so long that a snapshot is due; [`Engine::snapshot_due`] knows. Cheap: ask it after each
+    /// append, for the tail is bounded in samples for each series, not in time.
+    pub fn tail_is_long(&self) -> bool {
+        self.tail_samples.load(Ordering::Relaxed) > self.long_tail_samples.load(Ordering::Relaxed)
+    }
+
     /// Whether the log has grown so long that a snapshot is due.
     pub fn snapshot_due(&self) -> bool {
         let samples = self.tail_samples.load(Ordering::Relaxed);
@@ -21,7 +33,12 @@ impl Engine {
         if bytes > self.options.segment_bytes.saturating_mul(4) {
             return true;
         }
-        samples > LEAST_TAIL_SAMPLES && samples / TAIL_SAMPLES > self.series()
+        if samples <= LEAST_TAIL_SAMPLES {
+            return false;
+        }
+        let long = self.series().saturating_mul(TAIL_SAMPLES).max(LEAST_TAIL_SAMPLES);
+        self.long_tail_samples.store(long, Ordering::Relaxed);
+        samples > long
     }
 
     /// Series in all heads.
@@ -40,13 +57,22 @@ impl Engine {
         let io = |e| EngineError::io(&self.root, &e);
         self.log.recover()?;
         // What nobody refers to now, no slice of this pass refers to either.
-        let unused = self.chunks.unused();
+        let mut unused = self.chunks.unused();
+        self.quarantine.spare(&mut unused);
         let (samples, bytes) = (self.tail_samples.load(Ordering::Relaxed), self.log.written_bytes());
         let first_segment = self.log.rotate()?;
         let mut writer = SnapshotWriter::create(&*self.env.disk, &self.root, *number).map_err(io)?;
-        for tenant in self.all_tenants().iter().chain(more) {
-            tenant.save(&mut writer).map_err(io)?;
+        let mut tenants = self.all_tenants();
+        for tenant in self.quarantine.tenants().iter().chain(more) {
+            if !tenants.iter().any(|other| Arc::ptr_eq(other, tenant)) {
+                tenants.push(Arc::clone(tenant));
+            }
         }
+        let sparse = self.chunks.sparse();
+        if !sparse.is_empty() {
+            tenants.iter().try_for_each(|tenant| tenant.relocate_chunks(&sparse)).map_err(io)?;
+        }
+        tenants.iter().try_for_each(|tenant| tenant.save(&mut writer)).map_err(io)?;
         self.chunks.sync().map_err(io)?;
         writer.finish(self.log.position(), first_segment).map_err(io)?;
         *number += 1;
@@ -58,20 +84,35 @@ impl Engine {
     }
 
     /// Takes over what stock programs left in tenants' directories. Until that is durable the engine does not list the
-    /// tenants, so that they take nothing.
-    pub(super) fn take_over(&self, tenants: Vec<Arc<Tenant>>) -> Result<(), EngineError> {
-        if tenants.is_empty() {
-            return Ok(());
-        }
-        tenants.iter().try_for_each(|tenant| takeover::take_over(tenant, &self.options, &self.env))?;
-        self.snapshot_with(&tenants)?;
+    /// tenants, so that they take nothing. Gives those with which it did not work; it may be tried again.
+    pub(super) fn take_over_each(
+        &self,
+        tenants: Vec<Arc<Tenant>>,
+    ) -> Result<Vec<(Arc<Tenant>, EngineError)>, EngineError> {
+        let (mut taken, mut failed) = (Vec::new(), Vec::new());
         for tenant in tenants {
-            let io = |e| EngineError::io(&tenant.dir, &e);
-            generation::write(&tenant.dir, tenant.generation, &self.env).map_err(io)?;
-            fence::lift(&tenant.dir, &self.env).map_err(io)?;
-            takeover::put_aside(&tenant.dir, &self.env).map_err(io)?;
-            self.tenants.write().insert(tenant.id.clone(), tenant);
+            match takeover::take_over(&tenant, &self.options, &self.env) {
+                Ok(()) => taken.push(tenant),
+                Err(error) => failed.push((tenant, error)),
+            }
         }
-        Ok(())
+        if !taken.is_empty() {
+            self.snapshot_with(&taken)?;
+        }
+        for tenant in taken {
+            match self.end_take_over(&tenant) {
+                Ok(()) => drop(self.tenants.write().insert(tenant.id.clone(), tenant)),
+                Err(error) => failed.push((tenant, error)),
+            }
+        }
+        Ok(failed)
+    }
+
+    /// What was taken over is durable: from here on it is ours.
+    fn end_take_over(&self, tenant: &Tenant) -> Result<(), EngineError> {
+        let io = |e| EngineError::io(&tenant.dir, &e);
+        generation::write(&tenant.dir, tenant.generation, &self.env).map_err(io)?;
+        fence::lift(&tenant.dir, &self.env).map_err(io)?;
+        takeover::put_aside(&tenant.dir, &self.env).map_err(io)
     }
 }

@@ -24,6 +24,10 @@ pub struct TenantStats {
     pub head_times_ms: Option<(i64, i64)>,
     /// Blocks on disk.
     pub blocks: usize,
+    /// Blocks that the disk does not give at the moment; they are tried again.
+    pub unread_blocks: usize,
+    /// Blocks that were set aside as corrupt since the start.
+    pub corrupt_blocks: usize,
     /// First and last time in the head and all blocks.
     pub times_ms: Option<(i64, i64)>,
 }
@@ -103,6 +107,8 @@ impl TenantReader {
             appended: head.appended,
             head_times_ms: head.times_ms,
             blocks: blocks.len(),
+            unread_blocks: blocks.unreadable().0,
+            corrupt_blocks: blocks.unreadable().1,
             times_ms: times.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))),
         }
     }

@@ -1,6 +1,7 @@
 //! Removing the oldest blocks where all of them together take too much room.
 //!
-//! Each tenant is charged its share: one that has a tenth of the bytes may keep a tenth of the room.
+//! Each tenant is charged its share: one that has a tenth of the bytes may keep a tenth of the room. Log and chunk files
+//! belong to all; of these a tenant has as much as its head has of all chunks. Only blocks can be given up.
 
 use std::sync::Arc;
 
@@ -20,15 +21,13 @@ impl Engine {
         may_remove: &dyn Fn(&TenantId, BlockId) -> bool,
         done: &mut Maintained,
     ) {
-        let tenants: Vec<_> = self.all_tenants().into_iter().map(|t| (t.block_bytes(), t)).collect();
-        let total_bytes: u64 = tenants.iter().map(|(bytes, _)| *bytes).sum();
-        if total_bytes <= room_bytes {
-            return;
-        }
-        for (bytes, tenant) in tenants {
-            let share_bytes = u128::from(room_bytes) * u128::from(bytes) / u128::from(total_bytes);
+        let tenants: Vec<_> = self.all_tenants().into_iter().map(|t| (t.usage(), t)).collect();
+        let shared_bytes = self.chunks.size_bytes() + self.log.size_bytes().unwrap_or_default();
+        let shares = shares(&tenants.iter().map(|(usage, _)| *usage).collect::<Vec<_>>(), shared_bytes, room_bytes);
+        for ((_, tenant), allowed_bytes) in tenants.iter().zip(shares) {
+            let Some(allowed_bytes) = allowed_bytes else { return };
             let may_remove = |block| may_remove(&tenant.id, block);
-            match tenant.remove_beyond_size(share_bytes as u64, &may_remove, &self.env) {
+            match tenant.remove_beyond_size(allowed_bytes, &may_remove, &self.env) {
                 Ok(removed) => done.removed.extend(removed.into_iter().map(|block| (tenant.id.clone(), block))),
                 Err(error) => done.failed.push((tenant.id.clone(), error)),
             }
@@ -66,9 +65,31 @@ impl Engine {
     }
 }
 
+/// What a tenant takes: bytes of its blocks, and chunks of its head.
+#[derive(Clone, Copy, Debug)]
+struct Usage {
+    block_bytes: u64,
+    head_chunks: u64,
+}
+
+/// The bytes of blocks that each tenant may keep; `None` where all is well.
+fn shares(tenants: &[Usage], shared_bytes: u64, room_bytes: u64) -> Vec<Option<u64>> {
+    let total_bytes = u128::from(shared_bytes) + tenants.iter().map(|t| u128::from(t.block_bytes)).sum::<u128>();
+    let all_chunks: u128 = tenants.iter().map(|t| u128::from(t.head_chunks)).sum::<u128>().max(1);
+    let share = |tenant: &Usage| {
+        let own_shared = u128::from(shared_bytes) * u128::from(tenant.head_chunks) / all_chunks;
+        let own = u128::from(tenant.block_bytes) + own_shared;
+        let room = u128::from(room_bytes) * own / total_bytes.max(1);
+        (total_bytes > u128::from(room_bytes)).then_some(room.saturating_sub(own_shared) as u64)
+    };
+    tenants.iter().map(share).collect()
+}
+
 impl Tenant {
-    fn block_bytes(&self) -> u64 {
-        Arc::clone(&self.state.read().blocks).sizes_bytes().map(|(_, bytes)| bytes).sum()
+    fn usage(&self) -> Usage {
+        let state = self.state.read();
+        let (blocks, head_chunks) = (Arc::clone(&state.blocks), state.head.stats().chunks as u64);
+        Usage { block_bytes: blocks.sizes_bytes().map(|(_, bytes)| bytes).sum(), head_chunks }
     }
 
     fn remove_beyond_size(
@@ -109,6 +130,17 @@ fn beyond_size(newest_first: &[(BlockId, u64)], allowed_bytes: u64) -> Vec<Block
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_tenant_is_charged_its_share_of_what_is_shared() {
+        let tenant = |block_bytes, head_chunks| Usage { block_bytes, head_chunks };
+        let tenants = [tenant(600, 0), tenant(100, 30), tenant(0, 10)];
+        assert_eq!(shares(&tenants, 300, 1000), [None, None, None]);
+        // Half of 1000: the first gives up half its blocks, the second half of 325, of which 225 are not blocks.
+        assert_eq!(shares(&tenants, 300, 500), [Some(300), Some(0), Some(0)]);
+        assert_eq!(shares(&tenants, 300, 900), [Some(540), Some(67), Some(0)]);
+        assert_eq!(shares(&[], 300, 100), []);
+    }
 
     #[test]
     fn the_newest_blocks_stay() {

@@ -13,7 +13,7 @@ use super::{Appended, CommitTicket, EngineError, EngineOptions, generation, take
 use crate::chunk_store::ChunkStore;
 use crate::encoding::Put;
 use crate::head::late::LateRecords;
-use crate::head::{AppendLimits, Head, Scratch};
+use crate::head::{AppendLimits, Head, Scratch, Slot};
 use crate::log::{Frame, FrameKind, Position, SharedLog};
 use crate::snapshot::SnapshotWriter;
 
@@ -21,6 +21,8 @@ use crate::snapshot::SnapshotWriter;
 const MAX_BACKLOG_BYTES: usize = 16 * 1024 * 1024;
 /// So much of a head is written to a snapshot at a time; appends go on between.
 const SLICE_BYTES: usize = 256 * 1024;
+/// Series of a snapshot come in frames of about this size: damage costs the series of one.
+const FRAME_BYTES: usize = 2 * 1024;
 
 /// What readers see: always both of one moment.
 #[derive(Debug)]
@@ -158,15 +160,19 @@ impl Tenant {
         };
         frame(FrameKind::Tenant, position, &payload, writer)?;
         let mut next = Some(0);
+        let mut ends = Vec::new();
         while let Some(from) = next {
             payload.clear();
+            ends.clear();
             let position = {
                 let state = self.state.read();
-                next = state.head.save_series(from, SLICE_BYTES, &mut payload);
+                next = save_slice(&state.head, from, &mut payload, &mut ends);
                 self.log.position()
             };
-            if !payload.is_empty() {
-                frame(FrameKind::Series, position, &payload, writer)?;
+            let mut start = 0;
+            for end in &ends {
+                frame(FrameKind::Series, position, &payload[start..*end], writer)?;
+                start = *end;
             }
         }
         let (position, payload) = {
@@ -230,4 +236,17 @@ impl Tenant {
         let now_ms = env.clock.monotonic().as_millis() as u64;
         now_ms.saturating_sub(self.last_append_ms.load(Ordering::Relaxed)) as i64
     }
+}
+
+/// Appends the payloads of some frames from a slot on, and where each ends. Gives the slot to go on with.
+fn save_slice(head: &Head, from: Slot, payloads: &mut Vec<u8>, ends: &mut Vec<usize>) -> Option<Slot> {
+    let mut next = Some(from);
+    while let Some(from) = next.filter(|_| payloads.len() < SLICE_BYTES) {
+        let start = payloads.len();
+        next = head.save_series(from, start + FRAME_BYTES, payloads);
+        if payloads.len() > start {
+            ends.push(payloads.len());
+        }
+    }
+    next
 }

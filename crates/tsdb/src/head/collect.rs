@@ -81,6 +81,11 @@ impl Head {
         slots
     }
 
+    /// All series, in no order that means anything: those that were made together lie together.
+    pub(crate) fn live_slots(&self) -> Vec<Slot> {
+        self.live.iter().collect()
+    }
+
     /// The label texts of some series, and the empty one, which stock's blocks have.
     pub(crate) fn symbols_of(&self, slots: &[Slot]) -> SymbolSet {
         let series = slots.iter().filter_map(|slot| self.slab.get(*slot));

@@ -96,6 +96,11 @@ impl<'a> Frame<'a> {
         Ok(Frame { position, tenant, generation, kind, payload: reader.rest() })
     }
 
+    /// Whether only snapshots have such a frame.
+    pub(crate) fn is_of_snapshot(&self) -> bool {
+        matches!(self.kind, Some(FrameKind::Tenant | FrameKind::Series | FrameKind::End))
+    }
+
     /// Appends the frame.
     pub fn push(&self, out: &mut Vec<u8>) {
         let start = out.len();

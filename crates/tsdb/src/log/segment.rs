@@ -126,6 +126,12 @@ impl SegmentReader {
         }
     }
 
+    /// Looks at the file anew, of which at most so many bytes are read from here on.
+    pub(crate) fn limit(&mut self, bytes: u64) -> io::Result<()> {
+        self.len = self.file.len()?.min(bytes).max(self.position());
+        Ok(())
+    }
+
     /// The damage met so far.
     pub fn damage(&self) -> &[Damage] {
         &self.damage

@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::{Condvar, Mutex};
 use thanoxide_env::Disk;
 
-use super::segment::{BLOCK_BYTES, list_segments, segment_path};
+use super::reader::{DurableEnd, LogReadError, LogReader};
+use super::segment::{BLOCK_BYTES, SegmentReader, list_segments, segment_path};
 use super::writer::SegmentWriter;
 use super::{Frame, FrameKind, Position};
 use crate::wal::LogError;
@@ -32,6 +33,8 @@ struct Queue {
     unsynced_bytes: usize,
     /// All bytes written so far, as they lie on disk.
     written_bytes: u64,
+    /// Where what is durable ends.
+    end: DurableEnd,
 }
 
 /// A log of all tenants under one directory.
@@ -52,7 +55,8 @@ impl SharedLog {
         let new_names = Arc::new(AtomicBool::new(false));
         let names = Arc::clone(&new_names);
         let writer = SegmentWriter::new(Arc::clone(&disk), root.to_path_buf(), segment_bytes, sync, number, names);
-        let queue = Queue { appended: last, durable: last, ..Queue::default() };
+        let end = (number.saturating_sub(1), u64::MAX);
+        let queue = Queue { appended: last, durable: last, end, ..Queue::default() };
         SharedLog {
             disk,
             root: root.to_path_buf(),
@@ -79,6 +83,29 @@ impl SharedLog {
             frame.push(&mut queue.waiting);
         }
         queue.appended
+    }
+
+    /// A reader from a position on, which need not be there yet.
+    pub fn reader(&self, from: Position) -> LogReader {
+        LogReader::new(Arc::clone(&self.disk), self.root.clone(), from)
+    }
+
+    /// Shows a reader's next frames, as far as they are durable now, and says how many. `visit` may end it by saying no; the
+    /// frame that it saw counts as read.
+    pub fn read(&self, reader: &mut LogReader, visit: &mut dyn FnMut(&Frame<'_>) -> bool) -> Result<u64, LogReadError> {
+        let end = self.queue.lock().end;
+        reader.read(end, visit)
+    }
+
+    /// The position of the oldest frame that is still there; what is before it only a snapshot has.
+    pub fn watermark(&self) -> io::Result<Position> {
+        for number in list_segments(&*self.disk, &self.root)? {
+            let mut segment = SegmentReader::open(&*self.disk, &segment_path(&self.root, number))?;
+            if let Some((_, frame)) = segment.next_frame()? {
+                return Ok(frame.position);
+            }
+        }
+        Ok(self.queue.lock().durable + 1)
     }
 
     /// Bytes written since the log was opened, as they lie on disk.
@@ -122,7 +149,7 @@ impl SharedLog {
             drop(queue);
             let mut writer = self.writer.lock();
             let written = writer.write(frames);
-            let unsynced_bytes = writer.unsynced_bytes();
+            let (unsynced_bytes, end) = (writer.unsynced_bytes(), writer.end());
             drop(writer);
             queue = self.queue.lock();
             queue.led = false;
@@ -130,6 +157,7 @@ impl SharedLog {
             match written {
                 Ok(buffer) => {
                     queue.durable = wanted;
+                    queue.end = end;
                     queue.written_bytes += bytes;
                     queue.failure = None;
                     if queue.waiting.capacity() == 0 && buffer.capacity() <= KEEP_BYTES {

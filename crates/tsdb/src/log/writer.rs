@@ -80,6 +80,14 @@ impl SegmentWriter {
         Ok(buffer)
     }
 
+    /// The last segment with something durable, and how many bytes of it are.
+    pub(super) fn end(&self) -> (u64, u64) {
+        match &self.segment {
+            Some(segment) => (self.number, segment.synced),
+            None => (self.number.saturating_sub(1), u64::MAX),
+        }
+    }
+
     /// Ends the segment and gives the number of the one to come.
     pub(super) fn close_segment(&mut self) -> u64 {
         if self.segment.take().is_some() {

@@ -73,6 +73,15 @@ impl Life {
                 Err(e) if e.is_retryable() => continue,
                 Err(e) => return Err(format!("open: {e}")),
             };
+            if !engine.quarantined().is_empty() {
+                if !self.disk.may_fail() {
+                    return Err(format!("on a disk that is well: {:?}", engine.quarantined()));
+                }
+                // A tenant that could not be opened is tried again by the next write.
+                if engine.open_tenant(&tenant()).is_err() {
+                    continue;
+                }
+            }
             if !self.models[0].is_empty() && engine.reader(&tenant()).is_none() {
                 return Err("the tenant cannot be opened".to_string());
             }

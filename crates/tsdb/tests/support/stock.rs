@@ -2,24 +2,23 @@
 #![allow(dead_code, reason = "each test uses a part")]
 
 use std::path::Path;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use thanoxide_env::{Disk, SimDisk};
 use thanoxide_model::Labels;
 use thanoxide_tsdb::chunk::xor::XorAppender;
 use thanoxide_tsdb::chunk::{Chunk, Encoding};
+use thanoxide_tsdb::wal::LogWriter;
 use thanoxide_tsdb::wal::head_chunks::{HeadChunk, HeadChunksWriter};
 use thanoxide_tsdb::wal::record::{Record, RefSeries, SampleRecord, begin_series, push_series};
-use thanoxide_tsdb::wal::{Log, SegmentLog};
+use thanoxide_tsdb::wal::segment::{SegmentReader, list_segments, segment_path};
 
 use crate::engine_support::{Samples, labels};
 
 fn log(disk: &SimDisk, dir: &Path, records: &[Vec<u8>]) {
-    let log = SegmentLog::open(Arc::new(disk.clone()), dir.to_path_buf(), 32 * 1024).unwrap();
-    let records: Vec<&[u8]> = records.iter().map(Vec::as_slice).collect();
-    let position = log.append(&records);
-    log.commit(position).unwrap();
+    let mut log = LogWriter::create(disk, dir, 32 * 1024).unwrap();
+    records.iter().for_each(|record| log.push(record).unwrap());
+    log.finish().unwrap();
 }
 
 fn series_record(series: &[(u64, Labels)]) -> Vec<u8> {
@@ -84,19 +83,11 @@ pub(crate) fn stock_head(disk: &SimDisk, dir: &Path, start_ms: i64, minutes: i64
 
 /// Goes on with the log of a stock head as a stock program does that deletes what a series has before a time.
 pub(crate) fn stock_deletes(disk: &SimDisk, dir: &Path, labels: &Labels, before_ms: i64) -> Result<(), String> {
-    let error = |e: thanoxide_tsdb::wal::LogError| e.to_string();
-    let log = SegmentLog::open(Arc::new(disk.clone()), dir.join("wal"), 1 << 20).map_err(error)?;
-    let mut found = None;
-    let replayed = log.replay(&mut |record| {
-        if let Ok(Record::Series(series)) = Record::decode(record) {
-            let same = |s: &&RefSeries<'_>| labels.iter().eq(s.labels.iter().copied());
-            found = found.or(series.iter().find(same).map(|s| s.series));
-        }
-    });
-    replayed.map_err(error)?;
+    let dir = dir.join("wal");
+    let found = reference(disk, &dir, labels).map_err(|e| e.to_string())?.ok_or("the log does not name the series")?;
     // Type 3: reference, first and last time as varints.
     let mut record = vec![3];
-    record.extend_from_slice(&found.ok_or("the log does not name the series")?.to_be_bytes());
+    record.extend_from_slice(&found.to_be_bytes());
     for time_ms in [0, before_ms - 1] {
         let mut rest = (time_ms as u64) << 1;
         while rest >= 0x80 {
@@ -105,6 +96,25 @@ pub(crate) fn stock_deletes(disk: &SimDisk, dir: &Path, labels: &Labels, before_
         }
         record.push(rest as u8);
     }
-    let position = log.append(&[&record]);
-    log.commit(position).or_else(|_| log.commit(position)).map_err(error)
+    let write = || {
+        let mut log = LogWriter::create(disk, &dir, 1 << 20)?;
+        log.push(&record)?;
+        log.finish()
+    };
+    // Whoever cannot write tries again.
+    write().or_else(|_| write()).map_err(|e| e.to_string())
+}
+
+fn reference(disk: &SimDisk, dir: &Path, labels: &Labels) -> std::io::Result<Option<u64>> {
+    for number in list_segments(disk, dir)? {
+        let mut reader = SegmentReader::open(disk, &segment_path(dir, number))?;
+        while let Some(record) = reader.next_record()? {
+            let Ok(Record::Series(series)) = Record::decode(record) else { continue };
+            let same = |s: &&RefSeries<'_>| labels.iter().eq(s.labels.iter().copied());
+            if let Some(found) = series.iter().find(same) {
+                return Ok(Some(found.series));
+            }
+        }
+    }
+    Ok(None)
 }

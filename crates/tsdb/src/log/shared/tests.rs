@@ -4,7 +4,7 @@ use thanoxide_env::{Disk, FaultDisk, SystemDisk};
 
 use super::SharedLog;
 use crate::log::segment::{BLOCK_BYTES, SegmentReader, list_segments, segment_path};
-use crate::log::{FrameKind, Position};
+use crate::log::{Frame, FrameKind, LogReadError, LogReader, Position};
 
 fn open(disk: Arc<dyn Disk>, root: &std::path::Path) -> SharedLog {
     SharedLog::new(disk, root, 64 * 1024, true, 1, 0)
@@ -149,5 +149,66 @@ proptest::proptest! {
         std::fs::write(segment_path(dir.path(), 1), all).unwrap();
         let mut reader = SegmentReader::open(&SystemDisk, &segment_path(dir.path(), 1)).unwrap();
         while reader.next_frame().unwrap().is_some() {}
+    }
+}
+
+/// Reads what is there for a reader, all of it or some frames.
+fn follow(log: &SharedLog, reader: &mut LogReader, most: usize) -> Vec<(Position, Vec<u8>)> {
+    let mut frames = Vec::new();
+    let mut note = |frame: &Frame<'_>| {
+        frames.push((frame.position, frame.payload.to_vec()));
+        frames.len() < most
+    };
+    log.read(reader, &mut note).unwrap();
+    frames
+}
+
+#[test]
+fn a_reader_follows_what_is_durable_and_is_told_what_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(Arc::new(SystemDisk), dir.path());
+    assert_eq!(log.watermark().unwrap(), 1);
+    let mut reader = log.reader(0);
+    assert_eq!(follow(&log, &mut reader, 9), []);
+    let mut seen = Vec::new();
+    for i in 1..120 {
+        append(&log, &payload(i));
+        // Not durable yet.
+        assert_eq!(follow(&log, &mut log.reader(i), 9), []);
+        log.commit(i).unwrap();
+        if i % 7 == 0 {
+            seen.extend(follow(&log, &mut reader, 5));
+        }
+    }
+    seen.extend(follow(&log, &mut reader, usize::MAX));
+    assert_eq!(seen, (1..120).map(|i| (i, payload(i))).collect::<Vec<_>>());
+    assert_eq!(follow(&log, &mut log.reader(100), 3).first(), Some(&(100, payload(100))));
+    let next = log.rotate().unwrap();
+    append(&log, b"new");
+    log.commit(120).unwrap();
+    log.remove_before(next).unwrap();
+    assert_eq!(log.watermark().unwrap(), 120);
+    assert_eq!(follow(&log, &mut reader, 9), [(120, b"new".to_vec())]);
+    let told = log.read(&mut log.reader(7), &mut |_| true);
+    assert!(matches!(told, Err(LogReadError::Truncated { wanted: 7, watermark: 120 })), "{told:?}");
+}
+
+#[test]
+fn a_reader_sees_each_frame_once_whatever_fails() {
+    for fail_at in 1.. {
+        let (dir, disk) = (tempfile::tempdir().unwrap(), FaultDisk::new(Arc::new(SystemDisk)));
+        disk.fail_at(fail_at);
+        let log = open(Arc::new(disk.clone()), dir.path());
+        let (mut reader, mut seen) = (log.reader(1), Vec::new());
+        for i in 1..12 {
+            append(&log, &payload(i));
+            let committed = (0..3).any(|_| log.commit(i).is_ok());
+            assert!(committed);
+            seen.extend(follow(&log, &mut reader, usize::MAX));
+        }
+        assert_eq!(seen, (1..12).map(|i| (i, payload(i))).collect::<Vec<_>>(), "call {fail_at} fails");
+        if disk.calls() < fail_at {
+            return;
+        }
     }
 }
