@@ -133,7 +133,7 @@ fn unfinished(dir: &Path, name: &str) -> PathBuf {
 impl Tenant {
     /// Writes the head to `into`, which is there and has no stock head.
     fn write_stock_head(&self, into: &Path, env: &Env) -> Result<HandedBack, EngineError> {
-        let slots = self.state.read().head.live_slots();
+        let slots = self.state.read().head.all_sorted_slots();
         let mut writer = StockHeadWriter::create(env, into)?;
         for slots in slots.chunks(SERIES_AT_A_TIME) {
             let (files, (series, late)) = {
@@ -196,6 +196,8 @@ impl Engine {
                 self.env.disk.remove_dir_all(&path).map_err(io)?;
             }
         }
+        // No older log may be left beside the new chunks, whose references it would take for its own.
+        self.env.disk.sync_dir(&tenant.dir).map_err(io)?;
         let done = tenant.write_stock_head(&tenant.dir, &self.env)?;
         fence::write(&tenant.dir, &self.env).map_err(io)?;
         Ok(done)

@@ -52,6 +52,11 @@ impl Head {
         series.map_or_else(Vec::new, |series| self.late.collect(series.series_ref, i64::MIN, i64::MAX))
     }
 
+    /// All series, sorted by labels.
+    pub(crate) fn all_sorted_slots(&self) -> Vec<Slot> {
+        self.sort(self.live.iter().collect())
+    }
+
     /// All samples of a series that came in order, even where these are none.
     pub(crate) fn collect_all(&self, slot: Slot) -> Option<HeadSeries> {
         let series = self.slab.get(slot)?;
