@@ -390,7 +390,7 @@ fn every_sync_and_rename_is_needed() {
     for (name, run) in lives().into_iter().filter(|(name, _)| *name != "deletions") {
         let whole = run(SimDisk::default()).unwrap();
         // This is the longest life: all of its calls in a long run, a part otherwise.
-        let step = if name == "compactions" && random_choices() <= 8 { 7 } else { 1 };
+        let step = if name == "compactions" && random_choices() <= 8 { 13 } else { 1 };
         let spared = |call: u64| {
             let disk = SimDisk::default();
             disk.skip(call);
