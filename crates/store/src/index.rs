@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use thanoxide_env::Disk;
-use thanoxide_model::{Labels, Matcher};
+use thanoxide_model::Matcher;
 use thanoxide_tsdb::encoding::FileSource;
 use thanoxide_tsdb::index::{IndexError, IndexReader, SeriesReader};
 
@@ -31,17 +31,17 @@ impl BlockIndex {
     }
 
     /// Visits the series that satisfy all matchers and have chunks in `start_ms..=end_ms`, in the order of their own labels,
-    /// with those chunks.
+    /// with those chunks, until `visit` says false.
     pub(crate) fn select(
         &self,
         matchers: &[Matcher],
         start_ms: i64,
         end_ms: i64,
-        mut visit: impl FnMut(Labels, &[ChunkPlace]) -> Result<(), SelectError>,
+        mut visit: impl FnMut(&[(&[u8], &[u8])], &[ChunkPlace]) -> Result<bool, SelectError>,
     ) -> Result<(), SelectError> {
         let mut places = Vec::new();
         let mut reader = SeriesReader::new(&self.reader);
-        for series in self.matching(matchers)? {
+        for series in self.reader.matching(matchers)? {
             let entry = reader.read(series)?;
             places.clear();
             let overlapping = entry.chunks.iter().filter(|c| c.min_time_ms <= end_ms && start_ms <= c.max_time_ms);
@@ -50,8 +50,8 @@ impl BlockIndex {
                 min_time_ms: chunk.min_time_ms,
                 max_time_ms: chunk.max_time_ms,
             }));
-            if !places.is_empty() {
-                visit(entry.labels, &places)?;
+            if !places.is_empty() && !visit(&entry.labels, &places)? {
+                break;
             }
         }
         Ok(())
@@ -65,9 +65,5 @@ impl BlockIndex {
     /// Values of a label among the series that satisfy all matchers, sorted.
     pub(crate) fn label_values(&self, name: &[u8], matchers: &[Matcher]) -> Result<Vec<Vec<u8>>, String> {
         self.reader.values_among(name, matchers).map_err(|e| e.to_string())
-    }
-
-    fn matching(&self, matchers: &[Matcher]) -> Result<Vec<u32>, IndexError> {
-        Ok(self.reader.matching(matchers)?.iter().collect())
     }
 }

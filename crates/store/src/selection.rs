@@ -45,10 +45,12 @@ impl Selection {
         let external = chosen.block.labels.without(&request.without_replica_labels);
         let mut selection = Selection::default();
         let (start_ms, end_ms) = (request.min_time_ms, request.max_time_ms);
+        let most = if request.limit == 0 { usize::MAX } else { request.limit };
+        let mut packed = Vec::new();
         chosen.block.index.select(&chosen.matchers, start_ms, end_ms, |series_labels, places| {
-            let labels = final_labels(&series_labels, &external, &request.without_replica_labels);
+            let labels = final_labels(series_labels, &external, &request.without_replica_labels, &mut packed);
             if request.shard.as_ref().is_some_and(|shard| !shard.contains(&labels)) {
-                return Ok(());
+                return Ok(true);
             }
             budget.take_series(1)?;
             let mut taken_bytes = labels.as_packed().len();
@@ -60,7 +62,8 @@ impl Selection {
             }
             budget.take_bytes(taken_bytes as u64)?;
             selection.series.push(SelectedSeries { labels, chunks: first..selection.places.len() });
-            Ok(())
+            // As in stock, a limit takes the first series of each block.
+            Ok(selection.series.len() < most)
         })?;
         // Both external labels and removed ones change the order.
         if !selection.series.is_sorted_by(|a, b| a.labels <= b.labels) {
@@ -91,11 +94,11 @@ impl Selection {
 const MAX_BATCH_SERIES: usize = 10_000;
 
 /// The labels of a series without the replica labels and with the external ones, which win. One pass over both.
-fn final_labels(series: &Labels, external: &Labels, removed: &[String]) -> Labels {
+fn final_labels(series: &[(&[u8], &[u8])], external: &Labels, removed: &[String], packed: &mut Vec<u8>) -> Labels {
     let kept = |(name, _): &(&[u8], &[u8])| !removed.iter().any(|r| r.as_bytes() == *name);
-    let mut series = series.iter().filter(kept).peekable();
+    let mut series = series.iter().copied().filter(kept).peekable();
     let mut external = external.iter().peekable();
-    Labels::from_sorted(std::iter::from_fn(move || match (series.peek(), external.peek()) {
+    let merged = std::iter::from_fn(move || match (series.peek(), external.peek()) {
         (Some((own, _)), Some((outer, _))) if own < outer => series.next(),
         (Some((own, _)), Some((outer, _))) => {
             if own == outer {
@@ -105,7 +108,8 @@ fn final_labels(series: &Labels, external: &Labels, removed: &[String]) -> Label
         }
         (Some(_), None) => series.next(),
         (None, _) => external.next(),
-    }))
+    });
+    Labels::from_sorted_in(packed, merged)
 }
 
 #[cfg(test)]
@@ -116,10 +120,13 @@ mod tests {
     fn external_labels_win_and_replica_labels_go() {
         let series = Labels::from_pairs([("a", "1"), ("c", "3"), ("replica", "x"), ("z", "9")]);
         let external = Labels::from_pairs([("b", "2"), ("c", "ext"), ("zz", "10")]);
-        let got = final_labels(&series, &external, &["replica".to_string()]);
+        let of = |series: &Labels, external: &Labels, removed: &[String]| {
+            final_labels(&series.iter().collect::<Vec<_>>(), external, removed, &mut Vec::new())
+        };
+        let got = of(&series, &external, &["replica".to_string()]);
         assert_eq!(got.to_string(), r#"{a="1", b="2", c="ext", z="9", zz="10"}"#);
-        assert_eq!(final_labels(&series, &Labels::empty(), &[]), series);
-        assert_eq!(final_labels(&Labels::empty(), &external, &[]), external);
+        assert_eq!(of(&series, &Labels::empty(), &[]), series);
+        assert_eq!(of(&Labels::empty(), &external, &[]), external);
     }
 
     #[test]

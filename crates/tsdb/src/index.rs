@@ -65,6 +65,15 @@ pub struct SeriesEntry {
     pub chunks: Vec<ChunkMeta>,
 }
 
+/// A series of an index as it is read: its texts are those of the index.
+#[derive(Clone, Debug, Default)]
+pub struct SeriesParts<'a> {
+    /// Names and values, sorted by name; none of them is empty.
+    pub labels: Vec<(&'a [u8], &'a [u8])>,
+    /// Its chunks, in time order.
+    pub chunks: Vec<ChunkMeta>,
+}
+
 /// Why an index could not be read or written.
 #[derive(Debug, Error)]
 pub enum IndexError {

@@ -39,7 +39,7 @@ pub async fn series(State(service): State<Arc<QueryService>>, params: Params) ->
     let without = service.replica_labels(&params)?;
     let endpoint_matchers = params.endpoint_matchers()?;
     let limit = params.limit()?;
-    let (mut found, mut warnings) = (BTreeSet::new(), Vec::new());
+    let (mut found, mut warnings) = (Vec::new(), Vec::new());
     for matchers in sets {
         let request = SeriesRequest {
             min_time_ms: range.0,
@@ -55,8 +55,13 @@ pub async fn series(State(service): State<Arc<QueryService>>, params: Params) ->
         };
         collect_series(&service, request, &mut found, &mut warnings).await?;
     }
+    // One set of matchers is answered in order.
+    if !found.is_sorted_by(|a, b| a < b) {
+        found.sort_unstable();
+        found.dedup();
+    }
     if limit > 0 && found.len() > limit {
-        found = found.into_iter().take(limit).collect();
+        found.truncate(limit);
         warnings.push(TRUNCATED.to_string());
     }
     let mut data = String::new();
@@ -67,10 +72,10 @@ pub async fn series(State(service): State<Arc<QueryService>>, params: Params) ->
 async fn collect_series(
     service: &QueryService,
     request: SeriesRequest,
-    found: &mut BTreeSet<Labels>,
+    found: &mut Vec<Labels>,
     warnings: &mut Vec<String>,
 ) -> Result<(), ApiError> {
-    let limit = request.limit;
+    let (limit, before) = (request.limit, found.len());
     let failed = |e| ApiError::from_store("proxy Series()", e);
     let mut stream = service.store().series(request).await.map_err(failed)?;
     while let Some(frame) = stream.next().await {
@@ -78,7 +83,7 @@ async fn collect_series(
             SeriesFrame::Series(batch) => found.extend(batch.into_iter().map(|s| s.labels)),
             SeriesFrame::Warning(text) => warnings.push(text),
         }
-        if limit > 0 && found.len() > limit {
+        if limit > 0 && found.len() - before > limit {
             break;
         }
     }

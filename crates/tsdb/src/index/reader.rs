@@ -10,7 +10,9 @@ use super::lists::Lists;
 use super::offsets::Offsets;
 use super::symbols::Symbols;
 use super::verdicts::Verdicts;
-use super::{ChunkMeta, InSection, IndexError, SERIES_ALIGNMENT, SeriesEntry, TOC_BYTES, Toc, read_header, read_toc};
+use super::{
+    ChunkMeta, InSection, IndexError, SERIES_ALIGNMENT, SeriesEntry, SeriesParts, TOC_BYTES, Toc, read_header, read_toc,
+};
 use crate::encoding::{ByteSource, DecodeError, Reader, verify_checksum};
 
 /// How much of a series is read at first; most are smaller.
@@ -122,7 +124,9 @@ impl IndexReader {
 
     /// Labels and chunks of a series. [`super::SeriesReader`] is faster for many.
     pub fn series(&self, series: u32) -> Result<SeriesEntry, IndexError> {
-        self.entry(&self.series_body(series)?)
+        let mut parts = SeriesParts::default();
+        self.read_whole(series, &mut parts)?;
+        Ok(SeriesEntry { labels: Labels::from_sorted(parts.labels), chunks: parts.chunks })
     }
 
     /// The value of a label of a series, as the number of its text; `None` where it has none.
@@ -165,22 +169,31 @@ impl IndexReader {
         Ok(whole.slice(body))
     }
 
-    /// The series at the beginning of `bytes`; `None` where they end too early.
-    pub(super) fn series_within(&self, bytes: &[u8]) -> Result<Option<SeriesEntry>, IndexError> {
-        body_within(bytes)?.map(|body| self.entry(&bytes[body])).transpose()
+    /// Reads the series at the beginning of `bytes`; false where they end too early.
+    pub(super) fn read_within<'s>(&'s self, bytes: &[u8], into: &mut SeriesParts<'s>) -> Result<bool, IndexError> {
+        let Some(body) = body_within(bytes)? else { return Ok(false) };
+        self.read_body(&bytes[body], into)?;
+        Ok(true)
     }
 
-    fn entry(&self, body: &[u8]) -> Result<SeriesEntry, IndexError> {
+    /// Reads the series, wherever it ends.
+    pub(super) fn read_whole<'s>(&'s self, series: u32, into: &mut SeriesParts<'s>) -> Result<(), IndexError> {
+        self.read_body(&self.series_body(series)?, into)
+    }
+
+    fn read_body<'s>(&'s self, body: &[u8], into: &mut SeriesParts<'s>) -> Result<(), IndexError> {
         let mut reader = Reader::new(body);
-        let labels = self.read_labels(&mut reader)?;
-        let chunks = read_chunk_metas(&mut reader).in_section("series")?;
-        Ok(SeriesEntry { labels, chunks })
+        self.read_labels(&mut reader, &mut into.labels)?;
+        read_chunk_metas_into(&mut reader, &mut into.chunks).in_section("series")
     }
 
-    fn read_labels(&self, reader: &mut Reader<'_>) -> Result<Labels, IndexError> {
-        let count = reader.uvarint_len().in_section("series")?;
-        let mut pairs = Vec::with_capacity(count.min(reader.len()));
-        for _ in 0..count {
+    fn read_labels<'s>(
+        &'s self,
+        reader: &mut Reader<'_>,
+        pairs: &mut Vec<(&'s [u8], &'s [u8])>,
+    ) -> Result<(), IndexError> {
+        pairs.clear();
+        for _ in 0..reader.uvarint_len().in_section("series")? {
             let name = self.symbols.get(reader.uvarint32().in_section("series")?)?;
             let value = self.symbols.get(reader.uvarint32().in_section("series")?)?;
             pairs.push((name, value));
@@ -191,7 +204,8 @@ impl IndexReader {
             return Err(IndexError::corrupt("series", "labels are out of order or too long"));
         }
         // Some writers store empty values; everywhere else a label without a value is no label.
-        Ok(Labels::from_sorted(pairs.into_iter().filter(|(_, value)| !value.is_empty())))
+        pairs.retain(|(_, value)| !value.is_empty());
+        Ok(())
     }
 }
 
@@ -230,9 +244,16 @@ fn section(source: &dyn ByteSource, offset: u64, name: &'static str) -> Result<B
 
 /// The chunks of a series' body, behind its labels.
 pub(crate) fn read_chunk_metas(reader: &mut Reader<'_>) -> Result<Vec<ChunkMeta>, DecodeError> {
+    let mut chunks = Vec::new();
+    read_chunk_metas_into(reader, &mut chunks)?;
+    Ok(chunks)
+}
+
+fn read_chunk_metas_into(reader: &mut Reader<'_>, chunks: &mut Vec<ChunkMeta>) -> Result<(), DecodeError> {
     let count = reader.uvarint_len()?;
+    chunks.clear();
     // Each takes three bytes at least.
-    let mut chunks: Vec<ChunkMeta> = Vec::with_capacity(count.min(reader.len() / 3));
+    chunks.reserve(count.min(reader.len() / 3));
     for _ in 0..count {
         let (min_time_ms, max_time_ms, reference);
         match chunks.last() {
@@ -249,5 +270,5 @@ pub(crate) fn read_chunk_metas(reader: &mut Reader<'_>) -> Result<Vec<ChunkMeta>
         }
         chunks.push(ChunkMeta { min_time_ms, max_time_ms, reference });
     }
-    Ok(chunks)
+    Ok(())
 }

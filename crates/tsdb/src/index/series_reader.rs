@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::reader::IndexReader;
-use super::{IndexError, SeriesEntry};
+use super::{IndexError, SeriesParts};
 
 /// How much is read at first; most series are smaller.
 const FIRST_BYTES: u64 = 512;
@@ -17,21 +17,28 @@ pub struct SeriesReader<'a> {
     window: Bytes,
     window_start: u64,
     ahead_bytes: u64,
+    parts: SeriesParts<'a>,
 }
 
 impl<'a> SeriesReader<'a> {
     /// Reads nothing yet.
     pub fn new(index: &'a IndexReader) -> Self {
-        SeriesReader { index, window: Bytes::new(), window_start: 0, ahead_bytes: FIRST_BYTES }
+        let parts = SeriesParts::default();
+        SeriesReader { index, window: Bytes::new(), window_start: 0, ahead_bytes: FIRST_BYTES, parts }
     }
 
     /// Labels and chunks of a series.
-    pub fn read(&mut self, series: u32) -> Result<SeriesEntry, IndexError> {
+    pub fn read(&mut self, series: u32) -> Result<&SeriesParts<'a>, IndexError> {
+        self.read_parts(series)?;
+        Ok(&self.parts)
+    }
+
+    fn read_parts(&mut self, series: u32) -> Result<(), IndexError> {
         let start = self.index.series_start(series);
-        if let Some(near) = self.in_window(start)
-            && let Some(entry) = self.index.series_within(&near)?
+        if let Some(at) = self.in_window(start)
+            && self.index.read_within(&self.window[at..], &mut self.parts)?
         {
-            return Ok(entry);
+            return Ok(());
         }
         let window_end = self.window_start + self.window.len() as u64;
         // A series that begins in the window or right behind it is a neighbour of those before.
@@ -39,14 +46,14 @@ impl<'a> SeriesReader<'a> {
         self.ahead_bytes = if is_near { (self.ahead_bytes * 4).min(MOST_BYTES) } else { FIRST_BYTES };
         self.window = self.index.bytes_at(start, self.ahead_bytes)?;
         self.window_start = start;
-        match self.index.series_within(&self.window)? {
-            Some(entry) => Ok(entry),
-            None => self.index.series(series),
+        match self.index.read_within(&self.window, &mut self.parts)? {
+            true => Ok(()),
+            false => self.index.read_whole(series, &mut self.parts),
         }
     }
 
-    fn in_window(&self, start: u64) -> Option<Bytes> {
+    fn in_window(&self, start: u64) -> Option<usize> {
         let at = usize::try_from(start.checked_sub(self.window_start)?).ok()?;
-        (at < self.window.len()).then(|| self.window.slice(at..))
+        (at < self.window.len()).then_some(at)
     }
 }
