@@ -56,9 +56,10 @@ pub(crate) fn print(data: &[u8]) {
     }
 }
 
-/// Whether it is one of the two forms of Prometheus that do not read back: `+Inf ^ x`, and `x @ 0 offset (1m + 1s) * y`.
+/// Whether it is one of the forms of Prometheus that do not read back: `+Inf ^ x`, and `x offset (1m + 1s) * y`, which takes the
+/// product for the offset where it was `x @ 0 offset …` or `x offset +(…)` before it was printed.
 fn reads_otherwise(expr: &Expr, printed: &str) -> bool {
-    let mut found = printed.contains(" @ ") && (printed.contains(" offset (") || printed.contains(" offset -("));
+    let mut found = printed.contains(" offset (") || printed.contains(" offset -(");
     visit::walk(expr, &mut |e| {
         let Expr::Binary(binary) = e else { return };
         found |= binary.op == BinaryOp::Pow && matches!(&binary.lhs, Expr::Number(n) if n.value == f64::INFINITY);
