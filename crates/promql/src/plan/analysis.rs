@@ -2,7 +2,7 @@
 
 use thanoxide_model::{MatchKind, Matcher};
 
-use crate::ast::{AggregateOp, BinaryOp, Call, Expr, UnaryOp, VectorSelector};
+use crate::ast::{AggregateOp, BinaryOp, Call, Cardinality, Expr, UnaryOp, VectorSelector};
 use crate::types::ValueType;
 
 /// Functions whose result depends on the time of evaluation even if their arguments do not.
@@ -84,9 +84,33 @@ pub(super) fn is_name_pinned(expr: &Expr) -> bool {
             op if binary.return_bool || super::changes_metric(op) => true,
             // What fills in for a missing left side has no name.
             _ if binary.matching.as_ref().is_some_and(|m| m.fill_lhs.is_some() || m.fill_rhs.is_some()) => false,
+            _ if binary.matching.as_ref().is_some_and(|m| m.include.iter().any(|l| l == "__name__")) => false,
             _ if binary.lhs.value_type() == ValueType::Scalar => is_name_pinned(&binary.rhs),
+            // The labels of a result are those of the "many" side.
+            _ if binary.matching.as_ref().is_some_and(|m| m.card == Cardinality::OneToMany) => {
+                is_name_pinned(&binary.rhs)
+            }
             _ => is_name_pinned(&binary.lhs),
         },
         Expr::Number(_) | Expr::String(_) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parser::{ParseOptions, parse};
+
+    #[test]
+    fn names_come_from_the_many_side() {
+        for (text, pinned) in [
+            ("a < on (x) {job=\"b\"}", true),
+            ("a < on (x) group_left () {job=\"b\"}", true),
+            ("a < on (x) group_right () {job=\"b\"}", false),
+            ("{job=\"b\"} < on (x) group_right () a", true),
+            ("a < on (x) group_left (__name__) {job=\"b\"}", false),
+        ] {
+            assert_eq!(is_name_pinned(&parse(text, &ParseOptions::default()).unwrap()), pinned, "{text}");
+        }
     }
 }
