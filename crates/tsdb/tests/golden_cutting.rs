@@ -12,7 +12,7 @@ use thanoxide_model::{Labels, Sample};
 use thanoxide_tsdb::block::{self, Block};
 use thanoxide_tsdb::chunk::{self, Chunk, SampleValue};
 use thanoxide_tsdb::chunk_store::ChunkStore;
-use thanoxide_tsdb::head::{AppendLimits, Head, Scratch};
+use thanoxide_tsdb::head::{AppendLimits, Head, LateLimits, Scratch};
 
 const RANGE_MS: i64 = 2 * 3_600_000;
 
@@ -50,7 +50,7 @@ fn cut_again(labels: &Labels, chunks: &[Chunk], compact: bool) -> Vec<Chunk> {
         if let Some(value) = histogram {
             builder.push(labels, &[]).push_histogram(HistogramSample { timestamp_ms, value });
         }
-        let limits = AppendLimits { max_time_ms: i64::MAX, max_series: 1 };
+        let limits = AppendLimits { max_time_ms: i64::MAX, max_series: 1, late: LateLimits::default() };
         head.append(&builder.build(), &limits, &mut scratch);
         assert_eq!((scratch.accepted, scratch.rejected.len()), (1, 0), "{labels} at {timestamp_ms}");
     }
