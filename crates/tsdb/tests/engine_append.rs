@@ -184,11 +184,15 @@ fn what_is_not_a_tenant_is_left_alone() {
 }
 
 #[test]
-fn options_that_are_not_there_are_refused() {
+fn options_that_make_no_sense_are_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let options = EngineOptions { out_of_order_window_ms: 1, ..options() };
-    let refused = Engine::open(dir.path(), options, env(Arc::new(SystemDisk)));
-    assert!(matches!(refused, Err(EngineError::InvalidOption(_))));
+    for wrong in [
+        EngineOptions { out_of_order_window_ms: -1, ..options() },
+        EngineOptions { out_of_order_chunk_samples: 256, ..options() },
+    ] {
+        let refused = Engine::open(dir.path(), wrong, env(Arc::new(SystemDisk)));
+        assert!(matches!(refused, Err(EngineError::InvalidOption(_))));
+    }
 }
 
 #[test]
