@@ -22,7 +22,7 @@ use crate::is_stale_nan;
 use layout::Cells;
 
 pub use arithmetic::Combined;
-pub use bucket::{Bucket, Buckets};
+pub use bucket::{Bucket, Buckets, Counts};
 pub use trim::Keep;
 pub use validate::HistogramError;
 
@@ -213,8 +213,12 @@ impl FloatHistogram {
             (&mut self.positive_spans, &mut self.positive_buckets),
             (&mut self.negative_spans, &mut self.negative_buckets),
         ] {
-            if !layout::is_compact(spans, counts, max_empty) {
-                (*spans, *counts) = Cells::read(spans, counts).compact(max_empty).into_layout();
+            if layout::is_compact(spans, counts, max_empty) {
+                continue;
+            }
+            match max_empty {
+                0 => layout::drop_empty(spans, counts),
+                _ => (*spans, *counts) = Cells::read(spans, counts).compact(max_empty).into_layout(),
             }
         }
     }

@@ -80,6 +80,12 @@ pub trait SeriesData: Send + Sync + std::fmt::Debug {
     /// Appends the samples of `start_ms..=end_ms` to `into`, in time order. May be called more than once.
     fn decode(&self, start_ms: i64, end_ms: i64, into: &mut Columns) -> Result<(), SourceError>;
 
+    /// As [`Self::decode`], for readers of counts and sums. A histogram may come without zero bucket, buckets and bounds if
+    /// its hint is known and the next one's is: whoever compares two to find resets finds whole ones.
+    fn decode_counts(&self, start_ms: i64, end_ms: i64, into: &mut Columns) -> Result<(), SourceError> {
+        self.decode(start_ms, end_ms, into)
+    }
+
     /// A guess of how many samples there are, for memory limits.
     fn estimated_samples(&self) -> usize;
 

@@ -28,6 +28,9 @@ use crate::points::Points;
 use crate::types::ValueType;
 use crate::value::{MatrixSeries, QueryValue, Value, VectorSample};
 
+/// Series of a bare range that are read at once.
+const BARE_BATCH: usize = 64;
+
 /// Why there is no answer.
 #[derive(Debug, Error, Clone, PartialEq)]
 pub enum QueryError {
@@ -413,9 +416,8 @@ impl Evaluation<'_> {
             true => Points::new(Arc::clone(times_ms), column.values),
             false => column.floats.ones().map(|step| (times_ms[step], column.values[step])).collect(),
         };
-        let histograms = column.histograms.iter().enumerate();
-        let histograms =
-            histograms.filter_map(|(step, h)| h.as_ref().map(|h| (self.grid.time_ms(step), Arc::clone(h)))).collect();
+        let histograms = column.histograms.into_iter().enumerate();
+        let histograms = histograms.filter_map(|(step, h)| h.map(|h| (self.grid.time_ms(step), h))).collect();
         MatrixSeries { labels: series.labels, floats, histograms }
     }
 
@@ -425,7 +427,7 @@ impl Evaluation<'_> {
         let mut columns = Columns::default();
         let mut charge = self.cx.budget.charge(0)?;
         loop {
-            let input = range.read(1, self.cx)?;
+            let input = range.read(BARE_BATCH, self.cx)?;
             if input.is_empty() {
                 break;
             }

@@ -179,8 +179,32 @@ pub(crate) fn for_each_series<T: Send, R: Send>(
     results.into_iter().collect()
 }
 
-/// How many series make a batch: enough to share out, few enough to stay in cache.
-pub(crate) fn batch_len(steps: usize) -> usize {
-    const BATCH_VALUES: usize = 1 << 18;
-    (BATCH_VALUES / steps.max(1)).clamp(16, 1024)
+/// How many series make the next batch: enough to share out, few enough to stay in cache. Histograms are large, so a
+/// batch is short until one had none.
+#[derive(Clone, Copy)]
+pub(crate) struct BatchLen {
+    steps: usize,
+    is_of_floats: bool,
+}
+
+impl BatchLen {
+    /// Nothing is known yet of the series.
+    pub(crate) fn new(steps: usize) -> Self {
+        BatchLen { steps, is_of_floats: false }
+    }
+
+    /// So many.
+    pub(crate) fn get(self) -> usize {
+        const BATCH_VALUES: usize = 1 << 18;
+        const BATCH_HISTOGRAMS: usize = 1 << 11;
+        match self.is_of_floats {
+            true => (BATCH_VALUES / self.steps.max(1)).clamp(16, 1024),
+            false => (BATCH_HISTOGRAMS / self.steps.max(1)).clamp(4, 64),
+        }
+    }
+
+    /// Looks at what came of a batch.
+    pub(crate) fn learn(&mut self, series: &[SeriesColumn]) {
+        self.is_of_floats = series.iter().all(|s| s.column.histograms.is_empty());
+    }
 }

@@ -5,9 +5,25 @@
 
 use thanoxide_model::Labels;
 
+/// Bytes that stand for themselves: ASCII without control characters and what Go's encoder escapes.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0x20;
+    while byte < 0x80 {
+        plain[byte as usize] = !matches!(byte, b'"' | b'\\' | b'<' | b'>' | b'&');
+        byte += 1;
+    }
+    plain
+};
+
 /// Appends a JSON string.
 pub fn push_string(out: &mut String, bytes: &[u8]) {
     out.push('"');
+    if let (true, Ok(plain)) = (bytes.iter().all(|b| PLAIN[usize::from(*b)]), std::str::from_utf8(bytes)) {
+        out.push_str(plain);
+        out.push('"');
+        return;
+    }
     for chunk in bytes.utf8_chunks() {
         push_escaped(out, chunk.valid());
         if !chunk.invalid().is_empty() {

@@ -1,7 +1,7 @@
 //! One series for the engine: chunks of all replicas, decoded and folded when asked for.
 
 use thanoxide_model::series::{Columns, SeriesData, SourceError};
-use thanoxide_tsdb::chunk::{self, Chunk};
+use thanoxide_tsdb::chunk::{self, Chunk, ChunkError};
 
 use crate::dedup::{Deduplication, append, deduplicate};
 use crate::merge::join_chunks;
@@ -32,7 +32,7 @@ impl SeriesData for DedupSeriesData {
     fn decode(&self, start_ms: i64, end_ms: i64, into: &mut Columns) -> Result<(), SourceError> {
         match self.replicas.as_slice() {
             [] => Ok(()),
-            [chunks] => decode_into(chunks, start_ms, end_ms, into),
+            [chunks] => decode_into(chunks, (start_ms, end_ms), chunk::decode, into),
             _ if start_ms <= self.start_ms => {
                 deduplicate(&self.decode_replicas(start_ms, end_ms)?, self.how, into);
                 Ok(())
@@ -45,6 +45,14 @@ impl SeriesData for DedupSeriesData {
                 append(&asked_for, into);
                 Ok(())
             }
+        }
+    }
+
+    /// Where replicas are folded a histogram may come to stand before any other, so they stay whole.
+    fn decode_counts(&self, start_ms: i64, end_ms: i64, into: &mut Columns) -> Result<(), SourceError> {
+        match self.replicas.as_slice() {
+            [chunks] => decode_into(chunks, (start_ms, end_ms), chunk::decode_counts, into),
+            _ => self.decode(start_ms, end_ms, into),
         }
     }
 
@@ -64,16 +72,21 @@ impl SeriesData for DedupSeriesData {
 
 fn decode_chunks(chunks: &[Chunk], start_ms: i64, end_ms: i64) -> Result<Columns, SourceError> {
     let mut columns = Columns::default();
-    decode_into(chunks, start_ms, end_ms, &mut columns)?;
+    decode_into(chunks, (start_ms, end_ms), chunk::decode, &mut columns)?;
     Ok(columns)
 }
 
 /// Chunks come from other processes, and their samples need not be as their ranges say: what is not in order of time is
 /// refused here, so that nobody above has to think of it.
-fn decode_into(chunks: &[Chunk], start_ms: i64, end_ms: i64, into: &mut Columns) -> Result<(), SourceError> {
+fn decode_into(
+    chunks: &[Chunk],
+    (start_ms, end_ms): (i64, i64),
+    decode: impl Fn(&Chunk, i64, i64, &mut Columns) -> Result<(), ChunkError>,
+    into: &mut Columns,
+) -> Result<(), SourceError> {
     let (floats, histograms) = (into.timestamps_ms.len(), into.histogram_timestamps_ms.len());
     for chunk in chunks.iter().filter(|c| c.max_time_ms >= start_ms && c.min_time_ms <= end_ms) {
-        chunk::decode(chunk, start_ms, end_ms, into).map_err(|e| SourceError::Storage(e.to_string()))?;
+        decode(chunk, start_ms, end_ms, into).map_err(|e| SourceError::Storage(e.to_string()))?;
     }
     let in_order = |times: &[i64]| times.is_sorted_by(|a, b| a < b);
     match in_order(&into.timestamps_ms[floats..]) && in_order(&into.histogram_timestamps_ms[histograms..]) {

@@ -18,6 +18,7 @@ pub use recode::without_start_times;
 pub use sample::{ChunkSample, ChunkSamples, SampleValue, samples};
 
 use bytes::Bytes;
+use histogram::Detail;
 use thanoxide_model::series::Columns;
 use thanoxide_model::{FloatHistogram, Histogram};
 use thiserror::Error;
@@ -122,14 +123,23 @@ pub fn sample_count(chunk: &Chunk) -> usize {
 
 /// Appends the chunk's samples of `start_ms..=end_ms` to `into`. After an error `into` holds what stood before it.
 pub fn decode(chunk: &Chunk, start_ms: i64, end_ms: i64, into: &mut Columns) -> Result<(), ChunkError> {
+    decode_detail(chunk, (start_ms, end_ms), Detail::Buckets, into)
+}
+
+/// As [`decode`], but histograms have buckets and bounds only where [`Detail::Counts`] says.
+pub fn decode_counts(chunk: &Chunk, start_ms: i64, end_ms: i64, into: &mut Columns) -> Result<(), ChunkError> {
+    decode_detail(chunk, (start_ms, end_ms), Detail::Counts, into)
+}
+
+fn decode_detail(chunk: &Chunk, range_ms: (i64, i64), detail: Detail, into: &mut Columns) -> Result<(), ChunkError> {
     let data = &chunk.data;
     match chunk.encoding {
-        Encoding::Xor => xor::decode_into(data, start_ms, end_ms, into)?,
-        Encoding::Xor2 => xor2::decode_into(data, start_ms, end_ms, into)?,
-        Encoding::Histogram => histogram::decode_into::<Histogram>(data, false, start_ms, end_ms, into)?,
-        Encoding::HistogramSt => histogram::decode_into::<Histogram>(data, true, start_ms, end_ms, into)?,
-        Encoding::FloatHistogram => histogram::decode_into::<FloatHistogram>(data, false, start_ms, end_ms, into)?,
-        Encoding::FloatHistogramSt => histogram::decode_into::<FloatHistogram>(data, true, start_ms, end_ms, into)?,
+        Encoding::Xor => xor::decode_into(data, range_ms.0, range_ms.1, into)?,
+        Encoding::Xor2 => xor2::decode_into(data, range_ms.0, range_ms.1, into)?,
+        Encoding::Histogram => histogram::decode_into::<Histogram>(data, false, range_ms, detail, into)?,
+        Encoding::HistogramSt => histogram::decode_into::<Histogram>(data, true, range_ms, detail, into)?,
+        Encoding::FloatHistogram => histogram::decode_into::<FloatHistogram>(data, false, range_ms, detail, into)?,
+        Encoding::FloatHistogramSt => histogram::decode_into::<FloatHistogram>(data, true, range_ms, detail, into)?,
         Encoding::Aggregate => return Err(ChunkError::NotSamples(chunk.encoding)),
     }
     complete_start_times(into);

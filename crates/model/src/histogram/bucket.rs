@@ -56,12 +56,9 @@ impl fmt::Display for Bucket {
     }
 }
 
-/// The buckets of one side, away from zero; backwards towards it.
+/// Indexes and counts of one side's buckets, away from zero; backwards towards it.
 #[derive(Clone, Debug)]
-pub struct Buckets<'a> {
-    schema: i32,
-    positive: bool,
-    custom_values: &'a [f64],
+pub struct Counts<'a> {
     spans: &'a [Span],
     counts: &'a [f64],
     front: Cursor,
@@ -77,45 +74,23 @@ struct Cursor {
     index: i64,
 }
 
-impl<'a> Buckets<'a> {
-    fn new(histogram: &'a FloatHistogram, positive: bool) -> Self {
-        let (spans, counts) = match positive {
-            true => (&histogram.positive_spans, &histogram.positive_buckets),
-            false => (&histogram.negative_spans, &histogram.negative_buckets),
-        };
+impl<'a> Counts<'a> {
+    fn new(spans: &'a [Span], counts: &'a [f64]) -> Self {
         let (first, last) = (spans.first().copied().unwrap_or_default(), spans.last().copied().unwrap_or_default());
         let end = spans.iter().map(|s| i64::from(s.offset) + i64::from(s.length)).sum();
-        Buckets {
-            schema: histogram.schema,
-            positive,
-            custom_values: &histogram.custom_values,
+        Counts {
             spans,
             counts,
             front: Cursor { span: 0, left: first.length, index: i64::from(first.offset) },
             back: Cursor { span: spans.len().saturating_sub(1), left: last.length, index: end },
         }
     }
-
-    fn at(&self, index: i64, count: f64) -> Bucket {
-        let (near, far) =
-            (bound(index - 1, self.schema, self.custom_values), bound(index, self.schema, self.custom_values));
-        let (lower, upper) = if self.positive { (near, far) } else { (-far, -near) };
-        let custom = self.schema == CUSTOM_BUCKETS_SCHEMA;
-        Bucket {
-            lower,
-            upper,
-            lower_inclusive: if custom { index == 0 } else { lower < 0.0 },
-            upper_inclusive: custom || upper > 0.0,
-            count,
-            index,
-        }
-    }
 }
 
-impl Iterator for Buckets<'_> {
-    type Item = Bucket;
+impl Iterator for Counts<'_> {
+    type Item = (i64, f64);
 
-    fn next(&mut self) -> Option<Bucket> {
+    fn next(&mut self) -> Option<(i64, f64)> {
         let (count, rest) = self.counts.split_first()?;
         while self.front.left == 0 {
             self.front.span += 1;
@@ -126,12 +101,12 @@ impl Iterator for Buckets<'_> {
         self.counts = rest;
         self.front.left -= 1;
         self.front.index += 1;
-        Some(self.at(self.front.index - 1, *count))
+        Some((self.front.index - 1, *count))
     }
 }
 
-impl DoubleEndedIterator for Buckets<'_> {
-    fn next_back(&mut self) -> Option<Bucket> {
+impl DoubleEndedIterator for Counts<'_> {
+    fn next_back(&mut self) -> Option<(i64, f64)> {
         let (count, rest) = self.counts.split_last()?;
         while self.back.left == 0 {
             self.back.index -= i64::from(self.spans.get(self.back.span)?.offset);
@@ -141,19 +116,73 @@ impl DoubleEndedIterator for Buckets<'_> {
         self.counts = rest;
         self.back.left -= 1;
         self.back.index -= 1;
-        Some(self.at(self.back.index, *count))
+        Some((self.back.index, *count))
+    }
+}
+
+/// The buckets of one side, away from zero; backwards towards it.
+#[derive(Clone, Debug)]
+pub struct Buckets<'a> {
+    histogram: &'a FloatHistogram,
+    positive: bool,
+    counts: Counts<'a>,
+}
+
+impl Iterator for Buckets<'_> {
+    type Item = Bucket;
+
+    fn next(&mut self) -> Option<Bucket> {
+        let (index, count) = self.counts.next()?;
+        Some(self.histogram.bucket(self.positive, index, count))
+    }
+}
+
+impl DoubleEndedIterator for Buckets<'_> {
+    fn next_back(&mut self) -> Option<Bucket> {
+        let (index, count) = self.counts.next_back()?;
+        Some(self.histogram.bucket(self.positive, index, count))
     }
 }
 
 impl FloatHistogram {
     /// The positive buckets, ascending; reversible.
     pub fn positive(&self) -> Buckets<'_> {
-        Buckets::new(self, true)
+        Buckets { histogram: self, positive: true, counts: self.positive_counts() }
     }
 
     /// The negative buckets from the zero bucket down; reversible.
     pub fn negative(&self) -> Buckets<'_> {
-        Buckets::new(self, false)
+        Buckets { histogram: self, positive: false, counts: self.negative_counts() }
+    }
+
+    /// Indexes and counts of the positive buckets.
+    pub fn positive_counts(&self) -> Counts<'_> {
+        Counts::new(&self.positive_spans, &self.positive_buckets)
+    }
+
+    /// Indexes and counts of the negative buckets.
+    pub fn negative_counts(&self) -> Counts<'_> {
+        Counts::new(&self.negative_spans, &self.negative_buckets)
+    }
+
+    fn bucket(&self, positive: bool, index: i64, count: f64) -> Bucket {
+        let near = bound(index - 1, self.schema, &self.custom_values);
+        let far = bound(index, self.schema, &self.custom_values);
+        let (lower, upper) = if positive { (near, far) } else { (-far, -near) };
+        let custom = self.schema == CUSTOM_BUCKETS_SCHEMA;
+        Bucket {
+            lower,
+            upper,
+            lower_inclusive: if custom { index == 0 } else { lower < 0.0 },
+            upper_inclusive: custom || upper > 0.0,
+            count,
+            index,
+        }
+    }
+
+    /// The bucket of an index, ending or beginning at the zero bucket where that overlaps it. It counts nothing.
+    pub fn bucket_at(&self, positive: bool, index: i64) -> Bucket {
+        self.clip_at_zero_bucket(self.bucket(positive, index, 0.0))
     }
 
     /// The zero bucket.

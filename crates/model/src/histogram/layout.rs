@@ -114,19 +114,12 @@ impl<T: Count> Cells<T> {
         Cells(cells)
     }
 
-    /// Spans and counts. Indexes that no span can express end at the edge of what one can.
+    /// Spans and counts.
     pub(super) fn into_layout(self) -> (Vec<Span>, Vec<T>) {
         let mut spans: Vec<Span> = Vec::new();
         let mut end = 0;
         for (index, _) in &self.0 {
-            match spans.last_mut() {
-                Some(span) if *index == end => span.length += 1,
-                _ => {
-                    let offset = (index - end).clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32;
-                    spans.push(Span { offset, length: 1 });
-                }
-            }
-            end = index + 1;
+            push_index(&mut spans, *index, &mut end);
         }
         (spans, self.0.into_iter().map(|(_, count)| count).collect())
     }
@@ -136,6 +129,34 @@ impl<T: Count> Cells<T> {
 pub(super) fn coarser_index(index: i64, from: i32, to: i32) -> i64 {
     let shift = from.saturating_sub(to).clamp(0, 62);
     ((index - 1) >> shift) + 1
+}
+
+/// What `compact(0)` of [`Cells`] does, in place.
+pub(super) fn drop_empty<T: Count>(spans: &mut Vec<Span>, counts: &mut Vec<T>) {
+    let mut kept_spans: Vec<Span> = Vec::with_capacity(spans.len() + 2);
+    let (mut kept, mut end) = (0, 0);
+    for (at, index) in (0..counts.len()).zip(Indexes::new(spans)) {
+        if counts[at].is_empty() {
+            continue;
+        }
+        counts[kept] = counts[at];
+        kept += 1;
+        push_index(&mut kept_spans, index, &mut end);
+    }
+    counts.truncate(kept);
+    *spans = kept_spans;
+}
+
+/// Adds a bucket to spans that end before `end`. Indexes that no span can express end at the edge of what one can.
+fn push_index(spans: &mut Vec<Span>, index: i64, end: &mut i64) {
+    match spans.last_mut() {
+        Some(span) if index == *end => span.length += 1,
+        _ => {
+            let offset = (index - *end).clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32;
+            spans.push(Span { offset, length: 1 });
+        }
+    }
+    *end = index + 1;
 }
 
 /// Whether [`Cells::compact`] would change nothing; never wrongly yes.

@@ -8,7 +8,7 @@ use thanoxide_model::series::Columns;
 use super::column::Column;
 use super::grid::{Grid, Modifiers};
 use super::selection::{Selected, SelectionReader, Span};
-use super::{Batch, Context, Scratch, SeriesColumn, Stream, batch_len, for_each_series};
+use super::{Batch, BatchLen, Context, Scratch, SeriesColumn, Stream, for_each_series};
 use crate::engine::QueryError;
 
 /// What is taken of the sample found.
@@ -28,6 +28,7 @@ pub(crate) enum Take {
 pub(crate) struct InstantSelector {
     reader: SelectionReader,
     lookup: Lookup,
+    batch_len: BatchLen,
 }
 
 /// How each series is looked at.
@@ -42,7 +43,7 @@ struct Lookup {
 impl InstantSelector {
     pub(crate) fn new(reader: SelectionReader, grid: Grid, modifiers: Modifiers, take: Take) -> Self {
         let lookup = Lookup { span: reader.span(), grid, modifiers, take };
-        InstantSelector { reader, lookup }
+        InstantSelector { reader, lookup, batch_len: BatchLen::new(grid.steps) }
     }
 }
 
@@ -51,7 +52,7 @@ impl Stream for InstantSelector {
         let lookup = self.lookup;
         let steps = lookup.grid.steps;
         loop {
-            let selected = self.reader.read(batch_len(steps), cx)?;
+            let selected = self.reader.read(self.batch_len.get(), cx)?;
             if selected.is_empty() {
                 return Ok(None);
             }
@@ -59,6 +60,7 @@ impl Stream for InstantSelector {
             let found = for_each_series(cx, selected, |scratch, selected| lookup.look_up(scratch, &selected, cx))?;
             let series: Vec<SeriesColumn> = found.into_iter().flatten().collect();
             charge.add(series.iter().map(|s| s.column.bytes() - s.column.values.len() * 8).sum())?;
+            self.batch_len.learn(&series);
             if !series.is_empty() {
                 return Ok(Some(Batch { series, charge }));
             }

@@ -11,7 +11,7 @@ use super::samples::{self, Window, WindowCutter};
 use super::scalar::{ScalarArg, ScalarColumn};
 use super::selection::{Selected, SelectionReader, Span};
 use super::tally::window_samples;
-use super::{Batch, Context, SeriesColumn, Stream, batch_len, for_each_series};
+use super::{Batch, BatchLen, Context, SeriesColumn, Stream, for_each_series};
 use crate::annotations::{Annotations, Note, Place};
 use crate::engine::QueryError;
 use crate::functions::range::{Edges, Evaluator, RangeCall, RangeFunction, SeriesNotes, store};
@@ -69,11 +69,11 @@ impl RangeSeries {
 }
 
 impl Range {
-    /// The next series; empty at the end.
-    pub(crate) fn read(&mut self, steps: usize, cx: &Context<'_>) -> Result<Vec<RangeSeries>, QueryError> {
+    /// The next at most `limit` series, or what a subquery gives; empty at the end.
+    pub(crate) fn read(&mut self, limit: usize, cx: &Context<'_>) -> Result<Vec<RangeSeries>, QueryError> {
         match &mut self.input {
             RangeInput::Selector(reader) => {
-                Ok(reader.read(batch_len(steps), cx)?.into_iter().map(RangeSeries::Selected).collect())
+                Ok(reader.read(limit, cx)?.into_iter().map(RangeSeries::Selected).collect())
             }
             RangeInput::Subquery(inner) => loop {
                 match inner.next(cx)? {
@@ -127,6 +127,7 @@ pub(crate) struct RangeCallStream {
     range: Range,
     scalars: Vec<ScalarArg>,
     work: RangeWork,
+    batch_len: BatchLen,
     seen: HashSet<Labels, foldhash::fast::RandomState>,
 }
 
@@ -139,7 +140,7 @@ impl RangeCallStream {
         position: Place,
     ) -> Self {
         let work = RangeWork { shape: range.shape, function, grid, position };
-        RangeCallStream { range, scalars, work, seen: HashSet::default() }
+        RangeCallStream { range, scalars, work, batch_len: BatchLen::new(grid.steps), seen: HashSet::default() }
     }
 
     /// Without delayed name removal series must differ even before it is known whether they meet in time.
@@ -278,7 +279,7 @@ impl Stream for RangeCallStream {
         let work = self.work;
         let steps = work.grid.steps;
         loop {
-            let input = cx.tally.muted(|| self.range.read(steps, cx))?;
+            let input = cx.tally.muted(|| self.range.read(self.batch_len.get(), cx))?;
             if input.is_empty() {
                 return Ok(None);
             }
@@ -291,6 +292,7 @@ impl Stream for RangeCallStream {
                 series.extend(one);
                 cx.notes(notes);
             }
+            self.batch_len.learn(&series);
             self.check_unique(&series, cx)?;
             charge.add(series.iter().map(|s| s.column.bytes() - s.column.values.len() * 8).sum())?;
             if !series.is_empty() {

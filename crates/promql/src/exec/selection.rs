@@ -165,9 +165,12 @@ impl Span {
     /// The samples of a series in that span.
     pub(crate) fn decode(self, selected: &Selected, into: &mut Columns) -> Result<(), QueryError> {
         into.clear();
-        selected.series().data.decode(self.start_ms, self.end_ms, into)?;
+        let data = &selected.series().data;
         if self.stats_only {
+            data.decode_counts(self.start_ms, self.end_ms, into)?;
             drop_buckets(&mut into.histograms);
+        } else {
+            data.decode(self.start_ms, self.end_ms, into)?;
         }
         Ok(())
     }
@@ -175,20 +178,35 @@ impl Span {
 
 /// Leaves counts and sums, and as hints what the buckets tell of counter resets.
 fn drop_buckets(histograms: &mut [Arc<FloatHistogram>]) {
-    let mut last: Option<Arc<FloatHistogram>> = None;
-    for histogram in histograms {
-        let whole = Arc::clone(histogram);
-        let mut hint = whole.counter_reset_hint;
-        if let (CounterResetHint::Unknown, false, Some(last)) = (hint, whole.is_stale(), &last) {
-            hint = match whole.detect_reset(last) {
+    // The last one that was not stale: as it was, or where it still is.
+    let (mut last, mut last_bare): (Option<Arc<FloatHistogram>>, _) = (None, None);
+    for i in 0..histograms.len() {
+        let histogram = &histograms[i];
+        if is_bare(histogram) {
+            last_bare = Some(i);
+            continue;
+        }
+        let mut hint = histogram.counter_reset_hint;
+        let before = last_bare.map(|i: usize| &histograms[i]).or(last.as_ref());
+        if let (CounterResetHint::Unknown, false, Some(last)) = (hint, histogram.is_stale(), before) {
+            hint = match histogram.detect_reset(last) {
                 true => CounterResetHint::CounterReset,
                 false => CounterResetHint::NotCounterReset,
             };
         }
-        let (schema, count, sum) = (whole.schema, whole.count, whole.sum);
-        *histogram = Arc::new(FloatHistogram { counter_reset_hint: hint, schema, count, sum, ..Default::default() });
+        let (schema, count, sum) = (histogram.schema, histogram.count, histogram.sum);
+        let bare = FloatHistogram { counter_reset_hint: hint, schema, count, sum, ..Default::default() };
+        let whole = std::mem::replace(&mut histograms[i], Arc::new(bare));
         if !whole.is_stale() {
-            last = Some(whole);
+            (last, last_bare) = (Some(whole), None);
         }
     }
+}
+
+/// Whether there is nothing to drop and all is known of a reset.
+fn is_bare(histogram: &FloatHistogram) -> bool {
+    let spans = histogram.positive_spans.len() + histogram.negative_spans.len();
+    let has_zero_bucket = histogram.zero_count != 0.0 || histogram.zero_threshold != 0.0;
+    let is_empty = spans == 0 && !has_zero_bucket && histogram.custom_values.is_empty();
+    is_empty && histogram.counter_reset_hint != CounterResetHint::Unknown && !histogram.is_stale()
 }

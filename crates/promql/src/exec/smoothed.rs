@@ -9,7 +9,7 @@ use super::column::Column;
 use super::grid::{Grid, Modifiers};
 use super::samples::{Window, WindowCutter, remove_stale};
 use super::selection::{Selected, SelectionReader, Span};
-use super::{Batch, Context, Scratch, SeriesColumn, Stream, batch_len, for_each_series};
+use super::{Batch, BatchLen, Context, Scratch, SeriesColumn, Stream, for_each_series};
 use crate::annotations::{Annotations, Place};
 use crate::engine::QueryError;
 use crate::functions::extended::interpolate;
@@ -20,6 +20,7 @@ use crate::functions::range::{SeriesNote, SeriesNotes};
 pub(crate) struct SmoothedSelector {
     reader: SelectionReader,
     smoother: Smoother,
+    batch_len: BatchLen,
 }
 
 /// How each series is looked at.
@@ -34,7 +35,7 @@ struct Smoother {
 impl SmoothedSelector {
     pub(crate) fn new(reader: SelectionReader, grid: Grid, modifiers: Modifiers, position: Place) -> Self {
         let smoother = Smoother { span: reader.span(), grid, modifiers, position };
-        SmoothedSelector { reader, smoother }
+        SmoothedSelector { reader, smoother, batch_len: BatchLen::new(grid.steps) }
     }
 }
 
@@ -42,7 +43,7 @@ impl Stream for SmoothedSelector {
     fn next(&mut self, cx: &Context<'_>) -> Result<Option<Batch>, QueryError> {
         let smoother = self.smoother;
         let steps = smoother.grid.steps;
-        let selected = self.reader.read(batch_len(steps), cx)?;
+        let selected = self.reader.read(self.batch_len.get(), cx)?;
         if selected.is_empty() {
             return Ok(None);
         }
@@ -53,6 +54,7 @@ impl Stream for SmoothedSelector {
             series.extend(one);
             cx.notes(notes);
         }
+        self.batch_len.learn(&series);
         Batch::new(series, cx).map(Some)
     }
 }

@@ -38,7 +38,11 @@ fn settle<E>(
 }
 
 /// Last minus first plus what resets took, of at least two histograms; a gauge. `None` where they do not fit.
-pub(crate) fn change(is_counter: bool, window: &Window<'_>, notes: &mut SeriesNotes<'_>) -> Option<FloatHistogram> {
+pub(crate) fn change(
+    is_counter: bool,
+    window: &Window<'_>,
+    notes: &mut SeriesNotes<'_>,
+) -> Option<Arc<FloatHistogram>> {
     let all = window.histograms;
     let (times_ms, starts_ms) = (window.histogram_times_ms, window.histogram_starts_ms);
     let (first, last) = (&all[0], &all[all.len() - 1]);
@@ -71,16 +75,18 @@ pub(crate) fn change(is_counter: bool, window: &Window<'_>, notes: &mut SeriesNo
             return None;
         }
     }
-    let mut change = last.copy_to_schema(schema).ok()?;
-    sub(&mut change, &base, notes)?;
+    // Made where it stays: histograms are long to move about.
+    let mut made = Arc::new(last.copy_to_schema(schema).ok()?);
+    let change = Arc::make_mut(&mut made);
+    sub(change, &base, notes)?;
     if is_counter {
-        add_resets(&mut change, base, window, notes)?;
+        add_resets(change, base, window, notes)?;
     } else if !is_gauge(first) || !is_gauge(last) {
         notes.about_metric(SeriesNote::NotGauge);
     }
     change.counter_reset_hint = CounterResetHint::Gauge;
     change.compact(0);
-    Some(change)
+    Some(made)
 }
 
 fn add_resets(

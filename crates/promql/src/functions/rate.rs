@@ -1,5 +1,7 @@
 //! `rate`, `increase` and `delta` with extrapolation to the edges of the range.
 
+use std::sync::Arc;
+
 use thanoxide_model::FloatHistogram;
 use thanoxide_model::series::Columns;
 
@@ -49,7 +51,7 @@ impl Resets {
 /// The change between the first and last sample, before extrapolation.
 enum Change {
     Float(f64),
-    Histogram(Box<FloatHistogram>),
+    Histogram(Arc<FloatHistogram>),
 }
 
 /// Times of the samples that a change is made of.
@@ -85,14 +87,14 @@ pub(crate) fn extrapolated(
         Change::Float(float_change(is_counter, window, resets, notes))
     } else {
         let change = if sampled.gaps == 0 { None } else { Some(histogram_rate::change(is_counter, window, notes)?) };
-        Change::Histogram(Box::new(match (change, start_ms) {
+        Change::Histogram(match (change, start_ms) {
             (Some(change), None) => change,
-            (None, _) => FloatHistogram::clone(&window.histograms[0]),
+            (None, _) => Arc::clone(&window.histograms[0]),
             (Some(mut change), Some(_)) => {
-                histogram_rate::add(&mut change, &window.histograms[0], notes)?;
+                histogram_rate::add(Arc::make_mut(&mut change), &window.histograms[0], notes)?;
                 change
             }
-        }))
+        })
     };
     if let (Change::Float(change), Some(_)) = (&mut change, start_ms) {
         *change += window.values[0];
@@ -109,8 +111,8 @@ pub(crate) fn extrapolated(
     Some(match change {
         Change::Float(change) => Output::Float(change * factor),
         Change::Histogram(mut change) => {
-            change.mul(factor);
-            Output::from(*change)
+            Arc::make_mut(&mut change).mul(factor);
+            Output::Histogram(change)
         }
     })
 }

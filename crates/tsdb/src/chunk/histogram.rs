@@ -25,7 +25,7 @@ mod number;
 mod spans;
 
 pub use appender::{Appended, CutReason, FloatHistogramAppender, HistogramAppender, IntHistogramAppender};
-pub use iter::{HistogramIter, decode_into};
+pub use iter::{Detail, HistogramIter, decode_into};
 pub use native::NativeHistogram;
 
 /// What a chunk of histograms says about the counter reset before it. The numbers are those of the chunk's header.

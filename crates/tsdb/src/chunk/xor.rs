@@ -226,24 +226,32 @@ impl<'a> XorIter<'a> {
     }
 }
 
+/// Columns grow by so many samples: an instant query wants a few, and none should wait for what a header promises.
+const ROOM: usize = 32;
+
 /// Appends the samples of `start_ms..=end_ms` to `into`; times are taken to rise.
 pub fn decode_into(data: &[u8], start_ms: i64, end_ms: i64, into: &mut Columns) -> Result<(), ChunkError> {
     let mut iter = XorIter::new(data)?;
-    // Hostile headers promise samples that are not there: none but the first takes less than two bits.
-    let most = usize::from(iter.total).min(data.len() * 4);
-    let start = into.timestamps_ms.len();
-    into.timestamps_ms.resize(start + most, 0);
-    into.values.resize(start + most, 0.0);
-    let mut end = start;
+    let mut sample = loop {
+        match iter.next()? {
+            Some((timestamp_ms, _)) if timestamp_ms < start_ms => {}
+            first => break first,
+        }
+    };
+    let mut end = into.timestamps_ms.len();
     let result = loop {
+        let Some((timestamp_ms, value)) = sample.filter(|(timestamp_ms, _)| *timestamp_ms <= end_ms) else {
+            break Ok(());
+        };
+        if end == into.values.len() {
+            into.timestamps_ms.resize(end + ROOM, 0);
+            into.values.resize(end + ROOM, 0.0);
+        }
+        into.timestamps_ms[end] = timestamp_ms;
+        into.values[end] = value;
+        end += 1;
         match iter.next() {
-            Ok(Some((timestamp_ms, _))) if timestamp_ms < start_ms => {}
-            Ok(Some((timestamp_ms, value))) if timestamp_ms <= end_ms && end < into.values.len() => {
-                into.timestamps_ms[end] = timestamp_ms;
-                into.values[end] = value;
-                end += 1;
-            }
-            Ok(_) => break Ok(()),
+            Ok(next) => sample = next,
             Err(error) => break Err(error),
         }
     };

@@ -32,6 +32,20 @@ impl BitReader<'_> {
     /// A signed varbit.
     #[inline]
     pub fn varbit(&mut self) -> Result<i64, DecodeError> {
+        if self.fill() && self.leading_ones() < 7 {
+            // The usual case: prefix and bits are in the register, and no branch depends on the width.
+            let group = self.leading_ones();
+            self.take(group + 1);
+            let width = WIDTHS[group as usize];
+            let bits = self.take(width) as i64;
+            let wraps = bits > (1 << width) >> 1;
+            return Ok(bits - (i64::from(wraps) << width));
+        }
+        self.rare_varbit()
+    }
+
+    /// A long one, or one near the end.
+    fn rare_varbit(&mut self) -> Result<i64, DecodeError> {
         match self.unary(8)? {
             0 => Ok(0),
             group => self.signed(WIDTHS[group as usize]),

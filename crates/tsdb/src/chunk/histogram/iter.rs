@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use thanoxide_model::histogram::CounterResetHint;
-use thanoxide_model::is_stale_nan;
+use thanoxide_model::histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint, MAX_SCHEMA, MIN_SCHEMA};
 use thanoxide_model::series::Columns;
+use thanoxide_model::{FloatHistogram, is_stale_nan};
 
 use super::super::ChunkError;
 use super::super::float_xor::XorFloat;
@@ -159,6 +159,53 @@ impl<'a, H: NativeHistogram> HistogramIter<'a, H> {
         Ok(histogram)
     }
 
+    /// The histogram of the sample read last, with absolute float counts.
+    fn float_histogram(&self) -> Result<FloatHistogram, ChunkError> {
+        if !self.has_plain_layout() {
+            return Ok(self.histogram()?.into_float());
+        }
+        let State { layout, buckets: [positive, negative], .. } = &self.state;
+        let mut float = FloatHistogram {
+            positive_spans: layout.spans[0].clone(),
+            positive_buckets: H::Number::floats(positive),
+            custom_values: Arc::clone(&layout.custom_values),
+            ..self.without_buckets()
+        };
+        if !(H::TRIMS_CUSTOM && float.uses_custom_buckets()) {
+            float.zero_threshold = layout.zero_threshold;
+            float.zero_count = H::Number::value(&self.state.zero_count).float();
+            float.negative_spans = layout.spans[1].clone();
+            float.negative_buckets = H::Number::floats(negative);
+        }
+        Ok(float)
+    }
+
+    /// Whether the sample read last is neither a stale marker nor of a resolution that has to be lowered.
+    fn has_plain_layout(&self) -> bool {
+        let schema = self.state.layout.schema;
+        let is_plain = schema == CUSTOM_BUCKETS_SCHEMA || (MIN_SCHEMA..=MAX_SCHEMA).contains(&schema);
+        is_plain && !is_stale_nan(self.state.sum.value())
+    }
+
+    fn detailed(&self, detail: Detail) -> Result<FloatHistogram, ChunkError> {
+        let is_compared = self.read == self.header.count || self.hint() == CounterResetHint::Unknown;
+        match detail {
+            Detail::Counts if !is_compared && self.has_plain_layout() => Ok(self.without_buckets()),
+            _ => self.float_histogram(),
+        }
+    }
+
+    /// What the sample read last has besides buckets.
+    fn without_buckets(&self) -> FloatHistogram {
+        FloatHistogram {
+            counter_reset_hint: self.hint(),
+            schema: self.state.layout.schema,
+            count: H::Number::value(&self.state.count).float(),
+            sum: self.state.sum.value(),
+            ..FloatHistogram::default()
+        }
+    }
+
     /// The first sample never knows: what was before the chunk may be gone by now.
     fn hint(&self) -> CounterResetHint {
         match self.header.counter_reset {
@@ -169,26 +216,44 @@ impl<'a, H: NativeHistogram> HistogramIter<'a, H> {
     }
 }
 
+/// What is wanted of a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// Whole histograms.
+    Buckets,
+    /// Counts and sums. Buckets and bounds come only with what must be compared to tell of a reset: a sample whose hint is
+    /// unknown, and the last one of the chunk.
+    Counts,
+}
+
 /// Appends the samples of `start_ms..=end_ms` to `into`, as floats; times are taken to rise.
 pub fn decode_into<H: NativeHistogram>(
     data: &[u8],
-    with_start_times: bool,
-    start_ms: i64,
-    end_ms: i64,
+    has_start_times: bool,
+    (start_ms, end_ms): (i64, i64),
+    detail: Detail,
     into: &mut Columns,
 ) -> Result<(), ChunkError> {
-    let mut iter = HistogramIter::<H>::new(data, with_start_times)?;
+    let mut iter = HistogramIter::<H>::new(data, has_start_times)?;
     let with_start_times = iter.header.start_times != 0;
     if with_start_times {
         into.histogram_start_timestamps_ms.resize(into.histogram_timestamps_ms.len(), 0);
     }
+    let before = into.histograms.len();
     while iter.advance()? {
         let timestamp_ms = iter.timestamp_ms();
         if timestamp_ms > end_ms {
             break;
         }
         if timestamp_ms >= start_ms {
-            into.push_histogram(timestamp_ms, Arc::new(iter.histogram()?.into_float()));
+            if detail == Detail::Counts && is_stale_nan(iter.state.sum.value()) {
+                // The sample before it is the one to compare with, and has lost its buckets.
+                into.histogram_timestamps_ms.truncate(before);
+                into.histogram_start_timestamps_ms.truncate(before);
+                into.histograms.truncate(before);
+                return decode_into::<H>(data, has_start_times, (start_ms, end_ms), Detail::Buckets, into);
+            }
+            into.push_histogram(timestamp_ms, Arc::new(iter.detailed(detail)?));
             if with_start_times {
                 into.histogram_start_timestamps_ms.push(iter.start_ms());
             }

@@ -14,6 +14,8 @@ pub trait NativeHistogram: Clone + Default + std::fmt::Debug + Send + Sync {
     type Number: Number;
     /// Whether the appender tells "no reset" and "unknown" apart when it goes on after another chunk.
     const EXACT_HEADER: bool;
+    /// Whether what custom buckets do not use is left out where it becomes a float histogram.
+    const TRIMS_CUSTOM: bool;
 
     /// All observations.
     fn count(&self) -> Self::Number;
@@ -69,6 +71,7 @@ pub struct Parts<'a, N> {
 impl NativeHistogram for Histogram {
     type Number = i64;
     const EXACT_HEADER: bool = true;
+    const TRIMS_CUSTOM: bool = true;
 
     fn count(&self) -> i64 {
         self.count as i64
@@ -128,6 +131,7 @@ impl NativeHistogram for Histogram {
 impl NativeHistogram for FloatHistogram {
     type Number = f64;
     const EXACT_HEADER: bool = false;
+    const TRIMS_CUSTOM: bool = false;
 
     fn count(&self) -> f64 {
         self.count

@@ -33,6 +33,10 @@ pub trait Number: Copy + PartialOrd + Default + std::fmt::Debug {
     fn absolute(buckets: &[Self]) -> impl Iterator<Item = Self>;
     /// Turns absolute counts into buckets as stored.
     fn stored(counts: Vec<Self>) -> Vec<Self>;
+    /// A count as a float.
+    fn float(self) -> f64;
+    /// The last values of buckets, as absolute counts.
+    fn floats(cells: &[Self::Cell]) -> Vec<f64>;
 }
 
 /// An integer and its last difference.
@@ -105,6 +109,20 @@ impl Number for i64 {
         }
         counts
     }
+
+    fn float(self) -> f64 {
+        self as u64 as f64
+    }
+
+    /// Deltas are summed as floats, as Prometheus does.
+    fn floats(cells: &[IntCell]) -> Vec<f64> {
+        let mut count = 0.0;
+        let absolute = |cell: &IntCell| {
+            count += cell.value as f64;
+            count
+        };
+        cells.iter().map(absolute).collect()
+    }
 }
 
 /// A float and its window.
@@ -172,5 +190,13 @@ impl Number for f64 {
 
     fn stored(counts: Vec<f64>) -> Vec<f64> {
         counts
+    }
+
+    fn float(self) -> f64 {
+        self
+    }
+
+    fn floats(cells: &[FloatCell]) -> Vec<f64> {
+        cells.iter().map(f64::value).collect()
     }
 }
