@@ -86,6 +86,11 @@ pub trait SeriesData: Send + Sync + std::fmt::Debug {
         self.decode(start_ms, end_ms, into)
     }
 
+    /// As [`Self::decode`], for readers of the newest sample: older ones may be missing.
+    fn decode_newest(&self, start_ms: i64, end_ms: i64, into: &mut Columns) -> Result<(), SourceError> {
+        self.decode(start_ms, end_ms, into)
+    }
+
     /// A guess of how many samples there are, for memory limits.
     fn estimated_samples(&self) -> usize;
 

@@ -56,6 +56,19 @@ impl SeriesData for DedupSeriesData {
         }
     }
 
+    /// The last chunk that begins in time has it, unless its range is not what it says.
+    fn decode_newest(&self, start_ms: i64, end_ms: i64, into: &mut Columns) -> Result<(), SourceError> {
+        let [chunks] = self.replicas.as_slice() else { return self.decode(start_ms, end_ms, into) };
+        let last = chunks.iter().rposition(|chunk| chunk.min_time_ms <= end_ms).unwrap_or(0);
+        let (older, newest) = chunks.split_at(last);
+        let before = into.len();
+        decode_into(newest, (start_ms, end_ms), chunk::decode, into)?;
+        match into.len() > before {
+            true => Ok(()),
+            false => decode_into(older, (start_ms, end_ms), chunk::decode, into),
+        }
+    }
+
     fn encoded_bytes(&self) -> usize {
         self.replicas.iter().flatten().map(|chunk| chunk.data.len() + size_of::<Chunk>()).sum()
     }
@@ -133,6 +146,23 @@ mod tests {
             assert_eq!(windows.timestamps_ms, whole.timestamps_ms);
             assert_eq!(windows.values, whole.values);
             assert!(whole.len() >= 88 && data.estimated_samples() >= 80);
+        }
+    }
+
+    #[test]
+    fn the_newest_sample_is_that_of_all() {
+        let mut chunks = vec![replica(0, 300_000, 0), replica(300_000, 600_000, 0), replica(700_000, 900_000, 0)];
+        for lies in [false, true] {
+            let data = DedupSeriesData::new(chunks.clone(), Deduplication::Chain, 0);
+            for end_ms in (0..1_000_000).step_by(2_500) {
+                let (mut all, mut newest) = (Columns::default(), Columns::default());
+                data.decode(end_ms - 60_000, end_ms, &mut all).unwrap();
+                data.decode_newest(end_ms - 60_000, end_ms, &mut newest).unwrap();
+                assert_eq!(newest.timestamps_ms.last(), all.timestamps_ms.last(), "{lies} {end_ms}");
+                assert_eq!(newest.values.last(), all.values.last());
+            }
+            // It says that it begins where the one before ends.
+            chunks[2].min_time_ms = 600_000;
         }
     }
 

@@ -76,7 +76,10 @@ impl Lookup {
         cx: &Context<'_>,
     ) -> Result<Option<SeriesColumn>, QueryError> {
         let columns = &mut scratch.columns;
-        self.span.decode(selected, columns)?;
+        match self.grid.steps {
+            1 => self.span.decode_newest(selected, self.modifiers.reference_ms(self.grid, 0), columns)?,
+            _ => self.span.decode(selected, columns)?,
+        }
         let _charge = cx.budget.charge(columns.len() * 16)?;
         let mut column = Column::empty(self.grid.steps);
         if self.take == Take::Value && columns.histogram_timestamps_ms.is_empty() {

@@ -162,6 +162,15 @@ pub(crate) struct Span {
 }
 
 impl Span {
+    /// The newest sample of a series not after `time_ms`; older ones may come along.
+    pub(crate) fn decode_newest(self, selected: &Selected, time_ms: i64, into: &mut Columns) -> Result<(), QueryError> {
+        if self.stats_only || time_ms != self.end_ms {
+            return self.decode(selected, into);
+        }
+        into.clear();
+        Ok(selected.series().data.decode_newest(self.start_ms, self.end_ms, into)?)
+    }
+
     /// The samples of a series in that span.
     pub(crate) fn decode(self, selected: &Selected, into: &mut Columns) -> Result<(), QueryError> {
         into.clear();
