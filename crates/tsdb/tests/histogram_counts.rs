@@ -70,8 +70,8 @@ fn chunks<H: NativeHistogram>(encoding: Encoding, samples: impl Iterator<Item = 
 fn check(chunks: &[Chunk], start_ms: i64, end_ms: i64) -> usize {
     let (mut whole, mut counts) = (Columns::default(), Columns::default());
     for chunk in chunks {
-        chunk::decode(chunk, start_ms, end_ms, &mut whole).unwrap();
-        chunk::decode_counts(chunk, start_ms, end_ms, &mut counts).unwrap();
+        chunk::decode(chunk, start_ms, end_ms, &mut whole).expect("the appender wrote it");
+        chunk::decode_counts(chunk, start_ms, end_ms, &mut counts).expect("the appender wrote it");
     }
     assert_eq!(whole.histogram_timestamps_ms, counts.histogram_timestamps_ms);
     assert_eq!(whole.histograms.len(), counts.histograms.len());
