@@ -141,7 +141,8 @@ fn append_xor(source: &mut Source<'_>) {
         appender.append(t, v);
         samples.push((t, v.to_bits()));
     }
-    let mut iter = chunk::xor::XorIter::new(appender.bytes()).expect("our own bytes");
+    let data = appender.into_bytes();
+    let mut iter = chunk::xor::XorIter::new(&data).expect("our own bytes");
     for sample in samples {
         let (t, v) = iter.next().expect("our own bytes").expect("it was appended");
         assert_eq!((t, v.to_bits()), sample);

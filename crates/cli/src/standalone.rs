@@ -41,6 +41,7 @@ impl Config {
         let data_dir = PathBuf::from(matches.text("data-dir"));
         let mut ingester = receive::ingester_config(matches, data_dir.join("tsdb"))?;
         ingester.too_far_in_future_ms = Some(FUTURE_GUARD_MS);
+        ingester.memory_limit_bytes = Some(matches.bytes("memory-limit")).filter(|bytes| *bytes > 0);
         Ok(Config {
             ingester,
             router: intake::tenant_config(matches)?,

@@ -7,6 +7,7 @@
 pub mod clock;
 pub mod disk;
 pub mod fault_disk;
+pub mod memory;
 pub mod random;
 pub mod sim_disk;
 
@@ -15,6 +16,7 @@ use std::sync::Arc;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use disk::{Disk, DiskFile, SystemDisk};
 pub use fault_disk::FaultDisk;
+pub use memory::{ManualMemory, Memory, ResidentMemory};
 pub use random::{Random, SeededRandom, SystemRandom};
 pub use sim_disk::SimDisk;
 

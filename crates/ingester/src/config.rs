@@ -54,7 +54,7 @@ pub struct IngesterConfig {
     pub retention_bytes: Option<u64>,
     /// Whether the files of uploaded blocks are hashed.
     pub hash: BlockHash,
-    /// Near this much memory of the process new series are refused; `None` takes them.
+    /// Near this much memory of the process new series are refused, and then heads are cut early; `None` is no limit.
     pub memory_limit_bytes: Option<u64>,
     /// How far ahead of the clock a sample may be; `None` takes all.
     pub too_far_in_future_ms: Option<i64>,

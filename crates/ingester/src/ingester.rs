@@ -81,6 +81,7 @@ impl Ingester {
             too_far_in_future_ms: config.too_far_in_future_ms,
             out_of_order_window_ms: config.out_of_order_window_ms,
             out_of_order_chunk_samples: config.out_of_order_chunk_samples,
+            memory_limit_bytes: config.memory_limit_bytes,
             ..EngineOptions::default()
         };
         let shipping = deps.bucket.map(|bucket| Shipping::new(&config, &deps.env, bucket, &deps.metrics.shipper));

@@ -35,7 +35,11 @@ impl WriteStore for Ingester {
         let out_of_order = if origin.hinted { OutOfOrder::CatchUp } else { OutOfOrder::AsSet };
         let options = AppendOptions { max_series, out_of_order };
         let append = move || append_durably(&engine, &id, &batch, options);
-        let (outcome, exemplars) = blocking(append).await.map_err(write_error)?;
+        let written = blocking(append).await;
+        if self.engine.is_pressed() {
+            self.wake();
+        }
+        let (outcome, exemplars) = written.map_err(write_error)?;
         self.count(tenant, &outcome, exemplars);
         if self.engine.tail_is_long() {
             self.tail_is_long.notify_one();

@@ -189,9 +189,9 @@ fn put_part<'a>(data: &mut Vec<u8>, samples: impl Iterator<Item = &'a (i64, f64)
     if appender.sample_count() == 0 {
         return data.put_uvarint(0);
     }
-    data.put_uvarint(appender.bytes().len() as u64);
+    data.put_uvarint(appender.len_bytes() as u64);
     data.put_u8(Encoding::Xor as u8);
-    data.extend_from_slice(appender.bytes());
+    data.extend_from_slice(&appender.to_bytes());
 }
 
 #[cfg(test)]

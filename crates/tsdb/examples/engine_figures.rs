@@ -16,6 +16,10 @@ use thanoxide_model::write_batch::WriteBatchBuilder;
 use thanoxide_model::{Labels, Sample, TenantId, WriteBatch};
 use thanoxide_tsdb::engine::{AppendOptions, Engine, EngineOptions};
 
+/// That of the programs.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 const PER_REQUEST: usize = 2_000;
 const START_MS: i64 = 1_700_006_400_000;
 
@@ -70,6 +74,19 @@ fn status(name: &str) -> f64 {
     line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() * 1024.0
 }
 
+/// Nanoseconds that this thread was on a core.
+fn cpu_ns() -> u64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    text.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+/// User and system time of the process, in seconds.
+fn process_cpu_s() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<&str> = text.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
+}
+
 fn open(dir: &Path) -> Engine {
     Engine::open(dir, EngineOptions::default(), Env::system()).unwrap()
 }
@@ -79,17 +96,19 @@ fn fill(dir: &Path, tenants: usize, series: usize, samples: i64) {
     let ids: Vec<TenantId> = (0..tenants).map(|i| TenantId::new(&format!("tenant-{i}")).unwrap()).collect();
     let mut requests = requests(series);
     let before = status("VmRSS");
-    let begin = Instant::now();
-    let mut snapshots = 0;
+    let (mut snapshots, mut new_ns, mut known_ns) = (0, 0, 0);
     for step in 0..samples {
         for (first, request) in &mut requests {
             for (i, s) in request.samples.iter_mut().enumerate() {
                 *s = sample(*first + i, step);
             }
+        }
+        let begin_ns = cpu_ns();
+        for (number, (_, request)) in requests.iter().enumerate() {
             for id in &ids {
                 let appended = engine.append(id, request, AppendOptions::default()).unwrap();
                 assert!(appended.rejected.is_empty());
-                if appended.ticket.position().is_multiple_of(16) {
+                if (number + 1).is_multiple_of(4) || appended.ticket.position().is_multiple_of(64) {
                     appended.ticket.wait().unwrap();
                 }
             }
@@ -98,12 +117,14 @@ fn fill(dir: &Path, tenants: usize, series: usize, samples: i64) {
             engine.snapshot().unwrap();
             snapshots += 1;
         }
+        *(if step == 0 { &mut new_ns } else { &mut known_ns }) += cpu_ns() - begin_ns;
     }
     engine.close().unwrap();
     let all = (tenants * series) as f64;
     let total = all * samples as f64;
     let log_bytes = engine.reader(&ids[0]).unwrap().log_bytes().unwrap();
-    println!("{:.0} ns a sample, load made meanwhile included", begin.elapsed().as_nanos() as f64 / total);
+    println!("{:.0} ns a new series with its sample", new_ns as f64 / all);
+    println!("{:.0} ns a further sample, commits and snapshots included", known_ns as f64 / (total - all).max(1.0));
     println!("{:.0} B a series (peak {:.0})", (status("VmRSS") - before) / all, (status("VmHWM") - before) / all);
     println!("{log_bytes} B of log, {:.2} a sample if all is in it; {snapshots} snapshots", log_bytes as f64 / total);
     std::process::exit(0);
@@ -117,7 +138,8 @@ fn main() {
         Some("open") => {
             let begin = Instant::now();
             let engine = open(Path::new(&args[2]));
-            println!("open in {:.3} s, peak {:.1} MB", begin.elapsed().as_secs_f64(), status("VmHWM") / 1e6);
+            let (wall_s, cpu_s) = (begin.elapsed().as_secs_f64(), process_cpu_s());
+            println!("open in {wall_s:.3} s, {cpu_s:.2} s of CPU, peak {:.1} MB", status("VmHWM") / 1e6);
             println!("{:?}", engine.open_report());
         }
         _ => println!("engine_figures fill DIR TENANTS SERIES SAMPLES | open DIR"),

@@ -16,6 +16,7 @@ mod generation;
 mod handback;
 mod late_cut;
 mod maintain;
+mod memory;
 mod merge;
 mod open;
 mod options;
@@ -38,10 +39,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
-use thanoxide_env::Env;
+use thanoxide_env::{Env, Memory, ResidentMemory};
 use thanoxide_model::{TenantId, WriteBatch};
 
-pub use crate::head::{Rejected, SelectedSeries};
+pub use crate::head::{HeadMemory, Rejected, SelectedSeries};
 pub use backup::BackedUp;
 pub use compaction::Compacted;
 pub use error::EngineError;
@@ -56,7 +57,9 @@ pub use scrub::{Broken, Scrubbed};
 pub use ticket::CommitTicket;
 
 use crate::chunk_store::ChunkStore;
+use crate::head::Scratch;
 use crate::log::SharedLog;
+use memory::MemoryLimit;
 use quarantine::Quarantine;
 use tenant::Tenant;
 
@@ -89,11 +92,14 @@ pub struct Engine {
     tail_begin_bytes: AtomicU64,
     /// With more samples in the log than this a snapshot was due when somebody last looked.
     long_tail_samples: AtomicU64,
+    memory: MemoryLimit,
     /// Held during a snapshot pass.
     next_snapshot: Mutex<u64>,
     opened: OpenReport,
     tenants: RwLock<HashMap<TenantId, Arc<Tenant>, RandomState>>,
     quarantine: Quarantine,
+    /// Buffers of appends; there are as many as there were appends at once.
+    scratches: Mutex<Vec<Scratch>>,
     /// Held while a tenant is opened, so that it is opened once.
     opening: Mutex<()>,
     closed: AtomicBool,
@@ -104,7 +110,18 @@ impl Engine {
     /// Opens a directory, which is made where it is missing, and all tenants in it, with what stock programs left there. A
     /// tenant that cannot be read is left out for now, see [`Engine::quarantined`].
     pub fn open(root: &Path, options: EngineOptions, env: Env) -> Result<Self, EngineError> {
+        Engine::open_within(root, options, env, Arc::new(ResidentMemory))
+    }
+
+    /// As [`Engine::open`], where the limit of memory is put to something else than this process.
+    pub fn open_within(
+        root: &Path,
+        options: EngineOptions,
+        env: Env,
+        memory: Arc<dyn Memory>,
+    ) -> Result<Self, EngineError> {
         options.check()?;
+        let memory = MemoryLimit::new(options.memory_limit_bytes, memory);
         create_durably(root, &env).map_err(|e| EngineError::io(root, &e))?;
         let lock = env.disk.lock(&root.join(LOCK_FILE)).map_err(|e| match e.kind() {
             std::io::ErrorKind::WouldBlock => EngineError::AlreadyLocked { dir: root.to_path_buf() },
@@ -121,9 +138,11 @@ impl Engine {
             tail_samples: AtomicU64::new(opened.report.counts.samples),
             tail_begin_bytes: AtomicU64::new(0),
             long_tail_samples: AtomicU64::new(pass::LEAST_TAIL_SAMPLES),
+            memory,
             next_snapshot: Mutex::new(opened.next_snapshot),
             opened: opened.report,
             tenants: RwLock::new(opened.tenants),
+            scratches: Mutex::default(),
             opening: Mutex::new(()),
             closed: AtomicBool::new(false),
             _lock: lock,
@@ -149,8 +168,14 @@ impl Engine {
     ) -> Result<Appended, EngineError> {
         self.check_open()?;
         self.check_room()?;
-        let limits = self.options.limits(&options, &self.env);
-        let appended = self.tenant_or_open(tenant)?.append(batch, limits, &self.env)?;
+        let mut limits = self.options.limits(&options, &self.env);
+        if self.memory.is_full(&self.env) {
+            limits.max_series = 0;
+        }
+        let mut scratch = self.scratches.lock().pop().unwrap_or_default();
+        let appended = self.tenant_or_open(tenant)?.append(batch, limits, &mut scratch, &self.env)?;
+        scratch.release_memory();
+        self.scratches.lock().push(scratch);
         self.tail_samples.fetch_add(appended.accepted, Ordering::Relaxed);
         Ok(appended)
     }

@@ -18,9 +18,13 @@ mod labels;
 pub mod late;
 mod late_cut;
 pub mod matching;
+mod memory;
 mod open_chunk;
+mod order;
+mod packing;
 mod postings;
 mod relocate;
+mod replay;
 mod restore;
 mod sample_records;
 mod save;
@@ -37,7 +41,9 @@ use roaring::RoaringBitmap;
 
 pub use append::{AppendLimits, LateLimits, Rejected, Scratch};
 pub use collect::SelectedSeries;
+pub use memory::HeadMemory;
 pub(crate) use open_chunk::{OpenChunk, Pushed, range_end};
+pub(crate) use order::SeriesOrder;
 pub(crate) use restore::Restore;
 pub use restore::RestoreCounts;
 
@@ -85,6 +91,10 @@ pub struct Head {
     min_time_ms: i64,
     max_time_ms: i64,
     min_valid_ms: i64,
+    /// Blocks hold what is older, even where it is still here.
+    visible_from_ms: i64,
+    /// The first time among the series that a sweep has seen, and of samples since it began.
+    swept_min_time_ms: i64,
     appended: u64,
     chunks: usize,
     /// Where full chunks go.
@@ -110,6 +120,8 @@ impl Head {
             min_time_ms: i64::MAX,
             max_time_ms: i64::MIN,
             min_valid_ms,
+            visible_from_ms: i64::MIN,
+            swept_min_time_ms: i64::MAX,
             appended: 0,
             chunks: 0,
             store,
@@ -159,11 +171,18 @@ impl Head {
     ) -> Slot {
         let Head { slab, table, labels: known, live, beside, .. } = self;
         let slot = slab.insert(Series::new(hash, series_ref, Box::default()));
-        let hints = beside.drain(..).map(Some).chain(std::iter::repeat(None));
-        let numbered: Box<[Pair]> = labels.zip(hints).map(|((n, v), hint)| known.insert(n, v, hint, slot)).collect();
-        beside.extend_from_slice(&numbered);
+        let mut places = 0;
+        for (name, value) in labels {
+            let pair = known.insert(name, value, beside.get(places).copied(), slot);
+            match beside.get_mut(places) {
+                Some(before) => *before = pair,
+                None => beside.push(pair),
+            }
+            places += 1;
+        }
+        beside.truncate(places);
         if let Some(series) = slab.get_mut(slot) {
-            series.labels = numbered;
+            series.labels = Box::from(beside.as_slice());
         }
         let hash_of = |slot: &Slot| slab.get(*slot).map_or(0, |series| series.hash as u64);
         table.insert_unique(hash as u64, slot, hash_of);

@@ -55,7 +55,7 @@ fn xor_is_byte_equal_both_ways() {
             let (_, t, v) = parts(sample);
             appender.append(t, v);
         }
-        assert_eq!(hex(appender.bytes()), case["data"], "{}", case["id"]);
+        assert_eq!(hex(&appender.to_bytes()), case["data"], "{}", case["id"]);
         assert_reads(&case["id"], &chunk_of(Encoding::Xor, unhex(&case["data"])), samples);
     }
 }

@@ -252,7 +252,7 @@ fn encode_floats(case: &Value, encoding: u8) -> Vec<String> {
             _ => xor2.append(st, t, v),
         }
     }
-    vec![hex(if encoding == 1 { xor.bytes() } else { xor2.bytes() })]
+    vec![if encoding == 1 { hex(&xor.to_bytes()) } else { hex(xor2.bytes()) }]
 }
 
 fn encode_histograms<H: NativeHistogram>(case: &Value, encoding: u8, of: impl Fn(SampleValue) -> H) -> Vec<String> {

@@ -40,6 +40,12 @@ const FLAGS: &[FlagDef] = &[
         .default(&["127.0.0.1:10901"]),
     FlagDef::new("remote-write.address", Kind::Text, "Listen host:port for remote write requests.")
         .default(&["127.0.0.1:19291"]),
+    FlagDef::new(
+        "memory-limit",
+        Kind::Bytes,
+        "Memory of the process. Near it new series are refused for a while and heads are cut early. 0 is no limit.",
+    )
+    .default(&["0"]),
     FlagDef::new("tsdb.min-block-duration", Kind::Duration, "Smallest span of a local block.").default(&["2h"]),
     FlagDef::new("tsdb.max-block-duration", Kind::Duration, "Largest span of a local block.").default(&["2h"]),
     FlagDef::new("tsdb.retention", Kind::Duration, "How long samples are kept on local disk. 0d keeps them for ever.")

@@ -25,14 +25,18 @@ const WIDTHS: [u32; 5] = [0, 14, 17, 20, 64];
 /// The most samples that the header can count.
 pub const MAX_SAMPLES: usize = u16::MAX as usize;
 
-/// Writes a chunk. Its bytes are a valid chunk after each sample.
+/// Writes a chunk.
 #[derive(Clone, Debug)]
 pub struct XorAppender {
-    out: BitWriter,
-    window: Window,
+    /// The chunk, but for its first two bytes: the number of samples is kept beside, so that appending looks at the chunk's
+    /// end only.
+    bytes: Vec<u8>,
     timestamp_ms: i64,
     delta_ms: i64,
     value: u64,
+    count: u16,
+    window: Window,
+    free_bits: u8,
 }
 
 impl Default for XorAppender {
@@ -46,7 +50,7 @@ impl XorAppender {
     pub fn new() -> Self {
         let mut bytes = Vec::with_capacity(32);
         bytes.extend_from_slice(&[0, 0]);
-        XorAppender { out: BitWriter::new(bytes), window: Window::NONE, timestamp_ms: 0, delta_ms: 0, value: 0 }
+        XorAppender { bytes, timestamp_ms: 0, delta_ms: 0, value: 0, count: 0, window: Window::NONE, free_bits: 0 }
     }
 
     /// Goes on with a chunk exactly where its last sample ends, as stock does. Bytes behind that are dropped.
@@ -57,13 +61,15 @@ impl XorAppender {
         let window = if read > 0 { window.or_whole() } else { window };
         let left = bits.bits_left();
         bytes.truncate(bytes.len() - left / 8);
-        Ok(XorAppender { out: BitWriter::resume(bytes, (left % 8) as u8), window, timestamp_ms, delta_ms, value })
+        let (bytes, free_bits) = BitWriter::resume(bytes, (left % 8) as u8).into_parts();
+        Ok(XorAppender { bytes, timestamp_ms, delta_ms, value, count: read, window, free_bits })
     }
 
     /// Puts the appender to rest: its bytes, and what it knows besides. Time and value of the last sample are among it.
     pub(crate) fn save(&self, out: &mut Vec<u8>) {
-        out.put_uvarint_bytes(self.out.bytes());
-        out.put_u8(self.out.free_bits());
+        out.put_uvarint(self.bytes.len() as u64);
+        self.push_bytes(out);
+        out.put_u8(self.free_bits);
         out.extend_from_slice(&self.window.to_bytes());
         out.put_varint(self.timestamp_ms);
         out.put_varint(self.delta_ms);
@@ -76,36 +82,63 @@ impl XorAppender {
         let (free_bits, window) = (reader.u8()?, [reader.u8()?, reader.u8()?]);
         let (timestamp_ms, delta_ms, value) = (reader.varint()?, reader.varint()?, reader.u64()?);
         let window = Window::from_bytes(window).ok_or(DecodeError::UnexpectedEnd)?;
-        if bytes.len() < 2 || free_bits > 7 {
-            return Err(DecodeError::UnexpectedEnd);
-        }
-        let mut buffer = Vec::with_capacity(bytes.len() + 16);
+        let header = bytes.first_chunk::<2>().filter(|_| free_bits <= 7).ok_or(DecodeError::UnexpectedEnd)?;
+        let count = u16::from_be_bytes(*header);
+        let mut buffer = Vec::with_capacity((bytes.len() + 16).next_multiple_of(16));
         buffer.extend_from_slice(bytes);
-        Ok(XorAppender { out: BitWriter::resume(buffer, free_bits), window, timestamp_ms, delta_ms, value })
+        let (bytes, free_bits) = BitWriter::resume(buffer, free_bits).into_parts();
+        Ok(XorAppender { bytes, timestamp_ms, delta_ms, value, count, window, free_bits })
     }
 
     /// How many samples there are.
+    #[inline]
     pub fn sample_count(&self) -> usize {
-        let bytes = self.out.bytes();
-        usize::from(u16::from_be_bytes([bytes[0], bytes[1]]))
+        usize::from(self.count)
+    }
+
+    /// How many bytes the chunk has.
+    #[inline]
+    pub fn len_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Bytes that the chunk may grow to without more memory.
+    pub(crate) fn capacity_bytes(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// The last byte; it may not be full yet.
+    #[inline]
+    pub(crate) fn last_byte(&self) -> u8 {
+        self.bytes.last().copied().unwrap_or_default()
     }
 
     /// The chunk as it is now.
-    pub fn bytes(&self) -> &[u8] {
-        self.out.bytes()
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.bytes.len());
+        self.push_bytes(&mut bytes);
+        bytes
+    }
+
+    fn push_bytes(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.count.to_be_bytes());
+        out.extend_from_slice(&self.bytes[2..]);
     }
 
     /// The chunk, done.
-    pub fn into_bytes(self) -> Vec<u8> {
-        self.out.into_bytes()
+    pub fn into_bytes(mut self) -> Vec<u8> {
+        self.bytes[..2].copy_from_slice(&self.count.to_be_bytes());
+        self.bytes
     }
 
     /// The last sample's time; 0 while there is none.
+    #[inline]
     pub fn last_timestamp_ms(&self) -> i64 {
         self.timestamp_ms
     }
 
     /// The last sample's value; 0 while there is none.
+    #[inline]
     pub fn last_value(&self) -> f64 {
         f64::from_bits(self.value)
     }
@@ -114,43 +147,45 @@ impl XorAppender {
     ///
     /// # Panics
     /// If there are [`MAX_SAMPLES`] already. Callers cut long before.
+    #[inline]
     pub fn append(&mut self, timestamp_ms: i64, value: f64) {
-        let count = self.sample_count();
-        assert!(count < MAX_SAMPLES, "chunk is full: callers cut chunks long before");
+        assert!(self.count < u16::MAX, "chunk is full: callers cut chunks long before");
+        let mut out = BitWriter::from_parts(std::mem::take(&mut self.bytes), self.free_bits);
         let delta_ms = timestamp_ms.wrapping_sub(self.timestamp_ms);
-        match count {
+        match self.count {
             0 => {
-                self.out.put_varint(timestamp_ms);
-                self.out.put_f64(value);
+                out.put_varint(timestamp_ms);
+                out.put_f64(value);
             }
             1 => {
-                self.out.put_uvarint(delta_ms as u64);
-                self.window.put(&mut self.out, value.to_bits(), self.value);
+                out.put_uvarint(delta_ms as u64);
+                self.window.put(&mut out, value.to_bits(), self.value);
             }
             _ => {
-                self.put_change(delta_ms.wrapping_sub(self.delta_ms));
-                self.window.put(&mut self.out, value.to_bits(), self.value);
+                put_change(&mut out, delta_ms.wrapping_sub(self.delta_ms));
+                self.window.put(&mut out, value.to_bits(), self.value);
             }
         }
+        (self.bytes, self.free_bits) = out.into_parts();
         self.timestamp_ms = timestamp_ms;
-        self.delta_ms = if count == 0 { 0 } else { delta_ms };
+        self.delta_ms = if self.count == 0 { 0 } else { delta_ms };
         self.value = value.to_bits();
-        self.out.bytes_mut()[..2].copy_from_slice(&(count as u16 + 1).to_be_bytes());
+        self.count += 1;
     }
+}
 
-    fn put_change(&mut self, change: i64) {
-        let group = match change {
-            0 => return self.out.put(0, 1),
-            _ => (1..4).find(|g| fits(change, WIDTHS[*g])).unwrap_or(4),
-        };
-        if group == 4 {
-            self.out.put(0b1111, 4);
-            return self.out.put(change as u64, 64);
-        }
-        let prefix = (1u64 << (group + 1)) - 2;
-        let low = change as u64 & ((1 << WIDTHS[group]) - 1);
-        self.out.put(prefix << WIDTHS[group] | low, group as u32 + 1 + WIDTHS[group]);
+fn put_change(out: &mut BitWriter, change: i64) {
+    let group = match change {
+        0 => return out.put(0, 1),
+        _ => (1..4).find(|g| fits(change, WIDTHS[*g])).unwrap_or(4),
+    };
+    if group == 4 {
+        out.put(0b1111, 4);
+        return out.put(change as u64, 64);
     }
+    let prefix = (1u64 << (group + 1)) - 2;
+    let low = change as u64 & ((1 << WIDTHS[group]) - 1);
+    out.put(prefix << WIDTHS[group] | low, group as u32 + 1 + WIDTHS[group]);
 }
 
 /// Reads one sample after the other.
@@ -289,8 +324,8 @@ mod tests {
             }
             let times: Vec<_> = samples.iter().map(|s| s.0 >> s.2).collect();
             let values: Vec<_> = samples.iter().map(|s| s.1 >> s.3).collect();
-            for bytes in [appender.bytes(), reopened.bytes()] {
-                let columns = decoded(bytes);
+            for appender in [&appender, &reopened] {
+                let columns = decoded(&appender.to_bytes());
                 let bits: Vec<_> = columns.values.iter().map(|v| v.to_bits()).collect();
                 prop_assert_eq!(&columns.timestamps_ms, &times);
                 prop_assert_eq!(&bits, &values);
@@ -309,7 +344,7 @@ mod tests {
         let mut appender = XorAppender::new();
         (0..100).for_each(|i| appender.append(i * 10, i as f64));
         let mut columns = Columns::default();
-        decode_into(appender.bytes(), 15, 40, &mut columns).unwrap();
+        decode_into(&appender.to_bytes(), 15, 40, &mut columns).unwrap();
         assert_eq!(columns.timestamps_ms, [20, 30, 40]);
         assert_eq!(columns.values, [2.0, 3.0, 4.0]);
     }

@@ -1,6 +1,6 @@
 //! Bit streams, highest bit first.
 
-use super::{DecodeError, Put};
+use super::DecodeError;
 
 /// Reads bits; holds up to 64 of them in a register.
 ///
@@ -177,6 +177,18 @@ impl BitWriter {
         BitWriter { bytes, free_bits }
     }
 
+    /// Goes on where [`BitWriter::into_parts`] left off.
+    #[inline]
+    pub(crate) fn from_parts(bytes: Vec<u8>, free_bits: u8) -> Self {
+        BitWriter { bytes, free_bits }
+    }
+
+    /// The bytes, and how many of the last one's bits are not used.
+    #[inline]
+    pub(crate) fn into_parts(self) -> (Vec<u8>, u8) {
+        (self.bytes, self.free_bits)
+    }
+
     /// All bytes so far.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -224,15 +236,23 @@ impl BitWriter {
         }
         let word = (value << (64 - rest)).to_be_bytes();
         let whole_bytes = rest.div_ceil(8);
-        // Many chunks are open at once: room is taken by small steps.
         if self.bytes.capacity() - self.bytes.len() < 8 {
-            self.bytes.reserve_exact(self.bytes.len() / 8 + 24);
+            self.grow();
         }
         // Eight bytes are one store; as many as needed would be a call.
         let end = self.bytes.len() + whole_bytes as usize;
         self.bytes.extend_from_slice(&word);
         self.bytes.truncate(end);
         self.free_bits = (whole_bytes * 8 - rest) as u8;
+    }
+
+    /// Many chunks are open at once: room is taken by small steps, of sizes that allocators have.
+    #[cold]
+    fn grow(&mut self) {
+        let len = self.bytes.len();
+        let wanted = len + 16 + len / 8;
+        let step = (wanted.next_power_of_two() / 8).max(16);
+        self.bytes.reserve_exact(wanted.next_multiple_of(step) - len);
     }
 
     /// One bit.
@@ -247,12 +267,12 @@ impl BitWriter {
     }
 
     /// An unsigned varint, its bytes at any bit.
-    pub fn put_uvarint(&mut self, value: u64) {
-        let mut varint = Vec::with_capacity(10);
-        varint.put_uvarint(value);
-        for byte in varint {
-            self.put(u64::from(byte), 8);
+    pub fn put_uvarint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.put(value & 0x7f | 0x80, 8);
+            value >>= 7;
         }
+        self.put(value, 8);
     }
 
     /// A zig-zag varint, its bytes at any bit.

@@ -12,6 +12,7 @@ use super::{EngineError, SelectedSeries};
 use crate::block::{self, Block, BlockError, BlockWriter, CREATION_SUFFIX};
 use crate::chunk::{Chunk, ChunkError};
 use crate::chunk_store::load;
+use crate::head::SeriesOrder;
 use crate::meta::{BlockCompaction, BlockId, BlockMeta, HINT_FROM_OUT_OF_ORDER, META_VERSION};
 use crate::tombstones::Tombstones;
 
@@ -280,12 +281,11 @@ pub(super) fn write_block(
 
 fn write_series(tenant: &Tenant, id: BlockId, min_ms: i64, end_ms: i64, env: &Env) -> Result<bool, BlockError> {
     let last_ms = end_ms.saturating_sub(1);
-    let (slots, symbols) = {
-        let state = tenant.state.read();
-        let slots = state.head.sorted_slots(min_ms, last_ms);
-        let symbols = state.head.symbols_of(&slots);
-        (slots, symbols)
-    };
+    let (mut order, mut next) = (SeriesOrder::default(), Some(0));
+    while let Some(from) = next {
+        next = order.take(&tenant.state.read().head, from, min_ms, last_ms);
+    }
+    let (slots, symbols) = order.finish();
     let compaction = BlockCompaction { level: 1, sources: vec![id], ..BlockCompaction::default() };
     let meta = BlockMeta {
         ulid: id,

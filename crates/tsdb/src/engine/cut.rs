@@ -111,12 +111,19 @@ impl Tenant {
             }
         };
         let cut = block.is_some().then_some(id);
-        let mut state = self.state.write();
-        if let Some(block) = block {
-            state.blocks = Arc::new(state.blocks.with(Arc::new(block)));
+        {
+            let mut state = self.state.write();
+            if let Some(block) = block {
+                state.blocks = Arc::new(state.blocks.with(Arc::new(block)));
+            }
+            state.head.hide_before(end_ms);
+            self.log_truncation(end_ms);
         }
-        state.head.truncate(end_ms);
-        self.log_truncation(end_ms);
+        // Appends and reads go on between.
+        let mut next = Some(0);
+        while let Some(from) = next {
+            next = self.state.write().head.drop_hidden(from);
+        }
         Ok(cut)
     }
 

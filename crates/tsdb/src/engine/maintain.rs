@@ -44,6 +44,7 @@ impl Engine {
                 }
             }
         }
+        self.cut_for_memory(&mut done);
         if let Some(room_bytes) = self.options.retention_bytes {
             self.remove_beyond_size(room_bytes, may_remove, &mut done);
         }
@@ -94,7 +95,7 @@ impl Engine {
 }
 
 impl Maintained {
-    fn note(&mut self, tenant: &Tenant, blocks: Vec<BlockId>, result: Result<(), EngineError>) {
+    pub(super) fn note(&mut self, tenant: &Tenant, blocks: Vec<BlockId>, result: Result<(), EngineError>) {
         self.cut.extend(blocks.into_iter().map(|block| (tenant.id.clone(), block)));
         if let Err(error) = result {
             tracing::error!(tenant = %tenant.id, %error, "maintenance failed, will be tried again");

@@ -78,10 +78,11 @@ pub(super) fn open(root: &Path, options: &EngineOptions, env: &Env) -> Result<Op
     let chunks = Arc::new(ChunkStore::open(Arc::clone(&env.disk), root).map_err(io)?);
     let snapshot = list_snapshots(&*env.disk, root).map_err(io)?.last().copied();
     let ids = tenant_dirs(root, env)?;
-    let workers = std::thread::available_parallelism().map_or(1, |n| n.get()).min(ids.len()).max(1);
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let workers = cores.min(ids.len()).max(1);
     let parts: Vec<&[TenantId]> = ids.chunks(ids.len().div_ceil(workers).max(1)).collect();
     let parts = if parts.is_empty() { vec![&[] as &[TenantId]] } else { parts };
-    let source = Source { root, options, env, chunks: &chunks, snapshot };
+    let source = Source { root, options, env, chunks: &chunks, snapshot, threads: cores / workers };
     let restored: Vec<_> = std::thread::scope(|scope| {
         let threads: Vec<_> = parts.iter().map(|ids| scope.spawn(|| source.restore(ids))).collect();
         threads
@@ -136,7 +137,7 @@ pub(super) fn open_one(
     env: &Env,
 ) -> Result<(Arc<Tenant>, bool), EngineError> {
     let snapshot = list_snapshots(&*env.disk, root).map_err(|e| EngineError::io(root, &e))?.last().copied();
-    let restored = Source { root, options, env, chunks, snapshot }.restore(std::slice::from_ref(id))?;
+    let restored = Source { root, options, env, chunks, snapshot, threads: 1 }.restore(std::slice::from_ref(id))?;
     if let Some((_, error)) = restored.refused.into_iter().next() {
         return Err(error);
     }
@@ -214,6 +215,7 @@ fn begin(
     root: &Path,
     options: &EngineOptions,
     chunks: &Arc<ChunkStore>,
+    threads: usize,
     env: &Env,
 ) -> Result<Opening, EngineError> {
     let dir = root.join(id.as_str());
@@ -225,7 +227,7 @@ fn begin(
     let blocks = open_blocks(&dir, env)?;
     let head = Head::new(options.block_duration_ms, blocks.end_ms(), env.random.next_u64(), Arc::clone(chunks))
         .with_late_chunks(options.out_of_order_chunk_samples);
-    Ok(Opening { id: id.clone(), dir, generation, stock, blocks, restore: Restore::new(head) })
+    Ok(Opening { id: id.clone(), dir, generation, stock, blocks, restore: Restore::new(head, threads) })
 }
 
 /// Where workers read from.
@@ -235,6 +237,8 @@ struct Source<'a> {
     env: &'a Env,
     chunks: &'a Arc<ChunkStore>,
     snapshot: Option<u64>,
+    /// As many as each worker may use.
+    threads: usize,
 }
 
 /// What one worker restored.
@@ -255,7 +259,7 @@ impl Source<'_> {
     fn restore(&self, ids: &[TenantId]) -> Result<Restored, EngineError> {
         let mut restored = Restored::default();
         for id in ids {
-            match begin(id, self.root, self.options, self.chunks, self.env) {
+            match begin(id, self.root, self.options, self.chunks, self.threads, self.env) {
                 Ok(opening) => drop(restored.openings.insert(id.as_str().as_bytes().to_vec(), opening)),
                 Err(error) => restored.refused.push((id.clone(), error)),
             }

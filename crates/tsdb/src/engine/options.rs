@@ -28,6 +28,9 @@ pub struct EngineOptions {
     pub sync_commits: bool,
     /// With less room than this on the disk nothing is taken; 0 does not look.
     pub min_free_bytes: u64,
+    /// Memory of the process. From nine tenths of it on new series are refused as beyond a limit, and a little later heads
+    /// are cut early. `None` is no limit.
+    pub memory_limit_bytes: Option<u64>,
 }
 
 impl Default for EngineOptions {
@@ -42,6 +45,7 @@ impl Default for EngineOptions {
             segment_bytes: 128 * 1024 * 1024,
             sync_commits: true,
             min_free_bytes: 16 * 1024 * 1024,
+            memory_limit_bytes: None,
         }
     }
 }

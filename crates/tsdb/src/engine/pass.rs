@@ -9,7 +9,7 @@ use crate::log::SharedLog;
 use crate::snapshot::SnapshotWriter;
 
 /// A pass begins when the log has more samples for each series than this.
-const TAIL_SAMPLES: u64 = 60;
+const TAIL_SAMPLES: u64 = 50;
 /// A tail of fewer samples is not worth a pass.
 pub(super) const LEAST_TAIL_SAMPLES: u64 = 10_000;
 
@@ -27,18 +27,22 @@ impl Engine {
 
     /// Whether the log has grown so long that a snapshot is due.
     pub fn snapshot_due(&self) -> bool {
-        let samples = self.tail_samples.load(Ordering::Relaxed);
         let bytes = self.log.written_bytes().saturating_sub(self.tail_begin_bytes.load(Ordering::Relaxed));
-        // Looking at every tenant is left for when it may matter.
         if bytes > self.options.segment_bytes.saturating_mul(4) {
             return true;
         }
+        let samples = self.tail_samples.load(Ordering::Relaxed);
         if samples <= LEAST_TAIL_SAMPLES {
             return false;
         }
         let long = self.series().saturating_mul(TAIL_SAMPLES).max(LEAST_TAIL_SAMPLES);
         self.long_tail_samples.store(long, Ordering::Relaxed);
         samples > long
+    }
+
+    /// Whether memory is so short that [`Engine::maintain`] is to cut heads now. Cheap enough to be asked after each append.
+    pub fn is_pressed(&self) -> bool {
+        self.memory.wants_cut(&self.env)
     }
 
     /// Series in all heads.

@@ -9,6 +9,7 @@ use super::merge::{merge, merge_texts};
 use super::tenant::{State, Tenant};
 use super::{EngineError, SelectedSeries};
 use crate::chunk_store::load;
+use crate::head::HeadMemory;
 use crate::meta::BlockMeta;
 
 /// What a tenant holds.
@@ -95,6 +96,11 @@ impl TenantReader {
             answers.push(block.label_values(name, matchers)?);
         }
         Ok(merge_texts(answers))
+    }
+
+    /// What the head takes of memory, by its parts. Looks at every series.
+    pub fn memory(&self) -> HeadMemory {
+        self.tenant.state.read().head.memory()
     }
 
     /// What the tenant holds.

@@ -29,7 +29,6 @@ const FRAME_BYTES: usize = 2 * 1024;
 pub(super) struct State {
     pub(super) head: Head,
     pub(super) blocks: Arc<BlockSet>,
-    scratch: Scratch,
     /// Whether the tenant was removed: nothing is written to its directory any more.
     pub(super) removed: bool,
 }
@@ -62,7 +61,7 @@ impl Tenant {
         chunks: Arc<ChunkStore>,
         env: &Env,
     ) -> Self {
-        let state = State { head, blocks: Arc::new(blocks), scratch: Scratch::default(), removed: false };
+        let state = State { head, blocks: Arc::new(blocks), removed: false };
         Tenant {
             id,
             dir,
@@ -103,7 +102,13 @@ impl Tenant {
     }
 
     /// Takes a batch: into the head, and into the log's queue.
-    pub(super) fn append(&self, batch: &WriteBatch, limits: AppendLimits, env: &Env) -> Result<Appended, EngineError> {
+    pub(super) fn append(
+        &self,
+        batch: &WriteBatch,
+        limits: AppendLimits,
+        scratch: &mut Scratch,
+        env: &Env,
+    ) -> Result<Appended, EngineError> {
         // What an earlier failure left behind comes first; while that does not work nothing new is taken.
         self.log.recover()?;
         if self.log.backlog_bytes() > MAX_BACKLOG_BYTES {
@@ -116,13 +121,11 @@ impl Tenant {
             // Whoever got hold of the tenant before it went is told to come again.
             return Err(EngineError::Removed);
         }
-        let State { head, scratch, .. } = &mut *state;
-        head.append(batch, &limits, scratch);
+        state.head.append(batch, &limits, scratch);
         // Under the head's lock, so that the log has the order of the head. Even where nothing is new the ticket waits for
         // what is there already: the first copy of a repeated sample may not be durable yet.
         let position = self.log.append(self.id.as_str(), self.generation, scratch.payloads());
         let (accepted, rejected) = (scratch.accepted, std::mem::take(&mut scratch.rejected));
-        scratch.release_memory();
         drop(state);
         if let Err(error) = self.chunks.flush() {
             // The log has it all: what waits is tried again, and too much of it stops appends.

@@ -1,10 +1,10 @@
 //! Taking a batch: finding or making its series, judging each sample, and writing down what was taken.
 
-use thanoxide_model::labels::{MAX_LABEL_BYTES, push_packed};
 use thanoxide_model::write_batch::{HistogramValue, SeriesSpan};
 use thanoxide_model::{Labels, Sample, Verdict, WriteBatch, is_stale_nan};
 
 use super::late::LateValue;
+use super::packing::{Prepared, RUN, Run};
 use super::sample_records::SampleRecords;
 use super::series::{DEFINITIONS, Fit, Series};
 use super::{Head, Slot};
@@ -72,7 +72,7 @@ pub struct Scratch {
     pub accepted: u64,
     /// What was not taken, in the order of the batch.
     pub rejected: Vec<Rejected>,
-    packed: Vec<u8>,
+    run: Run,
     definitions: Vec<u8>,
     definitions_writer: DefinitionsWriter,
     records: SampleRecords,
@@ -88,7 +88,7 @@ impl Scratch {
     /// Gives back what only a large batch needed.
     pub fn release_memory(&mut self) {
         const KEEP_BYTES: usize = 64 * 1024;
-        if self.definitions.capacity().max(self.records.len_bytes()) > KEEP_BYTES {
+        if self.definitions.capacity().max(self.records.len_bytes()).max(self.run.packed.capacity()) > KEEP_BYTES {
             *self = Scratch::default();
         }
     }
@@ -113,9 +113,11 @@ impl Scratch {
 }
 
 /// A series of the batch.
-struct Target {
+struct Target<'b> {
     index: u32,
     hash: u128,
+    /// Its labels.
+    packed: &'b [u8],
     /// Once it is found or made.
     place: Option<(Slot, SeriesRef)>,
     /// Whether a sample of the batch is new to it.
@@ -127,9 +129,22 @@ impl Head {
     pub fn append(&mut self, batch: &WriteBatch, limits: &AppendLimits, scratch: &mut Scratch) {
         scratch.clear();
         let bounds = self.bounds(batch, limits);
-        for (index, span) in batch.series.iter().enumerate() {
-            self.append_series(batch, index as u32, span, &bounds, scratch);
+        let mut run = std::mem::take(&mut scratch.run);
+        for (first, spans) in (0u32..).step_by(RUN).zip(batch.series.chunks(RUN)) {
+            self.prepare(batch, spans, &mut run);
+            for ((index, span), prepared) in (first..).zip(spans).zip(&run.series) {
+                if let Some(verdict) = prepared.refused {
+                    scratch.reject(index, verdict, span.samples.len() + span.histograms.len());
+                    continue;
+                }
+                let Prepared { hash, place, .. } = *prepared;
+                // One that the head did not have may have come with the run itself.
+                let place = place.or_else(|| self.place_of(hash));
+                let packed = &run.packed[prepared.packed.clone()];
+                self.append_series(batch, span, Target { index, hash, packed, place, grew: false }, &bounds, scratch);
+            }
         }
+        scratch.run = run;
         self.appended += scratch.accepted;
     }
 
@@ -151,28 +166,22 @@ impl Head {
     fn append_series(
         &mut self,
         batch: &WriteBatch,
-        index: u32,
         span: &SeriesSpan,
+        mut target: Target<'_>,
         bounds: &Bounds,
         scratch: &mut Scratch,
     ) {
         let (floats, histograms) = (batch.samples_of(span), batch.histograms_of(span));
-        if let Err(verdict) = pack_labels(batch, span, &mut scratch.packed) {
-            return scratch.reject(index, verdict, floats.len() + histograms.len());
-        }
-        let hash = self.hash(&scratch.packed);
-        let place = self.find(hash).and_then(|slot| Some((slot, self.slab.get(slot)?.series_ref)));
-        let mut target = Target { index, hash, place, grew: false };
         for sample in floats {
             self.append_float(sample, &mut target, bounds, scratch);
         }
         for sample in histograms {
             match &sample.value {
                 HistogramValue::Int(value) if value.validate().is_err() => {
-                    scratch.reject(index, Verdict::InvalidHistogram, 1);
+                    scratch.reject(target.index, Verdict::InvalidHistogram, 1);
                 }
                 HistogramValue::Float(value) if value.validate().is_err() => {
-                    scratch.reject(index, Verdict::InvalidHistogram, 1);
+                    scratch.reject(target.index, Verdict::InvalidHistogram, 1);
                 }
                 value => self.append_histogram(sample.timestamp_ms, value, &mut target, bounds, scratch),
             }
@@ -180,7 +189,7 @@ impl Head {
         self.define(&target, scratch);
     }
 
-    fn append_float(&mut self, sample: &Sample, target: &mut Target, bounds: &Bounds, scratch: &mut Scratch) {
+    fn append_float(&mut self, sample: &Sample, target: &mut Target<'_>, bounds: &Bounds, scratch: &mut Scratch) {
         let (t, v) = (sample.timestamp_ms, sample.value);
         if is_stale_nan(v)
             && let Some(stale) = self.series(target).and_then(Series::stale_histogram)
@@ -202,7 +211,7 @@ impl Head {
         &mut self,
         t: i64,
         value: &HistogramValue,
-        target: &mut Target,
+        target: &mut Target<'_>,
         bounds: &Bounds,
         scratch: &mut Scratch,
     ) {
@@ -226,7 +235,7 @@ impl Head {
         }
     }
 
-    fn fit(&self, t: i64, target: &Target, bounds: &Bounds, of_series: impl FnOnce(&Series) -> Fit) -> Fit {
+    fn fit(&self, t: i64, target: &Target<'_>, bounds: &Bounds, of_series: impl FnOnce(&Series) -> Fit) -> Fit {
         if t > bounds.limits.max_time_ms {
             return Fit::Refused(Verdict::TooFarInFuture);
         }
@@ -244,7 +253,7 @@ impl Head {
     }
 
     /// Counts the sample, and says where it goes if it is new. A series is made only now, for a sample that it will hold.
-    fn settle(&mut self, fit: Fit, target: &mut Target, scratch: &mut Scratch) -> Option<(Slot, SeriesRef)> {
+    fn settle(&mut self, fit: Fit, target: &mut Target<'_>, scratch: &mut Scratch) -> Option<(Slot, SeriesRef)> {
         match fit {
             Fit::Refused(verdict) => {
                 scratch.reject(target.index, verdict, 1);
@@ -257,12 +266,12 @@ impl Head {
             Fit::Newest | Fit::Late => scratch.accepted += 1,
         }
         target.grew = true;
-        Some(*target.place.get_or_insert_with(|| self.create(target.hash, scratch)))
+        Some(*target.place.get_or_insert_with(|| self.create(target.hash, target.packed)))
     }
 
     /// Writes down the definition of a series that grew, unless the log has it often enough. Once in a batch: the next is
     /// to be in another frame.
-    fn define(&mut self, target: &Target, scratch: &mut Scratch) {
+    fn define(&mut self, target: &Target<'_>, scratch: &mut Scratch) {
         let Some((slot, series_ref)) = target.place.filter(|_| target.grew) else { return };
         let Some(series) = self.slab.get_mut(slot).filter(|series| series.definitions < DEFINITIONS) else { return };
         series.definitions += 1;
@@ -270,14 +279,14 @@ impl Head {
         scratch.definitions_writer.push(out, series_ref, &series.labels, |label| labels.text(label));
     }
 
-    fn series(&self, target: &Target) -> Option<&Series> {
+    fn series(&self, target: &Target<'_>) -> Option<&Series> {
         self.slab.get(target.place?.0)
     }
 
-    /// Makes the series whose packed labels are in the scratch.
-    fn create(&mut self, hash: u128, scratch: &Scratch) -> (Slot, SeriesRef) {
+    /// Makes a series of packed labels.
+    fn create(&mut self, hash: u128, packed: &[u8]) -> (Slot, SeriesRef) {
         let series_ref = self.take_ref();
-        (self.insert(hash, series_ref, Labels::iter_packed(&scratch.packed)), series_ref)
+        (self.insert(hash, series_ref, Labels::iter_packed(packed)), series_ref)
     }
 
     /// A reference that no series had before.
@@ -303,30 +312,7 @@ impl Head {
 
     pub(super) fn note_time(&mut self, timestamp_ms: i64) {
         self.min_time_ms = self.min_time_ms.min(timestamp_ms);
+        self.swept_min_time_ms = self.swept_min_time_ms.min(timestamp_ms);
         self.max_time_ms = self.max_time_ms.max(timestamp_ms);
     }
-}
-
-/// Checks the labels of a series and packs them as [`Labels`] does, without those of empty value.
-fn pack_labels(batch: &WriteBatch, span: &SeriesSpan, packed: &mut Vec<u8>) -> Result<(), Verdict> {
-    packed.clear();
-    let mut last: Option<&[u8]> = None;
-    for (name, value) in batch.labels_of(span) {
-        if name.is_empty() {
-            return Err(Verdict::EmptyLabelName);
-        }
-        if name.len() > MAX_LABEL_BYTES || value.len() > MAX_LABEL_BYTES {
-            return Err(Verdict::LabelTooLong);
-        }
-        match last.map(|last| last.cmp(name)) {
-            Some(std::cmp::Ordering::Equal) => return Err(Verdict::DuplicateLabel),
-            Some(std::cmp::Ordering::Greater) => return Err(Verdict::UnsortedLabels),
-            _ => last = Some(name),
-        }
-        if !value.is_empty() {
-            push_packed(packed, name);
-            push_packed(packed, value);
-        }
-    }
-    if packed.is_empty() { Err(Verdict::EmptyLabels) } else { Ok(()) }
 }

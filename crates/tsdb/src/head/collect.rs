@@ -1,13 +1,11 @@
 //! Reading a head: series and their chunks, as they are now.
 
-use roaring::RoaringBitmap;
 use thanoxide_model::{Labels, Matcher};
 
 use super::series::Series;
 use super::{Head, Slot};
 use crate::chunk::Chunk;
 use crate::chunk_store::{HeadChunk, HeadSeries, load};
-use crate::index::SymbolSet;
 
 /// A series of an answer. Chunks are in order of their first times; each lies whole or in part in the asked range.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +43,7 @@ impl Head {
     /// A series with its samples of `min_ms..=max_ms` that came in order, `None` where it has none there.
     pub(crate) fn collect(&self, slot: Slot, min_ms: i64, max_ms: i64) -> Option<HeadSeries> {
         let series = self.slab.get(slot)?;
-        let chunks = series.collect(min_ms, max_ms);
+        let chunks = series.collect(min_ms.max(self.visible_from_ms), max_ms);
         if chunks.is_empty() {
             return None;
         }
@@ -63,15 +61,6 @@ impl Head {
         series.map_or_else(Vec::new, |series| self.late.collect(series.series_ref, min_ms, max_ms))
     }
 
-    /// The series with samples in `min_ms..=max_ms` that came in order, sorted by labels.
-    pub(crate) fn sorted_slots(&self, min_ms: i64, max_ms: i64) -> Vec<Slot> {
-        let within = |slot: &Slot| {
-            let times = self.slab.get(*slot).and_then(|s| Some((s.min_time_ms()?, s.max_time_ms()?)));
-            times.is_some_and(|(min, max)| min <= max_ms && max >= min_ms)
-        };
-        self.sort(self.live.iter().filter(within).collect())
-    }
-
     /// Sorts series by labels.
     pub(super) fn sort(&self, mut slots: Vec<Slot>) -> Vec<Slot> {
         slots.sort_unstable_by(|a, b| match (self.slab.get(*a), self.slab.get(*b)) {
@@ -84,20 +73,6 @@ impl Head {
     /// All series, in no order that means anything: those that were made together lie together.
     pub(crate) fn live_slots(&self) -> Vec<Slot> {
         self.live.iter().collect()
-    }
-
-    /// The label texts of some series, and the empty one, which stock's blocks have.
-    pub(crate) fn symbols_of(&self, slots: &[Slot]) -> SymbolSet {
-        let series = slots.iter().filter_map(|slot| self.slab.get(*slot));
-        let used: RoaringBitmap = series.flat_map(|series| series.labels.iter().copied()).collect();
-        let mut symbols = SymbolSet::default();
-        symbols.add(b"");
-        for label in &used {
-            let (name, value) = self.labels.text(label);
-            symbols.add(name);
-            symbols.add(value);
-        }
-        symbols
     }
 
     fn labels(&self, series: &Series) -> Labels {

@@ -180,6 +180,19 @@ impl LabelPairs {
         self.by_label.iter().copied()
     }
 
+    /// Bytes of labels and names, with their texts.
+    pub(crate) fn text_bytes(&self) -> usize {
+        let names: usize = self.names.iter().map(|name| name.text.len() + name.values.bytes()).sum();
+        let table = |capacity: usize| capacity * 8 / 7 * (size_of::<Pair>() + 1);
+        let tables = table(self.by_label.capacity()) + table(self.by_name.capacity());
+        names + self.pairs.bytes() + self.names.bytes() + tables
+    }
+
+    /// Bytes of the lists of series.
+    pub(crate) fn list_bytes(&self) -> usize {
+        self.lists.bytes()
+    }
+
     /// How many series have a label.
     pub(crate) fn count(&self, pair: Pair) -> u64 {
         self.pairs.get(pair).map_or(0, |entry| self.lists.count(&entry.slots))

@@ -43,7 +43,6 @@ fn predicted_end(start_ms: i64, current_ms: i64, end_ms: i64, ratio_to_full: f64
 #[derive(Debug)]
 pub(crate) struct OpenChunk {
     min_time_ms: i64,
-    max_time_ms: i64,
     next_at_ms: i64,
     samples: Samples,
 }
@@ -60,18 +59,14 @@ enum Samples {
 struct Histograms<H: NativeHistogram> {
     appender: HistogramAppender<H>,
     last: Arc<H>,
+    last_time_ms: i64,
     /// Whether the chunk's end was predicted.
     end_known: bool,
 }
 
 impl OpenChunk {
     fn begin(timestamp_ms: i64, range_ms: i64, samples: Samples) -> Self {
-        OpenChunk {
-            min_time_ms: timestamp_ms,
-            max_time_ms: timestamp_ms,
-            next_at_ms: range_end(timestamp_ms, range_ms),
-            samples,
-        }
+        OpenChunk { min_time_ms: timestamp_ms, next_at_ms: range_end(timestamp_ms, range_ms), samples }
     }
 
     /// Begins a chunk with a float.
@@ -107,8 +102,31 @@ impl OpenChunk {
         self.min_time_ms
     }
 
+    #[inline]
     pub(crate) fn max_time_ms(&self) -> i64 {
-        self.max_time_ms
+        match &self.samples {
+            Samples::Floats(xor) => xor.last_timestamp_ms(),
+            Samples::Ints(h) => h.last_time_ms,
+            Samples::FloatHistograms(h) => h.last_time_ms,
+        }
+    }
+
+    /// Bytes of the buffer that floats grow in.
+    pub(crate) fn capacity_bytes(&self) -> usize {
+        match &self.samples {
+            Samples::Floats(xor) => xor.capacity_bytes(),
+            Samples::Ints(h) => h.appender.bytes().len(),
+            Samples::FloatHistograms(h) => h.appender.bytes().len(),
+        }
+    }
+
+    /// The byte that the next sample goes behind.
+    #[inline]
+    pub(crate) fn last_byte(&self) -> u8 {
+        match &self.samples {
+            Samples::Floats(xor) => xor.last_byte(),
+            Samples::Ints(_) | Samples::FloatHistograms(_) => 0,
+        }
     }
 
     /// The newest value, if it is a float.
@@ -128,18 +146,17 @@ impl OpenChunk {
     /// Appends a float at a later time, if it goes into this chunk. May settle where the chunk ends.
     pub(crate) fn push_float(&mut self, timestamp_ms: i64, value: f64) -> bool {
         let Samples::Floats(xor) = &mut self.samples else { return false };
-        if xor.bytes().len() > MOST_FLOAT_BYTES {
+        if xor.len_bytes() > MOST_FLOAT_BYTES {
             return false;
         }
         let count = xor.sample_count();
         if count == TARGET_SAMPLES / 4 {
-            self.next_at_ms = predicted_end(self.min_time_ms, self.max_time_ms, self.next_at_ms, 4.0);
+            self.next_at_ms = predicted_end(self.min_time_ms, xor.last_timestamp_ms(), self.next_at_ms, 4.0);
         }
         if timestamp_ms >= self.next_at_ms || count >= TARGET_SAMPLES * 2 {
             return false;
         }
         xor.append(timestamp_ms, value);
-        self.max_time_ms = timestamp_ms;
         true
     }
 
@@ -157,15 +174,13 @@ impl OpenChunk {
         };
         match next {
             Some(samples) => Pushed::Next(Box::new(OpenChunk::begin(timestamp_ms, range_ms, samples))),
-            None => {
-                self.max_time_ms = timestamp_ms;
-                Pushed::Here
-            }
+            None => Pushed::Here,
         }
     }
 
     /// Whether a histogram goes into this chunk as far as size and time tell. May settle where the chunk ends.
     fn takes_histogram(&mut self, timestamp_ms: i64, value: &HistogramValue, range_ms: i64) -> bool {
+        let max_time_ms = self.max_time_ms();
         let (bytes, count, end_known) = match (&mut self.samples, value) {
             (Samples::Ints(ours), HistogramValue::Int(_)) => ours.measure(),
             (Samples::FloatHistograms(ours), HistogramValue::Float(_)) => ours.measure(),
@@ -175,7 +190,7 @@ impl OpenChunk {
         let range_end_ms = if *end_known { range_end(self.min_time_ms, range_ms) } else { self.next_at_ms };
         if !*end_known && bytes >= TARGET_HISTOGRAM_BYTES / 4 {
             let ratio_to_full = TARGET_HISTOGRAM_BYTES as f64 / bytes as f64;
-            self.next_at_ms = predicted_end(self.min_time_ms, self.max_time_ms, self.next_at_ms, ratio_to_full);
+            self.next_at_ms = predicted_end(self.min_time_ms, max_time_ms, self.next_at_ms, ratio_to_full);
             *end_known = true;
         }
         let full = timestamp_ms >= self.next_at_ms || bytes >= TARGET_HISTOGRAM_BYTES * 2;
@@ -184,14 +199,13 @@ impl OpenChunk {
 
     /// The chunk as it is now.
     pub(crate) fn snapshot(&self) -> Chunk {
-        let (encoding, bytes) = match &self.samples {
-            Samples::Floats(xor) => (Encoding::Xor, xor.bytes()),
-            Samples::Ints(h) => (Encoding::Histogram, h.appender.bytes()),
-            Samples::FloatHistograms(h) => (Encoding::FloatHistogram, h.appender.bytes()),
+        // Copies, so that the buffers' spare room is given back.
+        let (encoding, data) = match &self.samples {
+            Samples::Floats(xor) => (Encoding::Xor, Bytes::from(xor.to_bytes())),
+            Samples::Ints(h) => (Encoding::Histogram, Bytes::copy_from_slice(h.appender.bytes())),
+            Samples::FloatHistograms(h) => (Encoding::FloatHistogram, Bytes::copy_from_slice(h.appender.bytes())),
         };
-        // A copy, so that the buffer's spare room is given back.
-        let data = Bytes::copy_from_slice(bytes);
-        Chunk { min_time_ms: self.min_time_ms, max_time_ms: self.max_time_ms, encoding, data }
+        Chunk { min_time_ms: self.min_time_ms, max_time_ms: self.max_time_ms(), encoding, data }
     }
 }
 
@@ -214,7 +228,7 @@ pub(crate) fn save(open: Option<&OpenChunk>, out: &mut Vec<u8>) {
         Samples::FloatHistograms(_) => FLOAT_HISTOGRAMS,
     });
     out.put_varint(open.min_time_ms);
-    out.put_uvarint(open.max_time_ms.wrapping_sub(open.min_time_ms) as u64);
+    out.put_uvarint(open.max_time_ms().wrapping_sub(open.min_time_ms) as u64);
     out.put_varint(open.next_at_ms);
     let mut histograms = |end_known: bool, bytes: &[u8], last: HistogramValue| {
         out.put_u8(u8::from(end_known));
@@ -241,11 +255,13 @@ pub(crate) fn restore(reader: &mut Reader<'_>) -> Result<Option<OpenChunk>, Chun
     let next_at_ms = reader.varint()?;
     let samples = match kind {
         FLOATS => Samples::Floats(XorAppender::restore(reader)?),
-        INTS => Samples::Ints(Box::new(Histograms::restore(reader, |reader| match read_histogram(reader)? {
-            HistogramValue::Int(last) => Ok(last),
-            HistogramValue::Float(_) => Err(DecodeError::UnexpectedEnd),
-        })?)),
-        FLOAT_HISTOGRAMS => Samples::FloatHistograms(Box::new(Histograms::restore(reader, |reader| {
+        INTS => {
+            Samples::Ints(Box::new(Histograms::restore(reader, max_time_ms, |reader| match read_histogram(reader)? {
+                HistogramValue::Int(last) => Ok(last),
+                HistogramValue::Float(_) => Err(DecodeError::UnexpectedEnd),
+            })?))
+        }
+        FLOAT_HISTOGRAMS => Samples::FloatHistograms(Box::new(Histograms::restore(reader, max_time_ms, |reader| {
             match read_float_histogram(reader)? {
                 HistogramValue::Float(last) => Ok(last),
                 HistogramValue::Int(_) => Err(DecodeError::UnexpectedEnd),
@@ -253,7 +269,8 @@ pub(crate) fn restore(reader: &mut Reader<'_>) -> Result<Option<OpenChunk>, Chun
         })?)),
         _ => return Err(DecodeError::UnexpectedEnd.into()),
     };
-    Ok(Some(OpenChunk { min_time_ms, max_time_ms, next_at_ms, samples }))
+    let open = OpenChunk { min_time_ms, next_at_ms, samples };
+    if open.max_time_ms() == max_time_ms { Ok(Some(open)) } else { Err(DecodeError::UnexpectedEnd.into()) }
 }
 
 /// What became of a histogram.
@@ -271,16 +288,17 @@ impl<H: NativeHistogram> Histograms<H> {
     fn begin(previous: Option<&HistogramAppender<H>>, timestamp_ms: i64, value: &Arc<H>) -> Self {
         let mut appender = HistogramAppender::new(false);
         appender.append(previous, 0, timestamp_ms, &**value);
-        Histograms { appender, last: Arc::clone(value), end_known: false }
+        Histograms { appender, last: Arc::clone(value), last_time_ms: timestamp_ms, end_known: false }
     }
 
     fn restore(
         reader: &mut Reader<'_>,
+        last_time_ms: i64,
         last: impl FnOnce(&mut Reader<'_>) -> Result<Arc<H>, DecodeError>,
     ) -> Result<Self, ChunkError> {
         let end_known = reader.u8()? != 0;
         let appender = HistogramAppender::from_bytes(reader.uvarint_bytes()?.to_vec(), false)?;
-        Ok(Histograms { appender, last: last(reader)?, end_known })
+        Ok(Histograms { appender, last: last(reader)?, last_time_ms, end_known })
     }
 
     fn measure(&mut self) -> (usize, usize, &mut bool) {
@@ -291,13 +309,16 @@ impl<H: NativeHistogram> Histograms<H> {
     fn push(&mut self, timestamp_ms: i64, value: &Arc<H>) -> Option<Box<Self>> {
         match self.appender.append(None, 0, timestamp_ms, &**value) {
             Appended::Appended | Appended::Recoded => {
-                self.last = Arc::clone(value);
+                (self.last, self.last_time_ms) = (Arc::clone(value), timestamp_ms);
                 None
             }
             // Stock forgets to begin its prediction anew here, and so must whoever wants the same chunks.
-            Appended::NewChunk(appender) => {
-                Some(Box::new(Histograms { appender: *appender, last: Arc::clone(value), end_known: self.end_known }))
-            }
+            Appended::NewChunk(appender) => Some(Box::new(Histograms {
+                appender: *appender,
+                last: Arc::clone(value),
+                last_time_ms: timestamp_ms,
+                end_known: self.end_known,
+            })),
         }
     }
 }

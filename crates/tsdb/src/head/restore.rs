@@ -3,10 +3,10 @@
 //! First the snapshot's series, then all definitions and marks of the log, then its samples in order. What is not newer
 //! than its series is there already.
 
-use thanoxide_model::Labels;
 use thanoxide_model::labels::{MAX_LABEL_BYTES, push_packed};
 
 use super::late::LateValue;
+use super::replay::{self, Applied, Replay, Rules};
 use super::series::{DEFINITIONS, Fit, FullChunk, Series};
 use super::{Head, Slot, open_chunk};
 use crate::chunk::{Chunk, ChunkError, Encoding};
@@ -17,7 +17,7 @@ use crate::log::deletions::{Deletion, DeletionsReader};
 use crate::log::floats::FloatsReader;
 use crate::log::histograms::HistogramsReader;
 use crate::log::{Frame, FrameKind, Position};
-use crate::wal::record::SeriesRef;
+use crate::wal::record::{RefSample, SeriesRef};
 
 /// What a restart found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,25 +59,35 @@ pub(crate) struct Restore {
     sorted: bool,
     /// Where the next reference is likely found.
     cursor: usize,
+    /// The same among repeated definitions.
+    defined: usize,
     counts: RestoreCounts,
     packed: Vec<u8>,
     /// Late samples that came up to this position of the log are in blocks.
     late_cut: Position,
     /// Frames of a snapshot that wait for all definitions and marks of the log.
     waiting: Vec<(FrameKind, Position, Vec<u8>)>,
+    replay: Replay,
+    applied: Applied,
+    threads: usize,
 }
 
 impl Restore {
-    pub(crate) fn new(head: Head) -> Self {
+    /// Fills a head, with so many threads at most.
+    pub(crate) fn new(head: Head, threads: usize) -> Self {
         Restore {
             head,
             slots: Vec::new(),
             sorted: true,
             cursor: 0,
+            defined: 0,
             counts: RestoreCounts::default(),
             packed: Vec::new(),
             late_cut: 0,
             waiting: Vec::new(),
+            replay: Replay::default(),
+            applied: Applied::default(),
+            threads,
         }
     }
 
@@ -125,8 +135,7 @@ impl Restore {
                 there
             });
             if let Some(series) = self.head.slab.get_mut(slot) {
-                chunks.shrink_to_fit();
-                (series.chunks, series.open, series.definitions) = (chunks, open, DEFINITIONS);
+                (series.chunks, series.open, series.definitions) = (chunks.into(), open, DEFINITIONS);
                 let times = series.min_time_ms().zip(series.max_time_ms());
                 self.head.chunks += series.chunk_count();
                 if let Some((min_ms, max_ms)) = times {
@@ -161,6 +170,9 @@ impl Restore {
 
     /// Makes a series known by a reference. Gives its slot if it is new.
     fn define(&mut self, series_ref: SeriesRef, labels: &[(&[u8], &[u8])]) -> Option<Slot> {
+        if self.is_defined(series_ref) {
+            return None;
+        }
         self.head.reserve_ref(series_ref);
         let sorted = labels.windows(2).all(|pair| pair[0].0 < pair[1].0);
         let sane = |text: &[u8]| !text.is_empty() && text.len() <= MAX_LABEL_BYTES;
@@ -177,7 +189,7 @@ impl Restore {
         let (slot, new) = match self.head.find(hash) {
             Some(slot) => (slot, None),
             None => {
-                let slot = self.head.insert(hash, series_ref, Labels::iter_packed(&self.packed));
+                let slot = self.head.insert(hash, series_ref, labels.iter().copied());
                 (slot, Some(slot))
             }
         };
@@ -186,17 +198,37 @@ impl Restore {
         new
     }
 
+    /// Whether a reference is known already. Most series are defined twice, in the same order both times.
+    fn is_defined(&mut self, series_ref: SeriesRef) -> bool {
+        if self.slots.get(self.defined).is_some_and(|(known, _)| *known == series_ref) {
+            self.defined += 1;
+            return true;
+        }
+        if !self.sorted || self.slots.last().is_none_or(|(last, _)| *last < series_ref) {
+            return false;
+        }
+        let found = self.slots.binary_search_by_key(&series_ref, |(known, _)| *known);
+        self.defined = found.map_or(self.defined, |at| at + 1);
+        found.is_ok()
+    }
+
     /// Applies the samples of a frame of the log, in order. Says whether there were any that no series takes.
     pub(crate) fn log_samples(&mut self, frame: &Frame<'_>) -> bool {
         self.apply_waiting();
         let orphans = self.counts.orphans;
         let read = match frame.kind {
             Some(FrameKind::Floats) => self.floats(FloatsReader::new(frame.payload)),
-            Some(FrameKind::Histograms) => self.histograms(HistogramsReader::new(frame.payload)),
+            Some(FrameKind::Histograms) => {
+                self.apply_replay();
+                self.histograms(HistogramsReader::new(frame.payload))
+            }
             Some(kind @ (FrameKind::LateFloats | FrameKind::LateHistograms)) => {
                 self.late(kind, frame.position, frame.payload)
             }
-            Some(FrameKind::Tombstones) => self.deletions(frame.payload),
+            Some(FrameKind::Tombstones) => {
+                self.apply_replay();
+                self.deletions(frame.payload)
+            }
             Some(FrameKind::Definitions | FrameKind::Truncation | FrameKind::LateTruncation) => Ok(()),
             _ => Err(DecodeError::UnexpectedEnd),
         };
@@ -272,42 +304,74 @@ impl Restore {
     }
 
     fn floats(&mut self, mut reader: FloatsReader<'_>) -> Result<(), DecodeError> {
+        let series = self.head.table.len();
+        let in_order = Replay::is_worth(series);
         while let Some(sample) = reader.next()? {
-            let (t, v) = (sample.timestamp_ms, sample.value);
-            if let Some(slot) = self.place(sample.series, t, |series| series.fit_float(t, v)) {
-                self.head.push_float(slot, t, v);
+            let Some(slot) = self.slot_of(sample.series) else { continue };
+            if in_order {
+                if self.replay.push(slot, &sample, series) {
+                    continue;
+                }
+                self.apply_replay();
             }
+            self.float(slot, &sample);
         }
         Ok(())
+    }
+
+    fn float(&mut self, slot: Slot, sample: &RefSample) {
+        let Some(series) = self.head.slab.get_mut(slot) else { return };
+        let rules = Rules {
+            chunk_range_ms: self.head.chunk_range_ms,
+            min_valid_ms: self.head.min_valid_ms,
+            store: &self.head.store,
+        };
+        replay::push(series, sample.timestamp_ms, sample.value, rules, &mut self.applied);
+    }
+
+    /// Applies the floats that wait to be put in order.
+    fn apply_replay(&mut self) {
+        let Head { slab, store, chunk_range_ms, min_valid_ms, .. } = &mut self.head;
+        let rules = Rules { chunk_range_ms: *chunk_range_ms, min_valid_ms: *min_valid_ms, store };
+        let applied = self.replay.apply(slab, rules, self.threads);
+        self.applied = self.applied.add(&applied);
     }
 
     fn histograms(&mut self, mut reader: HistogramsReader<'_>) -> Result<(), DecodeError> {
         while let Some(sample) = reader.next()? {
             let (t, value) = (sample.timestamp_ms, &sample.value);
-            if let Some(slot) = self.place(sample.series, t, |series| series.fit_histogram(t, value)) {
+            let Some(slot) = self.slot_of(sample.series) else { continue };
+            if self.takes(slot, t, |series| series.fit_histogram(t, value)) {
                 self.head.push_histogram(slot, t, value);
             }
         }
         Ok(())
     }
 
-    /// Where a sample goes, if it is to be taken. Counts it either way.
-    fn place(&mut self, series: SeriesRef, timestamp_ms: i64, fit: impl FnOnce(&Series) -> Fit) -> Option<Slot> {
-        let Some(slot) = self.slot(series) else {
+    /// The series of a sample. Counts one that nobody defined.
+    #[inline]
+    fn slot_of(&mut self, series: SeriesRef) -> Option<Slot> {
+        let slot = self.slot(series);
+        if slot.is_none() {
             self.head.reserve_ref(series);
             self.counts.orphans += 1;
-            return None;
-        };
-        if timestamp_ms < self.head.min_valid_ms {
-            self.counts.in_blocks += 1;
-            return None;
         }
-        if self.head.slab.get(slot).map(fit) != Some(Fit::Newest) {
-            self.counts.known += 1;
-            return None;
+        slot
+    }
+
+    /// Whether a sample is to be taken. Counts it either way.
+    #[inline]
+    fn takes(&mut self, slot: Slot, timestamp_ms: i64, fit: impl FnOnce(&Series) -> Fit) -> bool {
+        let known = self.head.slab.get(slot).map(fit) != Some(Fit::Newest);
+        match (timestamp_ms < self.head.min_valid_ms, known) {
+            (true, _) => self.counts.in_blocks += 1,
+            (false, true) => self.counts.known += 1,
+            (false, false) => {
+                self.counts.samples += 1;
+                return true;
+            }
         }
-        self.counts.samples += 1;
-        Some(slot)
+        false
     }
 
     #[inline]
@@ -322,6 +386,14 @@ impl Restore {
 
     /// Ends: what blocks hold and series without samples go.
     pub(crate) fn finish(mut self) -> (Head, RestoreCounts) {
+        self.apply_replay();
+        let Applied { counts, chunks, min_time_ms, max_time_ms } = self.applied;
+        self.counts.add(&counts);
+        self.head.chunks += chunks;
+        if min_time_ms <= max_time_ms {
+            self.head.note_time(min_time_ms);
+            self.head.note_time(max_time_ms);
+        }
         self.apply_waiting();
         let min_valid_ms = self.head.min_valid_ms();
         self.head.truncate(min_valid_ms);

@@ -60,14 +60,57 @@ impl FullChunk {
     }
 }
 
-/// A series: its labels, its full chunks and the open one.
+/// The full chunks of a series, in a pointer: most series have none for most of an hour, and records are many.
+#[derive(Debug, Default)]
+pub(crate) struct FullChunks(Option<Box<FullChunkList>>);
+
+#[derive(Debug)]
+struct FullChunkList(Vec<FullChunk>);
+
+impl From<Vec<FullChunk>> for FullChunks {
+    fn from(mut chunks: Vec<FullChunk>) -> Self {
+        chunks.shrink_to_fit();
+        FullChunks((!chunks.is_empty()).then(|| Box::new(FullChunkList(chunks))))
+    }
+}
+
+impl std::ops::Deref for FullChunks {
+    type Target = [FullChunk];
+
+    fn deref(&self) -> &[FullChunk] {
+        self.0.as_ref().map_or(&[], |list| &list.0)
+    }
+}
+
+impl FullChunks {
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut FullChunk> {
+        self.0.iter_mut().flat_map(|list| &mut list.0)
+    }
+
+    fn push(&mut self, chunk: FullChunk) {
+        let list = self.0.get_or_insert_with(|| Box::new(FullChunkList(Vec::new())));
+        list.0.reserve_exact(1);
+        list.0.push(chunk);
+    }
+
+    fn retain(&mut self, keep: impl FnMut(&FullChunk) -> bool) {
+        let Some(list) = &mut self.0 else { return };
+        list.0.retain(keep);
+        list.0.shrink_to_fit();
+        if list.0.is_empty() {
+            self.0 = None;
+        }
+    }
+}
+
+/// A series: its labels, its full chunks and the open one. 128 bytes: two lines of a cache.
 #[derive(Debug)]
 pub(crate) struct Series {
     pub(super) hash: u128,
     pub(super) series_ref: SeriesRef,
     /// Sorted by the names' texts.
     pub(super) labels: Box<[Pair]>,
-    pub(super) chunks: Vec<FullChunk>,
+    pub(super) chunks: FullChunks,
     pub(super) open: Option<OpenChunk>,
     /// How often the log has its definition.
     pub(super) definitions: u8,
@@ -75,7 +118,13 @@ pub(crate) struct Series {
 
 impl Series {
     pub(crate) fn new(hash: u128, series_ref: SeriesRef, labels: Box<[Pair]>) -> Self {
-        Series { hash, series_ref, labels, chunks: Vec::new(), open: None, definitions: 0 }
+        Series { hash, series_ref, labels, chunks: FullChunks::default(), open: None, definitions: 0 }
+    }
+
+    /// Something of the record and of the end of its open chunk.
+    #[inline]
+    pub(super) fn glance(&self) -> u8 {
+        self.open.as_ref().map_or(self.definitions, |open| open.last_byte() ^ self.definitions)
     }
 
     /// The time of the newest sample.
@@ -162,7 +211,6 @@ impl Series {
     pub(crate) fn seal(&mut self, store: &ChunkStore) {
         if let Some(open) = self.open.take() {
             let chunk = open.snapshot();
-            self.chunks.reserve_exact(1);
             self.chunks.push(match store.push(self.series_ref, &chunk) {
                 Some(closed) => FullChunk::Closed(closed),
                 None => FullChunk::Here(Box::new(chunk)),
@@ -180,7 +228,6 @@ impl Series {
             }
             kept
         });
-        self.chunks.shrink_to_fit();
         self.open.take_if(|open| open.max_time_ms() < time_ms);
         before - self.chunk_count()
     }
@@ -191,5 +238,15 @@ impl Series {
         let full = self.chunks.iter().filter(|c| overlaps(c.min_time_ms(), c.max_time_ms()));
         let open = self.open.iter().filter(|open| overlaps(open.min_time_ms(), open.max_time_ms()));
         full.map(FullChunk::pin).chain(open.map(|open| HeadChunk::Here(open.snapshot()))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_two_cache_lines() {
+        assert_eq!(size_of::<Option<Series>>(), 128);
     }
 }

@@ -61,6 +61,11 @@ impl Texts {
         self.live
     }
 
+    /// Bytes of memory.
+    pub(crate) fn bytes(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.bytes.capacity() + size_of::<Chunk>()).sum()
+    }
+
     /// Where the next text will lie.
     pub(crate) fn end(&self) -> Place {
         match self.chunks.back() {
@@ -81,7 +86,11 @@ impl Texts {
             self.chunks.push_back(Chunk { bytes: Vec::with_capacity(capacity), dead_bytes: 0 });
         }
         let place = self.end();
-        if let Some(Chunk { bytes, .. }) = self.chunks.back_mut() {
+        if let Some(Chunk { bytes: texts, .. }) = self.chunks.back_mut() {
+            if texts.capacity() - texts.len() < bytes {
+                texts.reserve_exact(bytes + texts.len() / 4);
+            }
+            let bytes = texts;
             bytes.extend_from_slice(&pair.to_le_bytes());
             if text.len() < 255 {
                 bytes.push(text.len() as u8);
