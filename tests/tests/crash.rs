@@ -1,12 +1,16 @@
 //! kill -9 under load: nothing acknowledged is lost, nothing is invented.
+//!
+//! A long run (`tests/long crash`) keeps data and ledger in `THANOXIDE_KILL_DIR`: one that ends after
+//! `THANOXIDE_KILL_MINUTES`, or is cut off, goes on with the next call until `THANOXIDE_KILLS` kills are done.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
 use thanoxide_testkit::api::Api;
 use thanoxide_testkit::ledger::Shard;
 use thanoxide_testkit::program::Program;
@@ -104,40 +108,104 @@ async fn run_and_kill(
     Ok((senders.join_all().await, as_wished))
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn killed_twenty_times_nothing_acknowledged_is_lost() -> Result<()> {
-    let dir = tempfile::tempdir()?;
-    let start_ms = (now_ms() - 6 * 3_600_000) / STEP_MS * STEP_MS;
-    let mut shards: Vec<Shard> = (0..SHARDS).map(|i| Shard::new(&i.to_string(), SERIES, start_ms, STEP_MS)).collect();
-    let (began, mut in_cut) = (Instant::now(), 0);
-    let kills = std::env::var("THANOXIDE_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(KILLS);
-    for kill in 0..kills {
-        let mut program = Program::standalone(dir.path(), &ARGS)?;
-        let acked_before: usize = shards.iter().map(Shard::acked_samples).sum();
-        let end = match kill % 2 {
-            0 => End::After(Duration::from_millis(1_200 + 137 * (kill as u64 % 7))),
+fn setting(name: &str, default: usize) -> usize {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+/// What is known of a run, on disk after each kill.
+struct Run {
+    dir: PathBuf,
+    kills: usize,
+    in_cut: usize,
+    shards: Vec<Shard>,
+}
+
+impl Run {
+    /// Goes on with what is in a directory, or begins.
+    fn load(dir: &Path, wanted: usize) -> Result<Self> {
+        let dir = dir.to_path_buf();
+        if let Ok(text) = std::fs::read(dir.join("ledger.json")) {
+            let json: Value = serde_json::from_slice(&text)?;
+            let number = |key: &str| json[key].as_u64().unwrap_or_default() as usize;
+            let shards = json["shards"].as_array().context("no shards")?;
+            let mut shards = shards.iter().map(Shard::from_json).collect::<Result<Vec<_>>>()?;
+            if json["living"] == true {
+                // Cut off in the middle of a life, which sent no more than this.
+                shards.iter_mut().for_each(|shard| shard.skip(1_000));
+            }
+            return Ok(Run { kills: number("kills"), in_cut: number("in_cut"), dir, shards });
+        }
+        // Each life takes some seconds, in which its own time goes on fifty times as fast.
+        let span_ms = (wanted as i64 * 250_000).max(6 * 3_600_000);
+        let start_ms = (now_ms() - span_ms) / STEP_MS * STEP_MS;
+        let series = setting("THANOXIDE_KILL_SERIES", SERIES * SHARDS) / SHARDS;
+        let shards = (0..SHARDS).map(|i| Shard::new(&i.to_string(), series, start_ms, STEP_MS)).collect();
+        Ok(Run { dir, kills: 0, in_cut: 0, shards })
+    }
+
+    fn save(&self, living: bool) -> Result<()> {
+        let shards: Vec<Value> = self.shards.iter().map(Shard::to_json).collect();
+        let json = json!({ "kills": self.kills, "in_cut": self.in_cut, "living": living, "shards": shards });
+        let temporary = self.dir.join("ledger.json.tmp");
+        std::fs::write(&temporary, json.to_string())?;
+        Ok(std::fs::rename(temporary, self.dir.join("ledger.json"))?)
+    }
+
+    fn acked(&self) -> usize {
+        self.shards.iter().map(Shard::acked_samples).sum()
+    }
+
+    async fn kill_once(&mut self) -> Result<()> {
+        self.save(true)?;
+        let mut program = Program::standalone(&self.dir, &ARGS)?;
+        let acked_before = self.acked();
+        let end = match self.kills % 2 {
+            0 => End::After(Duration::from_millis(1_200 + 137 * (self.kills as u64 % 7))),
             _ => End::InCut,
         };
-        let (after, as_wished) = run_and_kill(&mut program, shards, dir.path(), end).await?;
-        shards = after;
-        in_cut += usize::from(as_wished && matches!(end, End::InCut));
-        let acked: usize = shards.iter().map(Shard::acked_samples).sum();
-        ensure!(acked > acked_before, "life {kill} acknowledged nothing; log:\n{}", program.log());
+        let shards = std::mem::take(&mut self.shards);
+        let (after, as_wished) = run_and_kill(&mut program, shards, &self.dir, end).await?;
+        self.shards = after;
+        self.in_cut += usize::from(as_wished && matches!(end, End::InCut));
+        ensure!(self.acked() > acked_before, "life {} acknowledged nothing; log:\n{}", self.kills, program.log());
+        self.kills += 1;
+        self.save(false)
     }
-    let mut program = Program::standalone(dir.path(), &ARGS)?;
-    let api = Api::new(program.url("http"));
-    let mut found = 0;
-    for shard in &shards {
-        found += shard.check(&api).await?;
+
+    /// Reads everything back.
+    async fn check(&self) -> Result<usize> {
+        let mut program = Program::standalone(&self.dir, &ARGS)?;
+        let api = Api::new(program.url("http"));
+        let mut found = 0;
+        for shard in &self.shards {
+            found += shard.check(&api).await?;
+        }
+        ensure!(program.terminate(Duration::from_secs(60))?.success(), "no clean stop; log:\n{}", program.log());
+        Ok(found)
     }
-    let acked: usize = shards.iter().map(Shard::acked_samples).sum();
-    let blocks = std::fs::read_dir(dir.path().join("bucket"))?.count();
-    ensure!(blocks > 0, "no block was uploaded while being killed; log:\n{}", program.log());
-    ensure!(in_cut >= kills / 4, "only {in_cut} of {kills} kills fell into a cut or an upload");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_twenty_times_nothing_acknowledged_is_lost() -> Result<()> {
+    let temporary = tempfile::tempdir()?;
+    let dir = std::env::var_os("THANOXIDE_KILL_DIR").map_or_else(|| temporary.path().to_path_buf(), PathBuf::from);
+    std::fs::create_dir_all(&dir)?;
+    let wanted = setting("THANOXIDE_KILLS", KILLS);
+    let time = Duration::from_secs(60 * setting("THANOXIDE_KILL_MINUTES", 55) as u64);
+    let (began, mut run) = (Instant::now(), Run::load(&dir, wanted)?);
+    while run.kills < wanted && began.elapsed() < time {
+        run.kill_once().await?;
+    }
+    let found = run.check().await?;
+    let blocks = std::fs::read_dir(dir.join("bucket"))?.count();
     println!(
-        "{kills} kills in {:?}, {in_cut} in a cut or an upload: {acked} samples acknowledged, {found} found, {blocks} blocks",
-        began.elapsed()
+        "{} of {wanted} kills, this time in {:?}; {} in a cut or an upload: {} samples acknowledged, {found} found, {blocks} blocks",
+        run.kills,
+        began.elapsed(),
+        run.in_cut,
+        run.acked(),
     );
-    ensure!(program.terminate(Duration::from_secs(30))?.success(), "no clean stop; log:\n{}", program.log());
+    ensure!(blocks > 0, "no block was uploaded while being killed");
+    ensure!(run.in_cut >= run.kills / 4, "only {} of {} kills fell into a cut or an upload", run.in_cut, run.kills);
     Ok(())
 }

@@ -1,10 +1,10 @@
 //! Samples whose value follows from series and time, and a ledger of which of them were acknowledged: so any sample that
 //! is read back can be checked, and any that is missing is known.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
+use serde_json::{Value, json};
 use thanoxide_model::{Labels, METRIC_NAME, Sample};
 
 use crate::api::Api;
@@ -32,6 +32,36 @@ impl Shard {
     pub fn new(name: &str, series: usize, start_ms: i64, step_ms: i64) -> Self {
         let (acked, sent) = Default::default();
         Shard { name: name.to_string(), series, step_ms, next_ms: start_ms, acked, sent }
+    }
+
+    /// All there is to know of it, to go on with in another process.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "name": self.name, "series": self.series, "step_ms": self.step_ms, "next_ms": self.next_ms,
+            "acked": self.acked, "sent": self.sent,
+        })
+    }
+
+    /// What [`Shard::to_json`] gave.
+    pub fn from_json(json: &Value) -> Result<Self> {
+        let number = |key: &str| json[key].as_i64().with_context(|| format!("no {key}"));
+        let times = |key: &str| -> Result<BTreeSet<i64>> { Ok(serde_json::from_value(json[key].clone())?) };
+        Ok(Shard {
+            name: json["name"].as_str().context("no name")?.to_string(),
+            series: usize::try_from(number("series")?)?,
+            step_ms: number("step_ms")?,
+            next_ms: number("next_ms")?,
+            acked: times("acked")?,
+            sent: times("sent")?,
+        })
+    }
+
+    /// Nobody knows how many of the next rounds were sent: they may be there, and what comes next is behind them.
+    pub fn skip(&mut self, rounds: usize) {
+        for _ in 0..rounds {
+            self.sent.insert(self.next_ms);
+            self.next_ms += self.step_ms;
+        }
     }
 
     /// The rounds that were acknowledged.
@@ -83,28 +113,49 @@ impl Shard {
         let query = format!("ledger_total{{shard=\"{}\"}}[{span_s}s]", self.name);
         let answer = api.instant(&query, *last_ms).await?;
         let result = answer["data"]["result"].as_array().with_context(|| format!("no result: {answer}"))?;
-        if result.len() != self.series && !self.acked.is_empty() {
-            bail!("{} of {} series of shard {} are there", result.len(), self.series, self.name);
+        let mut points = Vec::new();
+        for series in result {
+            let number: usize = series["metric"]["series"].as_str().context("no series label")?.parse()?;
+            for point in series["values"].as_array().context("no values")? {
+                let time_ms = (point[0].as_f64().context("no time")? * 1000.0).round() as i64;
+                points.push((number, time_ms, point[1].as_str().context("no value")?.parse()?));
+            }
         }
-        result.iter().try_fold(0, |samples, series| Ok(samples + self.check_series(series)?))
+        self.check_points(points)
     }
 
-    fn check_series(&self, answer: &Value) -> Result<usize> {
-        let series: usize = answer["metric"]["series"].as_str().context("no series label")?.parse()?;
-        let mut found = BTreeSet::new();
-        for point in answer["values"].as_array().context("no values")? {
-            let time_ms = (point[0].as_f64().context("no time")? * 1000.0).round() as i64;
-            let is: f64 = point[1].as_str().context("no value")?.parse()?;
+    /// As [`Shard::check`], for what `promtool tsdb dump` says.
+    pub fn check_dump(&self, dump: &str) -> Result<usize> {
+        let shard = format!("shard=\"{}\"", self.name);
+        let mut points = Vec::new();
+        for line in dump.lines().filter(|line| line.contains(&shard)) {
+            let (rest, time_ms) = line.rsplit_once(' ').context("no time")?;
+            let (labels, value) = rest.rsplit_once(' ').context("no value")?;
+            let number = labels.split(" series=\"").nth(1).and_then(|rest| rest.split('"').next());
+            points.push((number.context("no series label")?.parse()?, time_ms.parse()?, value.parse()?));
+        }
+        self.check_points(points)
+    }
+
+    /// As [`Shard::check`], for points (series, time, value) however they were read.
+    pub fn check_points(&self, points: impl IntoIterator<Item = (usize, i64, f64)>) -> Result<usize> {
+        let mut found: BTreeMap<usize, BTreeSet<i64>> = BTreeMap::new();
+        for (series, time_ms, is) in points {
             if !self.sent.contains(&time_ms) || is != value(series, time_ms) {
                 bail!("shard {} series {series}: {is} at {time_ms} was never sent", self.name);
             }
-            if !found.insert(time_ms) {
+            if !found.entry(series).or_default().insert(time_ms) {
                 bail!("shard {} series {series}: {time_ms} is there twice", self.name);
             }
         }
-        if let Some(lost) = self.acked.difference(&found).next() {
-            bail!("shard {} series {series}: acknowledged sample at {lost} is lost", self.name);
+        if found.len() != self.series && !self.acked.is_empty() {
+            bail!("{} of {} series of shard {} are there", found.len(), self.series, self.name);
         }
-        Ok(found.len())
+        for (series, found) in &found {
+            if let Some(lost) = self.acked.difference(found).next() {
+                bail!("shard {} series {series}: acknowledged sample at {lost} is lost", self.name);
+            }
+        }
+        Ok(found.values().map(BTreeSet::len).sum())
     }
 }

@@ -108,6 +108,21 @@ impl Program {
         Ok(program)
     }
 
+    /// Debian's Prometheus over a directory, on a free port; ready. It takes remote writes and scrapes nothing.
+    pub fn prometheus(data_dir: &Path, config_dir: &Path) -> Result<Self> {
+        let config = config_dir.join("prometheus.yml");
+        std::fs::write(&config, "global: {}\n")?;
+        let mut command = Command::new("prometheus");
+        command.arg(format!("--config.file={}", config.display()));
+        command.arg(format!("--storage.tsdb.path={}", data_dir.display()));
+        let mut program =
+            Program::spawn(command.args(["--web.listen-address=127.0.0.1:0", "--web.enable-remote-write-receiver"]))?;
+        let line = program.await_line("msg=\"Listening on\"", "address=")?;
+        program.addresses.insert("http".to_string(), field(&line, "address").context("no address")?);
+        program.await_line("Server is ready", "")?;
+        Ok(program)
+    }
+
     /// Thanos's own receiver over a directory, on free ports: `remote-write` and `grpc`.
     pub fn stock_receiver(data_dir: &Path) -> Result<Self> {
         Program::stock_ring(data_dir, &[])
