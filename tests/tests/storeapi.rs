@@ -252,7 +252,7 @@ async fn a_receiver_takes_late_samples_within_its_window() -> Result<()> {
             }
             let early = Shard::new("x", 5, start_ms - 2 * 3_600_000, 15_000);
             let refused = sender.send(&thanoxide_testkit::sender::batch(&early.round())).await?;
-            ensure!(refused.status == 409 && refused.body.contains("add 5 samples: too old sample"), "{refused:?}");
+            ensure!(refused.status == 409 && refused.text.contains("add 5 samples: too old sample"), "{refused:?}");
         }
         let found = read_series(&[program.address("grpc")], &["__name__=ledger_total"])?;
         ensure!(found.len() == 5 && found.values().all(|samples| samples.len() == 60), "start {start}: {found:?}");
