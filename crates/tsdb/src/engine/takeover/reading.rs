@@ -1,6 +1,7 @@
 //! Tells the samples of a stock head apart: those in order, which go to a sink one after the other, and the late ones.
 //!
-//! 1. Head chunks that end before the log begins for their series come first. Their samples are in order.
+//! 1. Head chunks that end before the log begins for their series, or with its first sample (a sender that repeats its last
+//!    request leaves it in both), come first. Their samples are in order.
 //! 2. Samples of the log follow. What is not newer than its series is late.
 //! 3. All other head chunks and the write-behind log are late, for what they say of samples in order the log said before.
 //!
@@ -57,7 +58,7 @@ impl<'a> Reading<'a> {
         Ok((labelled.collect(), counts))
     }
 
-    /// The chunks in order that end before their series' log begins, and all others.
+    /// The chunks in order that end before or as their series' log begins, and all others.
     fn head_chunks(&mut self) -> io::Result<(Vec<HeadChunk>, Vec<HeadChunk>)> {
         let mut chunks = Vec::new();
         let damaged =
@@ -68,7 +69,7 @@ impl<'a> Reading<'a> {
         }
         let is_early = |chunk: &HeadChunk| {
             let begins_ms = self.catalog.find(chunk.series).map(|index| self.catalog.log_begins_ms(index));
-            !chunk.out_of_order && begins_ms.is_some_and(|begins_ms| chunk.chunk.max_time_ms < begins_ms)
+            !chunk.out_of_order && begins_ms.is_some_and(|begins_ms| chunk.chunk.max_time_ms <= begins_ms)
         };
         let (mut early, others): (Vec<_>, Vec<_>) = chunks.into_iter().partition(is_early);
         early.sort_by_key(|chunk| chunk.chunk.min_time_ms);
