@@ -65,11 +65,12 @@ const STANDALONE: Server = Server {
         "--grpc-address=127.0.0.1:{grpc}",
         "--remote-write.address=127.0.0.1:{write}",
         "--no-self-scrape",
+        "--enable-feature=promql-experimental-functions",
     ],
     ready: ("http", "/-/ready"),
 };
 const ORACLE: Server = Server {
-    args: &["--data-dir={dir}", "--address=127.0.0.1:{http}", "--max-samples=2000000000"],
+    args: &["--data-dir={dir}", "--address=127.0.0.1:{http}", "--max-samples=2000000000", "--experimental"],
     ready: ("http", "/-/ready"),
 };
 const PROMETHEUS: Server = Server {
@@ -81,6 +82,7 @@ const PROMETHEUS: Server = Server {
         "--web.enable-remote-write-receiver",
         "--web.listen-address=127.0.0.1:{http}",
         "--query.max-samples=2000000000",
+        "--enable-feature=promql-experimental-functions",
     ],
     ready: ("http", "/-/ready"),
 };
@@ -120,6 +122,7 @@ const THANOS_QUERY: Server = Server {
         "--endpoint-strict=127.0.0.1:{grpc}",
         "--query.replica-label=replica",
         "--query.promql-engine=thanos",
+        "--enable-feature=promql-experimental-functions",
     ],
     ready: ("http", "/-/ready"),
 };
