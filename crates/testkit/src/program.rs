@@ -117,9 +117,9 @@ impl Program {
         command.arg(format!("--storage.tsdb.path={}", data_dir.display()));
         let mut program =
             Program::spawn(command.args(["--web.listen-address=127.0.0.1:0", "--web.enable-remote-write-receiver"]))?;
-        let line = program.await_line("msg=\"Listening on\"", "address=")?;
+        // Either may come first.
+        let [line, _] = program.await_lines(["msg=\"Listening on\"", "Server is ready"])?;
         program.addresses.insert("http".to_string(), field(&line, "address").context("no address")?);
-        program.await_line("Server is ready", "")?;
         Ok(program)
     }
 
@@ -160,12 +160,33 @@ impl Program {
     pub fn await_line(&mut self, first: &str, second: &str) -> Result<String> {
         let end = Instant::now() + START_DEADLINE;
         loop {
-            match self.lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
-                Ok(line) if line.contains(first) && line.contains(second) => return Ok(line),
-                Ok(_) => {}
-                Err(RecvTimeoutError::Timeout) => bail!("no line {first:?} in time; log:\n{}", self.log()),
-                Err(RecvTimeoutError::Disconnected) => bail!("it ended before a line {first:?}; log:\n{}", self.log()),
+            let line = self.next_line(end, first)?;
+            if line.contains(first) && line.contains(second) {
+                return Ok(line);
             }
+        }
+    }
+
+    /// Waits for a line with each of some texts, in whichever order they come.
+    pub fn await_lines<const N: usize>(&mut self, texts: [&str; N]) -> Result<[String; N]> {
+        let end = Instant::now() + START_DEADLINE;
+        let mut found = [const { None }; N];
+        while let Some(missing) = found.iter().position(Option::is_none) {
+            let line = self.next_line(end, texts[missing])?;
+            for (text, found) in texts.iter().zip(&mut found) {
+                if found.is_none() && line.contains(text) {
+                    *found = Some(line.clone());
+                }
+            }
+        }
+        Ok(found.map(Option::unwrap_or_default))
+    }
+
+    fn next_line(&mut self, end: Instant, wanted: &str) -> Result<String> {
+        match self.lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            Ok(line) => Ok(line),
+            Err(RecvTimeoutError::Timeout) => bail!("no line {wanted:?} in time; log:\n{}", self.log()),
+            Err(RecvTimeoutError::Disconnected) => bail!("it ended before a line {wanted:?}; log:\n{}", self.log()),
         }
     }
 
