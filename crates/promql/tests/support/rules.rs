@@ -12,9 +12,11 @@ type Rule = (&'static str, fn(&Expr, &Answer, &Answer) -> bool);
 
 /// All rules; the first that fits counts.
 const RULES: [Rule; 11] = [
-    // Prometheus forgets after the first step to pin what stands there, so that it moves with the steps of a range query.
-    ("`@` in the parameter of an aggregation of a range query", |expr, a, b| {
-        a.kind == "matrix" && b.kind == "matrix" && pins_a_parameter(expr) && same_first_step(a, b)
+    // Prometheus forgets after the first step to pin what stands there, so that it moves with the steps of a range query,
+    // and may come to where there is nothing.
+    ("`@` in the parameter of an aggregation of a range query", |expr, ours, stock| {
+        let alike = stock.error == NO_PARAMETER || stock.kind == "matrix" && same_first_step(ours, stock);
+        ours.kind == "matrix" && alike && pins_a_parameter(expr)
     }),
     // The order of an instant vector is not defined unless the query sorts.
     ("order of an instant vector that is not sorted", |expr, a, b| !orders(expr) && same_set(a, b)),
@@ -52,6 +54,7 @@ const RULES: [Rule; 11] = [
     }),
 ];
 
+const NO_PARAMETER: &str = "Parameter value is NaN";
 const PANIC: &str = "histograms with custom buckets have no zero bucket";
 const SAME_LABELS: &str = "vector cannot contain metrics with the same labelset";
 
