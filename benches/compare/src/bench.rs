@@ -14,6 +14,7 @@ mod churn;
 mod empty;
 mod ingest;
 mod paced;
+mod parse;
 mod query;
 mod restart;
 mod smoke;
@@ -39,7 +40,7 @@ pub(crate) trait Benchmark: Sync {
 }
 
 /// All of them.
-pub(crate) const BENCHMARKS: [&dyn Benchmark; 17] = [
+pub(crate) const BENCHMARKS: [&dyn Benchmark; 18] = [
     &ingest::Ingest,
     &ingest::IngestSecond,
     &ingest::Memory,
@@ -56,6 +57,7 @@ pub(crate) const BENCHMARKS: [&dyn Benchmark; 17] = [
     &blocks::JOINS,
     &blocks::GZIP,
     &blocks::MATCHERS,
+    &parse::Parse,
     &smoke::Smoke,
 ];
 

@@ -5,6 +5,7 @@
 //	{"id": 1, "expr": "...", "time": ms}    an instant query
 //	{"id": 2, "expr": "...", "start": ms, "end": ms, "step": ms}
 //	{"patterns": [...]}                     regular expressions and texts; answered by what Go makes of them
+//	{"parse": [...], "rounds": n}           expressions; answered by which of them parse, and the CPU time of a round
 //	{"classes": true}                       answered by the character classes of Go's Unicode tables
 //
 // A query may say "delayed" (delayed name removal) and "lookback" (milliseconds). Floats are the hexadecimal digits of
@@ -29,6 +30,8 @@ type request struct {
 	Series   []series  `json:"series"`
 	Patterns []pattern `json:"patterns"`
 	Classes  bool      `json:"classes"`
+	Parse    []string  `json:"parse"`
+	Rounds   int       `json:"rounds"`
 	ID       int       `json:"id"`
 	Expr     string    `json:"expr"`
 	Time     *int64    `json:"time"`
@@ -75,6 +78,12 @@ func serve(in io.Reader, out io.Writer) error {
 			reply = read
 		} else if r.Patterns != nil {
 			reply = matchAll(r.Patterns)
+		} else if r.Parse != nil {
+			taken, err := parseAll(r.Parse, max(r.Rounds, 1))
+			if err != nil {
+				return err
+			}
+			reply = taken
 		} else if r.Classes {
 			reply = classes()
 		} else {
@@ -107,11 +116,6 @@ func engine(delayedNameRemoval bool) *promql.Engine {
 		EnableNegativeOffset:     true,
 		EnableDelayedNameRemoval: delayedNameRemoval,
 		EnablePerStepStats:       true,
-		Parser: parser.NewParser(parser.Options{
-			EnableExperimentalFunctions:  true,
-			ExperimentalDurationExpr:     true,
-			EnableExtendedRangeSelectors: true,
-			EnableBinopFillModifiers:     true,
-		}),
+		Parser:                   parser.NewParser(options()),
 	})
 }

@@ -14,6 +14,7 @@ mod question;
 mod readings;
 
 use data::Data;
+pub(super) use question::shared;
 use question::{Question, Questions};
 use readings::{Readings, repeats};
 

@@ -35,7 +35,7 @@ impl Benchmark for Smoke {
         let small = Setting { sizes: vec![INGEST_SERIES], ..setting.clone() };
         let mut reports = vec![ingest::run_size(&setting, Protocol::V1, INGEST_SERIES, 1)?];
         reports.push(ingest::run_size(&setting, Protocol::V2, INGEST_SERIES, 1)?);
-        for name in ["churn", "restart", "empty"] {
+        for name in ["churn", "restart", "empty", "parse"] {
             reports.extend(of(name).expect("it is in the list").run(&small)?);
         }
         reports.push(query::run_size(&setting, QUERY_SERIES, SPAN_MS)?);
