@@ -16,7 +16,9 @@ mod ingest;
 mod paced;
 mod parse;
 mod query;
+mod relay;
 mod restart;
+mod router;
 mod smoke;
 mod tenants;
 
@@ -40,7 +42,7 @@ pub(crate) trait Benchmark: Sync {
 }
 
 /// All of them.
-pub(crate) const BENCHMARKS: [&dyn Benchmark; 18] = [
+pub(crate) const BENCHMARKS: [&dyn Benchmark; 20] = [
     &ingest::Ingest,
     &ingest::IngestSecond,
     &ingest::Memory,
@@ -49,6 +51,8 @@ pub(crate) const BENCHMARKS: [&dyn Benchmark; 18] = [
     &restart::Restart,
     &tenants::Tenants,
     &empty::Empty,
+    &router::Router,
+    &relay::Relay,
     &query::Query,
     &blocks::MICRO,
     &blocks::INSTANT,

@@ -26,6 +26,7 @@ mod process;
 mod report;
 mod running;
 mod setting;
+mod sink;
 mod stats;
 mod usage;
 

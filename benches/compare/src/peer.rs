@@ -1,7 +1,7 @@
 //! The programs that are compared: how each is started, where it is written to and asked, and what its answers are worth.
 //!
-//! Arguments hold placeholders: `{dir}` is the peer's own directory, any other `{name}` a free port, the same wherever the
-//! name comes again. Each has its best honest flags: limits off, caches and log compression as they are by default.
+//! Arguments hold placeholders: `{dir}` is the peer's own directory, any other `{name}` what the benchmark says, or else a free port, the
+//! same wherever the name comes again. Each has its best honest flags: limits off, caches and log compression as they are by default.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -38,6 +38,8 @@ pub(crate) struct Recipe {
     pub(crate) servers: &'static [Server],
     /// What runs on blocks that lie there already; empty if it cannot.
     pub(crate) block_servers: &'static [Server],
+    /// What runs as a router before other nodes; empty if it cannot.
+    pub(crate) router_servers: &'static [Server],
     /// Where below its directory these blocks lie.
     pub(crate) blocks_dir: &'static str,
     /// Port and path of remote write.
@@ -127,6 +129,24 @@ const THANOS_QUERY: Server = Server {
     ready: ("http", "/-/ready"),
 };
 
+/// Thanos's flags, which are ours too. `{hashrings}`, `{replicas}` and `{compression}` are the benchmark's.
+const ROUTER: Server = Server {
+    args: &[
+        "receive",
+        "--tsdb.path={dir}/router",
+        "--label=replica=\"router\"",
+        "--receive.hashrings={hashrings}",
+        "--receive.hashrings-algorithm=ketama",
+        "--receive.replication-factor={replicas}",
+        "--receive.grpc-compression={compression}",
+        "--receive.capnproto-address=127.0.0.1:{capnproto}",
+        "--grpc-address=127.0.0.1:{grpc}",
+        "--http-address=127.0.0.1:{http}",
+        "--remote-write.address=127.0.0.1:{write}",
+    ],
+    ready: ("http", "/-/ready"),
+};
+
 /// Every kind of peer.
 pub(crate) const RECIPES: [Recipe; 5] = [
     Recipe {
@@ -135,6 +155,7 @@ pub(crate) const RECIPES: [Recipe; 5] = [
         is_go: false,
         servers: &[STANDALONE],
         block_servers: &[STANDALONE],
+        router_servers: &[ROUTER],
         blocks_dir: "bucket",
         write: ("write", "/api/v1/receive"),
         api: "http",
@@ -149,6 +170,7 @@ pub(crate) const RECIPES: [Recipe; 5] = [
         is_go: true,
         servers: &[ORACLE],
         block_servers: &[ORACLE],
+        router_servers: &[],
         blocks_dir: "",
         write: ("http", "/api/v1/write"),
         api: "http",
@@ -163,6 +185,7 @@ pub(crate) const RECIPES: [Recipe; 5] = [
         is_go: true,
         servers: &[PROMETHEUS],
         block_servers: &[PROMETHEUS],
+        router_servers: &[],
         blocks_dir: "",
         write: ("http", "/api/v1/write"),
         api: "http",
@@ -177,6 +200,7 @@ pub(crate) const RECIPES: [Recipe; 5] = [
         is_go: true,
         servers: &[THANOS_RECEIVE, THANOS_QUERY],
         block_servers: &[THANOS_STORE, THANOS_QUERY],
+        router_servers: &[ROUTER],
         blocks_dir: "bucket",
         write: ("write", "/api/v1/receive"),
         api: "http",
@@ -191,6 +215,7 @@ pub(crate) const RECIPES: [Recipe; 5] = [
         is_go: true,
         servers: &[VICTORIA_METRICS],
         block_servers: &[],
+        router_servers: &[],
         blocks_dir: "",
         write: ("http", "/api/v1/write"),
         api: "http",
@@ -284,6 +309,7 @@ mod tests {
             assert!(has(recipe.servers, recipe.write.0) && has(recipe.servers, recipe.api));
             assert!(recipe.servers.iter().chain(recipe.block_servers).all(|s| has(std::slice::from_ref(s), s.ready.0)));
             assert!(recipe.block_servers.is_empty() || has(recipe.block_servers, recipe.api));
+            assert!(recipe.router_servers.is_empty() || has(recipe.router_servers, recipe.write.0));
         }
     }
 }

@@ -31,7 +31,8 @@ const DATA: &str = "data";
 pub(crate) struct Running {
     pub(crate) peer: Peer,
     processes: Vec<Process>,
-    ports: BTreeMap<String, u16>,
+    /// What placeholders stand for: ports, and what this run chose.
+    values: BTreeMap<String, String>,
     commands: Vec<String>,
     dir: TempDir,
 }
@@ -39,20 +40,31 @@ pub(crate) struct Running {
 impl Running {
     /// Starts a peer that is to be written to.
     pub(crate) fn empty(peer: &Peer, cores: Cores) -> Result<Self> {
-        Running::start(peer, peer.recipe.servers, TempDir::new()?, cores)
+        Running::start(peer, peer.recipe.servers, TempDir::new()?, cores, BTreeMap::new())
+    }
+
+    /// Starts a peer as a router; `values` are what its placeholders stand for.
+    pub(crate) fn router(peer: &Peer, values: &[(&str, String)], cores: Cores) -> Result<Self> {
+        let values = values.iter().map(|(name, value)| (name.to_string(), value.clone())).collect();
+        Running::start(peer, peer.recipe.router_servers, TempDir::new()?, cores, values)
     }
 
     /// Starts a peer over its own copy of the blocks in a directory.
     pub(crate) fn on_blocks(peer: &Peer, blocks: &Path, cores: Cores) -> Result<Self> {
         let dir = TempDir::new()?;
         copy_tree(blocks, &dir.path().join(DATA).join(peer.recipe.blocks_dir)).context("cannot copy the blocks")?;
-        Running::start(peer, peer.recipe.block_servers, dir, cores)
+        Running::start(peer, peer.recipe.block_servers, dir, cores, BTreeMap::new())
     }
 
-    fn start(peer: &Peer, servers: &[Server], dir: TempDir, cores: Cores) -> Result<Self> {
+    fn start(
+        peer: &Peer,
+        servers: &[Server],
+        dir: TempDir,
+        cores: Cores,
+        values: BTreeMap<String, String>,
+    ) -> Result<Self> {
         fs::create_dir_all(dir.path().join(DATA))?;
-        let mut running =
-            Running { peer: peer.clone(), processes: Vec::new(), ports: BTreeMap::new(), commands: Vec::new(), dir };
+        let mut running = Running { peer: peer.clone(), processes: Vec::new(), values, commands: Vec::new(), dir };
         for server in servers {
             running.start_server(server, cores).with_context(|| format!("{} does not start", peer.name()))?;
         }
@@ -61,7 +73,8 @@ impl Running {
 
     fn start_server(&mut self, server: &Server, cores: Cores) -> Result<()> {
         let data_dir = self.dir.path().join(DATA).to_string_lossy().into_owned();
-        let args: Result<Vec<String>> = server.args.iter().map(|arg| filled(arg, &data_dir, &mut self.ports)).collect();
+        let args: Result<Vec<String>> =
+            server.args.iter().map(|arg| filled(arg, &data_dir, &mut self.values)).collect();
         let mut command = Command::new(&self.peer.program);
         command.args(args?).current_dir(self.dir.path());
         let is_single = self.peer.recipe.is_go && cores.server.is_some();
@@ -92,8 +105,9 @@ impl Running {
         Ok(())
     }
 
-    fn address(&self, port: &str) -> Result<String> {
-        let number = self.ports.get(port).with_context(|| format!("no port {port:?}"))?;
+    /// Where one of its ports is.
+    pub(crate) fn address(&self, port: &str) -> Result<String> {
+        let number = self.values.get(port).with_context(|| format!("no port {port:?}"))?;
         Ok(format!("127.0.0.1:{number}"))
     }
 
@@ -190,7 +204,7 @@ impl Running {
 }
 
 /// An argument with its placeholders filled in. Braces that hold no plain name stay.
-fn filled(argument: &str, dir: &str, ports: &mut BTreeMap<String, u16>) -> Result<String> {
+fn filled(argument: &str, dir: &str, values: &mut BTreeMap<String, String>) -> Result<String> {
     let mut text = String::new();
     let mut rest = argument;
     while let Some(open) = rest.find('{') {
@@ -205,18 +219,19 @@ fn filled(argument: &str, dir: &str, ports: &mut BTreeMap<String, u16>) -> Resul
         rest = &rest[name_length + 1..];
         match name {
             "dir" => text.push_str(dir),
-            _ => text.push_str(&port_named(name, ports)?.to_string()),
+            _ => text.push_str(&value_of(name, values)?),
         }
     }
     Ok(text + rest)
 }
 
-fn port_named(name: &str, ports: &mut BTreeMap<String, u16>) -> Result<u16> {
-    if let Some(&port) = ports.get(name) {
-        return Ok(port);
+/// What is known of a name; one that is new is a free port.
+fn value_of(name: &str, values: &mut BTreeMap<String, String>) -> Result<String> {
+    if let Some(value) = values.get(name) {
+        return Ok(value.clone());
     }
-    let port = TcpListener::bind("127.0.0.1:0").context("no free port")?.local_addr()?.port();
-    ports.insert(name.to_string(), port);
+    let port = TcpListener::bind("127.0.0.1:0").context("no free port")?.local_addr()?.port().to_string();
+    values.insert(name.to_string(), port.clone());
     Ok(port)
 }
 
@@ -241,11 +256,13 @@ mod tests {
 
     #[test]
     fn placeholders_are_filled_and_other_braces_stay() {
-        let mut ports = BTreeMap::from([("http".to_string(), 80)]);
-        let mut fill = |argument| filled(argument, "/data", &mut ports).unwrap();
+        let known = [("http", "80"), ("ring", "[{x}]")].map(|(name, value)| (name.to_string(), value.to_string()));
+        let mut values = BTreeMap::from(known);
+        let mut fill = |argument| filled(argument, "/data", &mut values).unwrap();
         assert_eq!(fill("--x={dir}/y:{http}"), "--x=/data/y:80");
         assert_eq!(fill("[{\"endpoints\":[\"h:{http}\"]}]"), "[{\"endpoints\":[\"h:80\"]}]");
         assert_eq!(fill("{type: F, config: {directory: \"{dir}\"}}"), "{type: F, config: {directory: \"/data\"}}");
+        assert_eq!(fill("--ring={ring}"), "--ring=[{x}]");
         assert_eq!(fill("{grpc}"), fill("{grpc}"));
     }
 

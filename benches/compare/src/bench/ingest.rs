@@ -245,7 +245,7 @@ fn compare_counts(report: &mut Report, runs: &[Run], end_ms: i64) -> Result<()> 
 }
 
 /// How cost grows with size, where there are several sizes.
-fn note_growth(reports: &mut [Report], sizes: &[u64]) {
+pub(crate) fn note_growth(reports: &mut [Report], sizes: &[u64]) {
     let Some(names) = reports.first().map(|report| report.peers.clone()) else { return };
     for (peer, name) in names.iter().enumerate() {
         let costs = reports.iter().map(|report| {

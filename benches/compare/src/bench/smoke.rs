@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use thanoxide_loadgen::template::Protocol;
 
-use super::{BENCHMARKS, Benchmark, ingest, query};
+use super::{BENCHMARKS, Benchmark, ingest, query, router};
 use crate::report::Report;
 use crate::setting::Setting;
 
@@ -38,6 +38,7 @@ impl Benchmark for Smoke {
         for name in ["churn", "restart", "empty", "parse"] {
             reports.extend(of(name).expect("it is in the list").run(&small)?);
         }
+        reports.push(router::run_case(&setting, router::SMALL, INGEST_SERIES, 1)?);
         reports.push(query::run_size(&setting, QUERY_SERIES, SPAN_MS)?);
         reports.extend(of("tenants").expect("it is in the list").run(&Setting { sizes: vec![TENANTS], ..setting })?);
         Ok(reports)
