@@ -56,6 +56,8 @@ pub(crate) fn ingester_config(matches: &Matches, dir: PathBuf) -> Result<Ingeste
         tenant_label_name: matches.text("receive.tenant-label-name").to_string(),
         block_duration_ms: min,
         retention_ms: (retention_ms > 0).then_some(retention_ms),
+        // As in stock: below 1 there are none.
+        max_exemplars: usize::try_from(matches.int("tsdb.max-exemplars")).unwrap_or(0),
         flush_on_shutdown: matches.switch("tsdb.flush-on-shutdown"),
         maintenance_interval: std::time::Duration::from_millis((min / 200).clamp(200, 30_000) as u64),
         ..IngesterConfig::new(dir, labels, tenant_of(matches, "receive.default-tenant-id")?)

@@ -48,6 +48,12 @@ fn open(matches: &Matches, block_duration_ms: i64) -> Result<Engine> {
     if !path.is_dir() {
         bail!("--tsdb.path: {} is no directory", path.display());
     }
-    let options = EngineOptions { min_free_bytes: 0, block_duration_ms, ..EngineOptions::default() };
+    let options = EngineOptions {
+        min_free_bytes: 0,
+        block_duration_ms,
+        // As many as there are.
+        max_exemplars: usize::MAX,
+        ..EngineOptions::default()
+    };
     Engine::open(path, options, Env::system()).context("cannot open the data directory")
 }

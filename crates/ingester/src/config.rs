@@ -62,6 +62,8 @@ pub struct IngesterConfig {
     pub out_of_order_window_ms: i64,
     /// How many samples out of order make a chunk.
     pub out_of_order_chunk_samples: usize,
+    /// How many exemplars of each tenant are kept; 0 keeps none.
+    pub max_exemplars: usize,
     /// Whether a stop cuts all heads to blocks and ships them, as Thanos does. Otherwise, and where that fails, heads are left
     /// as `wal/` and `chunks_head/`, from which stock programs go on.
     pub flush_on_shutdown: bool,
@@ -87,6 +89,7 @@ impl IngesterConfig {
             too_far_in_future_ms: None,
             out_of_order_window_ms: 0,
             out_of_order_chunk_samples: LATE_CHUNK_SAMPLES,
+            max_exemplars: 0,
             flush_on_shutdown: false,
             maintenance_interval: Duration::from_secs(30),
         }

@@ -81,6 +81,7 @@ impl Ingester {
             too_far_in_future_ms: config.too_far_in_future_ms,
             out_of_order_window_ms: config.out_of_order_window_ms,
             out_of_order_chunk_samples: config.out_of_order_chunk_samples,
+            max_exemplars: config.max_exemplars,
             memory_limit_bytes: config.memory_limit_bytes,
             ..EngineOptions::default()
         };
@@ -278,6 +279,7 @@ impl Ingester {
             self.metrics.quarantined_blocks.get_or_create(&label).set(broken as i64);
             self.metrics.head_series.get_or_create(&label).set(summary.stats.series as i64);
             self.metrics.head_chunks.get_or_create(&label).set(summary.stats.chunks as i64);
+            self.count_exemplars(&summary.tenant);
         }
     }
 }

@@ -11,10 +11,12 @@
 pub mod cardinality;
 pub mod config;
 pub mod departure;
+pub mod exemplar_metrics;
 pub mod ingester;
 pub mod memory_guard;
 pub mod metrics;
 pub mod read;
+mod read_exemplars;
 mod series_limits;
 pub mod shipping;
 pub mod status_api;

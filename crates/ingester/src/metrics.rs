@@ -6,6 +6,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use thanoxide_block::metrics::ShipperMetrics;
 
+use crate::exemplar_metrics::ExemplarMetrics;
+
 /// `tenant="…"`.
 pub type TenantLabel = [(&'static str, String); 1];
 
@@ -24,8 +26,8 @@ pub struct IngesterMetrics {
     pub out_of_bounds: Family<TenantLabel, Counter>,
     /// Samples refused as older than the out-of-order window.
     pub too_old: Family<TenantLabel, Counter>,
-    /// Exemplars that came and were not stored.
-    pub exemplars_dropped: Family<TenantLabel, Counter>,
+    /// Exemplars.
+    pub exemplars: ExemplarMetrics,
     /// Blocks cut.
     pub compactions: Family<TenantLabel, Counter>,
     /// Passes of maintenance that failed.
@@ -50,7 +52,7 @@ impl IngesterMetrics {
             out_of_order: Family::default(),
             out_of_bounds: Family::default(),
             too_old: Family::default(),
-            exemplars_dropped: Family::default(),
+            exemplars: ExemplarMetrics::new(registry),
             compactions: Family::default(),
             compactions_failed: Family::default(),
             quarantined_tenants: Gauge::default(),
@@ -106,8 +108,6 @@ impl IngesterMetrics {
         );
         counter("compactions", "Total number of compactions that were executed", &m.compactions);
         counter("compactions_failed", "Total number of compactions that failed", &m.compactions_failed);
-        let help = "Total number of exemplars that were received and not stored";
-        registry.register("thanoxide_ingester_exemplars_dropped", help, m.exemplars_dropped.clone());
         metrics
     }
 
@@ -116,7 +116,8 @@ impl IngesterMetrics {
         let label = [("tenant", tenant.to_string())];
         self.head_series.remove(&label);
         self.head_chunks.remove(&label);
-        let counters = [&self.appended, &self.out_of_order, &self.out_of_bounds, &self.exemplars_dropped];
+        self.exemplars.remove_tenant(&label);
+        let counters = [&self.appended, &self.out_of_order, &self.out_of_bounds];
         for family in counters.into_iter().chain([&self.compactions, &self.compactions_failed]) {
             family.remove(&label);
         }

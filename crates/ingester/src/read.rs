@@ -7,12 +7,13 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use thanoxide_model::{Labels, Matcher, TenantId};
 use thanoxide_storeapi::{
-    LabelNamesRequest, LabelValuesRequest, LabelsAnswer, SeriesFrame, SeriesRequest, SeriesStream, Store, StoreError,
-    StoreInfo, StoreSeries, TsdbInfo,
+    EVER_MS, ExemplarsAnswer, ExemplarsRequest, LabelNamesRequest, LabelValuesRequest, LabelsAnswer, SeriesFrame,
+    SeriesRequest, SeriesStream, Store, StoreError, StoreInfo, StoreSeries, TsdbInfo,
 };
 use thanoxide_tsdb::engine::{Engine, EngineError, TenantReader};
 
 use crate::ingester::{Ingester, blocking};
+use crate::read_exemplars::exemplars;
 
 /// Series in one frame of an answer.
 const FRAME_SERIES: usize = 256;
@@ -25,7 +26,7 @@ struct Addressed {
 }
 
 /// Keeps the matchers that external labels do not answer; `None` where one of them says no.
-fn remaining_matchers(matchers: &[Matcher], external: &Labels) -> Option<Vec<Matcher>> {
+pub(crate) fn remaining_matchers(matchers: &[Matcher], external: &Labels) -> Option<Vec<Matcher>> {
     let about_external = |m: &&Matcher| external.get(m.name()).is_some();
     if matchers.iter().filter(about_external).any(|m| !m.matches_labels(external)) {
         return None;
@@ -34,7 +35,7 @@ fn remaining_matchers(matchers: &[Matcher], external: &Labels) -> Option<Vec<Mat
 }
 
 /// Tenants with their external labels.
-type Tenants = Vec<(TenantId, Labels)>;
+pub(crate) type Tenants = Vec<(TenantId, Labels)>;
 
 fn addressed(engine: &Engine, tenants: &Tenants, matchers: &[Matcher]) -> Vec<Addressed> {
     let address = |(tenant, labels): &(TenantId, Labels)| {
@@ -153,6 +154,7 @@ impl Store for Ingester {
             tsdb_infos,
             supports_sharding: true,
             supports_without_replica_labels: true,
+            exemplars: Some(EVER_MS),
         })
     }
 
@@ -174,5 +176,11 @@ impl Store for Ingester {
         let (engine, tenants) = (Arc::clone(&self.engine), self.labelled_tenants());
         let values = blocking(move || label_values(&engine, &tenants, &request)).await?;
         Ok(LabelsAnswer { values, warnings: Vec::new() })
+    }
+
+    async fn exemplars(&self, request: ExemplarsRequest) -> Result<ExemplarsAnswer, StoreError> {
+        let (engine, tenants) = (Arc::clone(&self.engine), self.labelled_tenants());
+        let series = blocking(move || exemplars(&engine, &tenants, &request)).await;
+        Ok(ExemplarsAnswer { series, warnings: Vec::new() })
     }
 }

@@ -34,13 +34,21 @@ impl WriteStore for Ingester {
         // What a router kept while this replica was away is late by nature.
         let out_of_order = if origin.hinted { OutOfOrder::CatchUp } else { OutOfOrder::AsSet };
         let options = AppendOptions { max_series, out_of_order };
+        let has_exemplars = !batch.exemplars.is_empty();
         let append = move || append_durably(&engine, &id, &batch, options);
         let written = blocking(append).await;
         if self.engine.is_pressed() {
             self.wake();
         }
-        let (outcome, exemplars) = written.map_err(write_error)?;
-        self.count(tenant, &outcome, exemplars);
+        let (outcome, dropped_exemplars) = written.map_err(write_error)?;
+        self.count(tenant, &outcome);
+        if has_exemplars {
+            self.count_exemplars(tenant);
+        }
+        if dropped_exemplars > 0 {
+            let label = [("tenant", tenant.to_string())];
+            self.metrics.exemplars.dropped.get_or_create(&label).inc_by(dropped_exemplars);
+        }
         if self.engine.tail_is_long() {
             self.tail_is_long.notify_one();
         }
@@ -49,7 +57,7 @@ impl WriteStore for Ingester {
 }
 
 /// Appends and waits for the disk: on one thread, so that a request changes threads once. Also gives the number of
-/// exemplars, none of which is stored.
+/// exemplars that were not looked at.
 fn append_durably(
     engine: &Engine,
     tenant: &TenantId,
@@ -88,11 +96,17 @@ impl Ingester {
         most > 0 && self.engine.tenant_count() as u64 >= most
     }
 
-    fn count(&self, tenant: &TenantId, outcome: &WriteOutcome, exemplars: u64) {
-        let label = [("tenant", tenant.to_string())];
-        if exemplars > 0 {
-            self.metrics.exemplars_dropped.get_or_create(&label).inc_by(exemplars);
+    /// Shows how many exemplars a tenant has.
+    pub(crate) fn count_exemplars(&self, tenant: &TenantId) {
+        if self.config.max_exemplars > 0
+            && let Some(reader) = self.engine.reader(tenant)
+        {
+            self.metrics.exemplars.show(&[("tenant", tenant.to_string())], reader.exemplar_stats());
         }
+    }
+
+    fn count(&self, tenant: &TenantId, outcome: &WriteOutcome) {
+        let label = [("tenant", tenant.to_string())];
         self.metrics.appended.get_or_create(&label).inc_by(outcome.accepted);
         for rejected in &outcome.rejected {
             let family = match rejected.verdict {

@@ -12,6 +12,7 @@
 //! * NaN payloads are data: the stale marker is one bit pattern, compared by bits, never by `==`.
 
 pub mod duration;
+pub mod exemplar;
 pub mod float;
 pub mod go_math;
 pub mod histogram;
@@ -26,6 +27,7 @@ pub mod verdict;
 pub mod write_batch;
 
 pub use duration::{DurationError, format_duration_ms, parse_duration_ms};
+pub use exemplar::{Exemplar, SeriesExemplars};
 pub use histogram::{FloatHistogram, Histogram, HistogramError};
 pub use labels::{Labels, LabelsBuilder};
 pub use matcher::{MatchKind, Matcher};

@@ -35,6 +35,10 @@ pub enum Verdict {
     Unsupported,
     /// The tenant has as many series as it may.
     SeriesLimit,
+    /// An exemplar older than the newest one of its series.
+    OutOfOrderExemplar,
+    /// The labels of an exemplar are too long.
+    ExemplarLabelLength,
 }
 
 impl Verdict {
@@ -62,6 +66,8 @@ impl fmt::Display for Verdict {
             Verdict::InvalidHistogram => "invalid histogram",
             Verdict::Unsupported => "unsupported sample type",
             Verdict::SeriesLimit => "series limit reached",
+            Verdict::OutOfOrderExemplar => "out of order exemplar",
+            Verdict::ExemplarLabelLength => "label length for exemplar exceeds maximum of 128 UTF-8 characters",
         })
     }
 }

@@ -133,7 +133,9 @@ fn status_of_verdict(verdict: Verdict) -> StatusCode {
         | Verdict::EmptyLabels
         | Verdict::DuplicateLabel
         | Verdict::UnsortedLabels
-        | Verdict::EmptyLabelName => StatusCode::CONFLICT,
+        | Verdict::EmptyLabelName
+        | Verdict::OutOfOrderExemplar
+        | Verdict::ExemplarLabelLength => StatusCode::CONFLICT,
         Verdict::SeriesLimit => StatusCode::TOO_MANY_REQUESTS,
         _ => StatusCode::BAD_REQUEST,
     }

@@ -138,6 +138,7 @@ impl Store for BucketStore {
             tsdb_infos,
             supports_sharding: true,
             supports_without_replica_labels: true,
+            exemplars: None,
         })
     }
 

@@ -1,5 +1,6 @@
 //! Between our types and the StoreAPI's protobuf types. Nothing behind this crate sees the latter.
 
+pub(crate) mod exemplars;
 pub(crate) mod info;
 pub(crate) mod labels;
 pub(crate) mod matchers;

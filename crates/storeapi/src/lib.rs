@@ -22,6 +22,7 @@ mod convert;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod endpoints;
+pub mod exemplars;
 pub mod grpc;
 pub mod hop_secret;
 pub mod limited;
@@ -33,14 +34,16 @@ pub mod write;
 
 pub use convert::verdicts::refusal_rpc_text;
 pub use endpoints::{EndpointWatch, WatchConfig, WatchedEndpoint};
+pub use exemplars::{ExemplarsAnswer, ExemplarsRequest};
 pub use grpc::{ClientConfig, RemoteStore, RemoteWriter, add_store, add_write_store, grpc_server};
 pub use hop_secret::HopSecret;
 pub use limited::{LimitedMetrics, LimitedStore, SeriesLimits};
 pub use memory::MemoryStore;
 pub use proxy::{ProxyConfig, ProxyEndpoint, ProxyStore};
 pub use store::{
-    AggrChunk, Aggregate, EndpointStatus, LabelNamesRequest, LabelValuesRequest, LabelsAnswer, PartialResponse,
-    SeriesFrame, SeriesRequest, SeriesStream, ShardInfo, Store, StoreError, StoreInfo, StoreSeries, TsdbInfo,
+    AggrChunk, Aggregate, EVER_MS, EndpointStatus, LabelNamesRequest, LabelValuesRequest, LabelsAnswer,
+    PartialResponse, SeriesFrame, SeriesRequest, SeriesStream, ShardInfo, Store, StoreError, StoreInfo, StoreSeries,
+    TsdbInfo,
 };
 pub use write::{
     PeerError, PeerErrorKind, Rejected, WriteError, WriteOrigin, WriteOutcome, WriteStore, errors_text, rejected_text,

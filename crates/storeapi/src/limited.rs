@@ -9,8 +9,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
 use crate::{
-    EndpointStatus, LabelNamesRequest, LabelValuesRequest, LabelsAnswer, SeriesFrame, SeriesRequest, SeriesStream,
-    Store, StoreError, StoreInfo, StoreSeries,
+    EndpointStatus, ExemplarsAnswer, ExemplarsRequest, LabelNamesRequest, LabelValuesRequest, LabelsAnswer,
+    SeriesFrame, SeriesRequest, SeriesStream, Store, StoreError, StoreInfo, StoreSeries,
 };
 
 /// The most samples of a chunk; so many are counted for each, as in Thanos.
@@ -117,6 +117,10 @@ impl Store for LimitedStore {
 
     async fn label_values(&self, request: LabelValuesRequest) -> Result<LabelsAnswer, StoreError> {
         self.inner.label_values(request).await
+    }
+
+    async fn exemplars(&self, request: ExemplarsRequest) -> Result<ExemplarsAnswer, StoreError> {
+        self.inner.exemplars(request).await
     }
 
     async fn endpoint_statuses(&self) -> Vec<EndpointStatus> {

@@ -60,6 +60,7 @@ impl Store for MemoryStore {
             tsdb_infos: vec![TsdbInfo { labels: self.external.clone(), min_time_ms, max_time_ms }],
             supports_sharding: true,
             supports_without_replica_labels: true,
+            exemplars: None,
         })
     }
 

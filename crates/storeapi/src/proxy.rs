@@ -6,6 +6,7 @@
 //! the request says.
 
 mod endpoint;
+mod exemplars;
 mod merge;
 mod pump;
 
@@ -22,8 +23,8 @@ pub use endpoint::ProxyEndpoint;
 
 use crate::memory::answer;
 use crate::{
-    EndpointStatus, LabelNamesRequest, LabelValuesRequest, LabelsAnswer, PartialResponse, SeriesRequest, SeriesStream,
-    Store, StoreError, StoreInfo,
+    EVER_MS, EndpointStatus, ExemplarsAnswer, ExemplarsRequest, LabelNamesRequest, LabelValuesRequest, LabelsAnswer,
+    PartialResponse, SeriesRequest, SeriesStream, Store, StoreError, StoreInfo,
 };
 
 /// What a proxy may choose.
@@ -76,6 +77,15 @@ impl ProxyStore {
             }
         }
         Ok((asked, warnings))
+    }
+
+    /// Those that serve some other API besides, as they say themselves.
+    async fn serving(&self, serves: impl Fn(&StoreInfo) -> bool) -> Vec<Asked> {
+        let endpoints = self.endpoints();
+        let infos = join_all(endpoints.iter().map(|e| self.within(e.info()))).await;
+        let asked = endpoints.iter().zip(infos).filter(|(endpoint, _)| endpoint.is_asked());
+        let asked = asked.filter_map(|(endpoint, info)| Some(Asked { endpoint: endpoint.clone(), info: info.ok()? }));
+        asked.filter(|asked| serves(&asked.info)).collect()
     }
 
     async fn within<T>(&self, call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
@@ -141,10 +151,14 @@ impl Wanted<'_> {
 
     /// What a missing part is: a warning, or the failure of all.
     fn partial(&self, what: String) -> Result<String, StoreError> {
-        match self.partial_response {
-            PartialResponse::Warn => Ok(what),
-            PartialResponse::Abort => Err(StoreError::Aborted(what)),
-        }
+        partial(self.partial_response, what)
+    }
+}
+
+fn partial(partial_response: PartialResponse, what: String) -> Result<String, StoreError> {
+    match partial_response {
+        PartialResponse::Warn => Ok(what),
+        PartialResponse::Abort => Err(StoreError::Aborted(what)),
     }
 }
 
@@ -165,6 +179,7 @@ impl Store for ProxyStore {
             tsdb_infos: infos.into_iter().flat_map(|i| i.tsdb_infos).collect(),
             supports_sharding: true,
             supports_without_replica_labels: true,
+            exemplars: Some(EVER_MS),
         })
     }
 
@@ -214,6 +229,10 @@ impl Store for ProxyStore {
             Box::pin(async move { store.label_values(request).await })
         };
         self.union("label values", &wanted, request.limit, ask).await
+    }
+
+    async fn exemplars(&self, request: ExemplarsRequest) -> Result<ExemplarsAnswer, StoreError> {
+        self.all_exemplars(&request).await
     }
 
     async fn endpoint_statuses(&self) -> Vec<EndpointStatus> {

@@ -9,6 +9,8 @@ use thanoxide_model::{Labels, Matcher};
 use thanoxide_tsdb::chunk::Chunk;
 use thiserror::Error;
 
+use crate::exemplars::{ExemplarsAnswer, ExemplarsRequest};
+
 /// What a store may answer from for one sample's worth of a downsampled block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Aggregate {
@@ -236,7 +238,12 @@ pub struct StoreInfo {
     pub supports_sharding: bool,
     /// Whether it removes replica labels and sorts afterwards itself.
     pub supports_without_replica_labels: bool,
+    /// Oldest and newest time of its exemplars; `None` where it serves none.
+    pub exemplars: Option<(i64, i64)>,
 }
+
+/// The oldest and the newest time.
+pub const EVER_MS: (i64, i64) = (i64::MIN, i64::MAX);
 
 impl StoreInfo {
     /// Of a store that has not answered yet: it may hold anything, and can do nothing special.
@@ -249,6 +256,7 @@ impl StoreInfo {
             tsdb_infos: Vec::new(),
             supports_sharding: false,
             supports_without_replica_labels: false,
+            exemplars: None,
         }
     }
 }
@@ -331,6 +339,11 @@ pub trait Store: Send + Sync + Debug {
 
     /// Values of a label.
     async fn label_values(&self, request: LabelValuesRequest) -> Result<LabelsAnswer, StoreError>;
+
+    /// Exemplars of the series that a request wants; none where nothing of that kind is kept.
+    async fn exemplars(&self, _request: ExemplarsRequest) -> Result<ExemplarsAnswer, StoreError> {
+        Ok(ExemplarsAnswer::default())
+    }
 
     /// Those whom it asks in turn; empty where it asks nobody.
     async fn endpoint_statuses(&self) -> Vec<EndpointStatus> {

@@ -21,16 +21,26 @@ pub struct Rejected {
 
 /// `add 3 samples: out of order sample`; several kinds, sorted, as `2 errors: …; …`: the words of stock's ingester.
 pub fn rejected_text(rejected: &[Rejected]) -> String {
-    let mut of_reason: BTreeMap<(bool, String), (u64, u64)> = BTreeMap::new();
+    let mut of_reason: BTreeMap<(Refused, String), (u64, u64)> = BTreeMap::new();
     for rejection in rejected {
         let (series, samples) = of_reason.entry(reason_of(rejection.verdict)).or_default();
         *series += 1;
         *samples += u64::from(rejection.samples);
     }
-    let text = |((of_series, reason), (series, samples)): (&(bool, String), &(u64, u64))| {
-        if *of_series { format!("add {series} series: {reason}") } else { format!("add {samples} samples: {reason}") }
+    let text = |((refused, reason), (series, samples)): (&(Refused, String), &(u64, u64))| match refused {
+        Refused::Samples => format!("add {samples} samples: {reason}"),
+        Refused::Series => format!("add {series} series: {reason}"),
+        Refused::Exemplars => format!("add {samples} exemplars: {reason}"),
     };
     errors_text(of_reason.iter().map(text).collect())
+}
+
+/// What a verdict is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Refused {
+    Samples,
+    Series,
+    Exemplars,
 }
 
 /// Stock's form of several errors: each once, sorted, counted where there are more than one.
@@ -43,17 +53,18 @@ pub fn errors_text(mut texts: Vec<String>) -> String {
     }
 }
 
-/// Whether a verdict is one on a series as a whole, and Thanos's words for it.
-fn reason_of(verdict: Verdict) -> (bool, String) {
+/// What a verdict is on, and Thanos's words for it.
+fn reason_of(verdict: Verdict) -> (Refused, String) {
     match verdict {
         Verdict::EmptyLabels | Verdict::EmptyLabelName => {
-            (true, "label set contains a label with empty name or value".to_string())
+            (Refused::Series, "label set contains a label with empty name or value".to_string())
         }
-        Verdict::DuplicateLabel => (true, "label set contains duplicate label names".to_string()),
+        Verdict::DuplicateLabel => (Refused::Series, "label set contains duplicate label names".to_string()),
         Verdict::UnsortedLabels | Verdict::LabelTooLong | Verdict::TooManyLabels | Verdict::SeriesLimit => {
-            (true, verdict.to_string())
+            (Refused::Series, verdict.to_string())
         }
-        _ => (false, verdict.to_string()),
+        Verdict::OutOfOrderExemplar | Verdict::ExemplarLabelLength => (Refused::Exemplars, verdict.to_string()),
+        _ => (Refused::Samples, verdict.to_string()),
     }
 }
 

@@ -42,6 +42,7 @@ use parking_lot::{Mutex, RwLock};
 use thanoxide_env::{Env, Memory, ResidentMemory};
 use thanoxide_model::{TenantId, WriteBatch};
 
+pub use crate::exemplars::ExemplarStats;
 pub use crate::head::{HeadMemory, Rejected, SelectedSeries};
 pub use backup::BackedUp;
 pub use compaction::Compacted;
@@ -73,7 +74,7 @@ pub struct Appended {
     pub accepted: u64,
     /// What was not taken, in the order of the batch.
     pub rejected: Vec<Rejected>,
-    /// Exemplars of the batch. They are not stored.
+    /// Exemplars that were not looked at: none are to be stored, or their series is not there.
     pub dropped_exemplars: u64,
     /// Waits for the disk.
     pub ticket: CommitTicket,

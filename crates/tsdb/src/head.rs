@@ -13,6 +13,7 @@ mod append;
 mod cardinality;
 mod collect;
 mod delete;
+mod exemplars;
 mod import;
 mod labels;
 pub mod late;
@@ -48,6 +49,7 @@ pub(crate) use restore::Restore;
 pub use restore::RestoreCounts;
 
 use crate::chunk_store::ChunkStore;
+use crate::exemplars::Exemplars;
 use crate::tombstones::Tombstones;
 use crate::wal::record::SeriesRef;
 use labels::{LabelPairs, Pair};
@@ -102,6 +104,7 @@ pub struct Head {
     late: LateSamples,
     /// Samples in order that are deleted.
     deleted: Tombstones,
+    exemplars: Exemplars,
 }
 
 impl Head {
@@ -127,6 +130,7 @@ impl Head {
             store,
             late: LateSamples::default(),
             deleted: Tombstones::default(),
+            exemplars: Exemplars::default(),
         }
     }
 

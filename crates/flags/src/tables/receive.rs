@@ -200,7 +200,12 @@ const FLAGS: &[FlagDef] = &[
     FlagDef::no_op("tsdb.no-lockfile", Kind::Bool, &[]),
     FlagDef::no_op("tsdb.head.expanded-postings-cache-size", Kind::Uint, &["0"]),
     FlagDef::no_op("tsdb.block.expanded-postings-cache-size", Kind::Uint, &["0"]),
-    FlagDef::not_yet("tsdb.max-exemplars", Kind::Int, &["0"]),
+    FlagDef::new(
+        "tsdb.max-exemplars",
+        Kind::Int,
+        "How many exemplars of each tenant are kept; a new one takes the place of the oldest. 0 or less keeps none.",
+    )
+    .default(&["0"]),
     FlagDef::no_op("tsdb.enable-native-histograms", Kind::Bool, &["true"]),
     FlagDef::new("hash-func", Kind::Enum(&["SHA256", ""]), "How the files of uploaded blocks are hashed; empty is not at all.")
         .default(&[""]),

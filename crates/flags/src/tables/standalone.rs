@@ -51,6 +51,12 @@ const FLAGS: &[FlagDef] = &[
     FlagDef::new("tsdb.retention", Kind::Duration, "How long samples are kept on local disk. 0d keeps them for ever.")
         .default(&["15d"]),
     FlagDef::new(
+        "tsdb.max-exemplars",
+        Kind::Int,
+        "How many exemplars of each tenant are kept; a new one takes the place of the oldest. 0 or less keeps none.",
+    )
+    .default(&["100000"]),
+    FlagDef::new(
         "tsdb.flush-on-shutdown",
         Kind::Bool,
         "Cuts heads to blocks at a stop and uploads these, as Thanos does. Otherwise a stop leaves heads as wal/ and chunks_head/, from which stock programs go on, too. Not in Thanos.",

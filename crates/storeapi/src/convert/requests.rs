@@ -153,7 +153,7 @@ fn limit_from_proto(limit: i64) -> usize {
     usize::try_from(limit).unwrap_or(0)
 }
 
-fn strategy_to_proto(partial: PartialResponse) -> i32 {
+pub(crate) fn strategy_to_proto(partial: PartialResponse) -> i32 {
     match partial {
         PartialResponse::Warn => thanos::PartialResponseStrategy::Warn,
         PartialResponse::Abort => thanos::PartialResponseStrategy::Abort,
@@ -161,7 +161,7 @@ fn strategy_to_proto(partial: PartialResponse) -> i32 {
     .into()
 }
 
-fn strategy_from_proto(disabled: bool, strategy: i32) -> PartialResponse {
+pub(crate) fn strategy_from_proto(disabled: bool, strategy: i32) -> PartialResponse {
     if disabled || strategy == i32::from(thanos::PartialResponseStrategy::Abort) {
         PartialResponse::Abort
     } else {

@@ -17,7 +17,7 @@ pub(crate) const HINTED_METADATA: &str = "thanoxide-hinted";
 pub(crate) const PLACED_METADATA: &str = "thanoxide-placed";
 
 /// A verdict's number on the wire is its index. Append only.
-const NUMBERS: [Verdict; 14] = [
+const NUMBERS: [Verdict; 16] = [
     Verdict::Accepted,
     Verdict::OutOfOrder,
     Verdict::OutOfBounds,
@@ -32,6 +32,8 @@ const NUMBERS: [Verdict; 14] = [
     Verdict::InvalidHistogram,
     Verdict::Unsupported,
     Verdict::SeriesLimit,
+    Verdict::OutOfOrderExemplar,
+    Verdict::ExemplarLabelLength,
 ];
 
 pub(crate) fn to_proto(outcome: &WriteOutcome) -> wire::WriteVerdicts {

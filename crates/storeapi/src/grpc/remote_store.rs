@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use futures::StreamExt;
+use thanoxide_proto::thanos::exemplars_client::ExemplarsClient;
 use thanoxide_proto::thanos::info::InfoRequest;
 use thanoxide_proto::thanos::info::info_client::InfoClient;
 use thanoxide_proto::thanos::store_client::StoreClient;
@@ -9,9 +10,10 @@ use thanoxide_proto::thanos::store_client::StoreClient;
 use super::MAX_MESSAGE_BYTES;
 use super::channel::{ClientConfig, GrpcChannel};
 use crate::convert::status::from_status;
-use crate::convert::{info, requests, series};
+use crate::convert::{exemplars, info, requests, series};
 use crate::{
-    LabelNamesRequest, LabelValuesRequest, LabelsAnswer, SeriesRequest, SeriesStream, Store, StoreError, StoreInfo,
+    ExemplarsAnswer, ExemplarsRequest, LabelNamesRequest, LabelValuesRequest, LabelsAnswer, SeriesRequest,
+    SeriesStream, Store, StoreError, StoreInfo,
 };
 
 /// A store behind an address. What it lacks (sharding, removal of replica labels) the proxy makes up for.
@@ -19,6 +21,7 @@ use crate::{
 pub struct RemoteStore {
     address: String,
     store: StoreClient<GrpcChannel>,
+    exemplars: ExemplarsClient<GrpcChannel>,
     info: InfoClient<GrpcChannel>,
 }
 
@@ -33,8 +36,9 @@ impl RemoteStore {
         let store = StoreClient::new(channel.clone())
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
+        let exemplars = ExemplarsClient::new(channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES);
         let info = InfoClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
-        RemoteStore { address: address.to_string(), store, info }
+        RemoteStore { address: address.to_string(), store, exemplars, info }
     }
 
     /// The address as given.
@@ -70,5 +74,15 @@ impl Store for RemoteStore {
         let request = requests::label_values_to_proto(&request);
         let answer = self.store.clone().label_values(request).await.map_err(from_status)?.into_inner();
         Ok(requests::labels_answer(answer.values, answer.warnings))
+    }
+
+    async fn exemplars(&self, request: ExemplarsRequest) -> Result<ExemplarsAnswer, StoreError> {
+        let request = exemplars::request_to_proto(&request);
+        let mut frames = self.exemplars.clone().exemplars(request).await.map_err(from_status)?.into_inner();
+        let mut answer = ExemplarsAnswer::default();
+        while let Some(frame) = frames.message().await.map_err(from_status)? {
+            exemplars::add_frame(frame, &mut answer)?;
+        }
+        Ok(answer)
     }
 }

@@ -1,4 +1,4 @@
-//! `thanos.Store` and `thanos.info.Info` in front of a [`Store`].
+//! `thanos.Store`, `thanos.Exemplars` and `thanos.info.Info` in front of a [`Store`].
 
 use std::sync::Arc;
 
@@ -6,12 +6,13 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use thanoxide_proto::thanos;
+use thanoxide_proto::thanos::exemplars_server::Exemplars;
 use thanoxide_proto::thanos::info::info_server::Info;
 use thanoxide_proto::thanos::info::{InfoRequest, InfoResponse};
 use tonic::{Request, Response, Status};
 
 use crate::convert::status::to_status;
-use crate::convert::{info, requests, series};
+use crate::convert::{exemplars, info, requests, series};
 use crate::{LabelsAnswer, Store};
 
 #[derive(Clone, Debug)]
@@ -69,6 +70,20 @@ impl thanos::store_server::Store for StoreService {
 
 fn split(answer: LabelsAnswer) -> (Vec<Bytes>, Vec<String>) {
     (answer.values.into_iter().map(Bytes::from).collect(), answer.warnings)
+}
+
+#[tonic::async_trait]
+impl Exemplars for StoreService {
+    type ExemplarsStream = BoxStream<'static, Result<thanos::ExemplarsResponse, Status>>;
+
+    async fn exemplars(
+        &self,
+        request: Request<thanos::ExemplarsRequest>,
+    ) -> Result<Response<Self::ExemplarsStream>, Status> {
+        let request = exemplars::request_from_proto(request.into_inner()).map_err(to_status)?;
+        let answer = self.store.exemplars(request).await.map_err(to_status)?;
+        Ok(Response::new(stream::iter(exemplars::answer_to_proto(answer).map(Ok)).boxed()))
+    }
 }
 
 #[tonic::async_trait]

@@ -1,6 +1,6 @@
 //! Giving a head back to stock programs.
 //!
-//! A head is written as `wal/` with a record for each series and `chunks_head/` with all their chunks, the open ones
+//! A head is written as `wal/` with a record for each series and its exemplars, and `chunks_head/` with all their chunks, the open ones
 //! included; those of late samples are marked as out of order. A stock program that starts on these has every sample in its
 //! head and goes on; nothing is encoded again, so this takes as long as the disk needs for the chunks' bytes.
 //!
@@ -11,9 +11,11 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
 use parking_lot::Mutex;
 use thanoxide_env::{Disk, Env};
-use thanoxide_model::{Labels, TenantId};
+use thanoxide_model::{Exemplar, Labels, TenantId};
 
 use super::takeover::{STOCK_DIRS, WAL_DIR};
 use super::tenant::Tenant;
@@ -23,7 +25,7 @@ use crate::chunk_store::load;
 use crate::head::{SelectedSeries, Slot};
 use crate::wal::LogWriter;
 use crate::wal::head_chunks::{HEAD_CHUNKS_DIR, HeadChunk, HeadChunksWriter};
-use crate::wal::record::{SeriesRef, begin_series, push_series};
+use crate::wal::record::{SampleRecord, SeriesRef, begin_series, push_series};
 
 /// What the name of a directory ends with while it is written.
 const UNFINISHED_SUFFIX: &str = ".handing-back";
@@ -63,12 +65,15 @@ struct StockHeadWriter<'d> {
     log: LogWriter<'d>,
     record: Vec<u8>,
     chunks: HeadChunksWriter<'d>,
+    exemplars: Vec<(Labels, Exemplar)>,
+    /// The series that have exemplars, as the log calls them.
+    of_exemplars: HashMap<Labels, Option<SeriesRef>, RandomState>,
     done: HandedBack,
 }
 
 impl<'d> StockHeadWriter<'d> {
-    /// Begins in `dir`, which is there and has no stock head.
-    fn create(env: &'d Env, dir: &Path) -> Result<Self, EngineError> {
+    /// Begins in `dir`, which is there and has no stock head. The exemplars go to the end of the log.
+    fn create(env: &'d Env, dir: &Path, exemplars: Vec<(Labels, Exemplar)>) -> Result<Self, EngineError> {
         let disk = &*env.disk;
         let io = |e: io::Error| EngineError::io(dir, &e);
         remove_unfinished(dir, env).map_err(io)?;
@@ -78,13 +83,18 @@ impl<'d> StockHeadWriter<'d> {
         let chunks = HeadChunksWriter::new(disk, &chunks).map_err(io)?;
         let mut record = Vec::new();
         begin_series(&mut record);
-        Ok(StockHeadWriter { disk, dir: dir.to_path_buf(), log, record, chunks, done: HandedBack::default() })
+        let of_exemplars = exemplars.iter().map(|(labels, _)| (labels.clone(), None)).collect();
+        let (dir, done) = (dir.to_path_buf(), HandedBack::default());
+        Ok(StockHeadWriter { disk, dir, log, record, chunks, exemplars, of_exemplars, done })
     }
 
     /// Adds a series with its chunks in the order of their times, and those of late samples.
     fn add(&mut self, labels: &Labels, chunks: Vec<Chunk>, late: Vec<Chunk>) -> Result<(), EngineError> {
         self.done.series += 1;
         let series: SeriesRef = self.done.series;
+        if let Some(known) = self.of_exemplars.get_mut(labels) {
+            *known = Some(series);
+        }
         let pairs: Vec<_> = labels.iter().collect();
         push_series(&mut self.record, series, pairs.into_iter());
         let late = late.into_iter().map(|chunk| (chunk, true));
@@ -102,9 +112,26 @@ impl<'d> StockHeadWriter<'d> {
         pushed.map_err(|e| EngineError::io(&self.dir, &e))
     }
 
+    /// Those of series that the head gave up are left out: stock does not keep them over a start either.
+    fn log_exemplars(&mut self) -> Result<(), EngineError> {
+        for exemplars in self.exemplars.chunks(SERIES_AT_A_TIME) {
+            let mut record = SampleRecord::default();
+            for (labels, exemplar) in exemplars {
+                if let Some(Some(series)) = self.of_exemplars.get(labels) {
+                    record.push_exemplar(*series, exemplar);
+                }
+            }
+            if !record.bytes().is_empty() {
+                self.log.push(record.bytes()).map_err(|e| EngineError::io(&self.dir, &e))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Makes all durable under its names.
     fn finish(mut self) -> Result<HandedBack, EngineError> {
         self.log_series()?;
+        self.log_exemplars()?;
         let StockHeadWriter { disk, dir, log, chunks, done, .. } = self;
         let io = |e: io::Error| EngineError::io(&dir, &e);
         log.finish().and_then(|()| chunks.finish()).map_err(io)?;
@@ -133,8 +160,11 @@ fn unfinished(dir: &Path, name: &str) -> PathBuf {
 impl Tenant {
     /// Writes the head to `into`, which is there and has no stock head.
     fn write_stock_head(&self, into: &Path, env: &Env) -> Result<HandedBack, EngineError> {
-        let slots = self.state.read().head.all_sorted_slots();
-        let mut writer = StockHeadWriter::create(env, into)?;
+        let (slots, exemplars) = {
+            let state = self.state.read();
+            (state.head.all_sorted_slots(), state.head.all_exemplars())
+        };
+        let mut writer = StockHeadWriter::create(env, into, exemplars)?;
         for slots in slots.chunks(SERIES_AT_A_TIME) {
             let (files, (series, late)) = {
                 let state = self.state.read();

@@ -226,7 +226,8 @@ fn begin(
     let stock = takeover::is_stock(&dir, env).map_err(io)?;
     let blocks = open_blocks(&dir, env)?;
     let head = Head::new(options.block_duration_ms, blocks.end_ms(), env.random.next_u64(), Arc::clone(chunks))
-        .with_late_chunks(options.out_of_order_chunk_samples);
+        .with_late_chunks(options.out_of_order_chunk_samples)
+        .with_exemplars(options.max_exemplars);
     Ok(Opening { id: id.clone(), dir, generation, stock, blocks, restore: Restore::new(head, threads) })
 }
 

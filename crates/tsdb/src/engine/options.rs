@@ -17,6 +17,8 @@ pub struct EngineOptions {
     pub out_of_order_window_ms: i64,
     /// How many samples out of order make a chunk: 1 to 255.
     pub out_of_order_chunk_samples: usize,
+    /// How many exemplars each tenant keeps; 0 keeps none.
+    pub max_exemplars: usize,
     /// Blocks that end longer ago than this, and that the caller can spare, are removed; `None` keeps all.
     pub retention_ms: Option<i64>,
     /// The room that blocks, log and chunk files may take together; beyond it each tenant gives up its share, oldest blocks first. `None` is
@@ -40,6 +42,7 @@ impl Default for EngineOptions {
             too_far_in_future_ms: None,
             out_of_order_window_ms: 0,
             out_of_order_chunk_samples: LATE_CHUNK_SAMPLES,
+            max_exemplars: 0,
             retention_ms: None,
             retention_bytes: None,
             segment_bytes: 128 * 1024 * 1024,

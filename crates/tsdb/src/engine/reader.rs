@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use thanoxide_model::Matcher;
+use thanoxide_model::{Matcher, SeriesExemplars};
 
 use super::blocks::BlockSet;
 use super::merge::{merge, merge_texts};
 use super::tenant::{State, Tenant};
 use super::{EngineError, SelectedSeries};
 use crate::chunk_store::load;
+use crate::exemplars::ExemplarStats;
 use crate::head::HeadMemory;
 use crate::meta::BlockMeta;
 
@@ -96,6 +97,17 @@ impl TenantReader {
             answers.push(block.label_values(name, matchers)?);
         }
         Ok(merge_texts(answers))
+    }
+
+    /// The exemplars of a time range, of series that satisfy all matchers of any set, by series' labels. A series has its own
+    /// by time.
+    pub fn exemplars(&self, sets: &[Vec<Matcher>], min_time_ms: i64, max_time_ms: i64) -> Vec<SeriesExemplars> {
+        self.tenant.state.read().head.select_exemplars(sets, min_time_ms, max_time_ms)
+    }
+
+    /// How many exemplars there are.
+    pub fn exemplar_stats(&self) -> ExemplarStats {
+        self.tenant.state.read().head.exemplar_stats()
     }
 
     /// What the head takes of memory, by its parts. Looks at every series.

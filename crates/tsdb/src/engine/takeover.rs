@@ -65,8 +65,8 @@ pub(crate) struct Counts {
     pub(crate) undecodable: u64,
     /// Stretches of files that cannot be read.
     pub(crate) damaged: u64,
-    /// Records of exemplars. They are not stored.
-    pub(crate) exemplar_records: u64,
+    /// Exemplars.
+    pub(crate) exemplars: u64,
     /// Records of metadata. They are not stored.
     pub(crate) metadata_records: u64,
 }
@@ -106,10 +106,14 @@ pub(super) fn take_over(tenant: &Arc<Tenant>, options: &EngineOptions, env: &Env
     let stock = StockDir::new(&*env.disk, &tenant.dir);
     let (mut late, mut counts) = {
         let mut state = tenant.state.write();
-        let reading = Reading::begin(&stock, state.head.min_valid_ms()).map_err(io)?;
+        let mut reading = Reading::begin(&stock, state.head.min_valid_ms(), options.max_exemplars).map_err(io)?;
+        let exemplars = reading.catalog.take_exemplars();
         let mut sink = IntoHead { head: &mut state.head, slots: Vec::new() };
         let read = reading.run(&mut sink).map_err(io)?;
         state.head.finish_import();
+        for (labels, exemplar) in exemplars {
+            state.head.import_exemplar(&labels, exemplar, options.out_of_order_window_ms);
+        }
         read
     };
     keep_unknown(&mut late, &TenantReader::new(Arc::clone(tenant)))?;

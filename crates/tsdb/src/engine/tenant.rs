@@ -91,7 +91,8 @@ impl Tenant {
         }
         let blocks = open_blocks(dir, env)?;
         let head = Head::new(options.block_duration_ms, blocks.end_ms(), env.random.next_u64(), Arc::clone(chunks))
-            .with_late_chunks(options.out_of_order_chunk_samples);
+            .with_late_chunks(options.out_of_order_chunk_samples)
+            .with_exemplars(options.max_exemplars);
         let generation = env.random.next_u64();
         let stock = takeover::is_stock(dir, env).map_err(io)?;
         if !stock {
@@ -126,6 +127,7 @@ impl Tenant {
         // what is there already: the first copy of a repeated sample may not be durable yet.
         let position = self.log.append(self.id.as_str(), self.generation, scratch.payloads());
         let (accepted, rejected) = (scratch.accepted, std::mem::take(&mut scratch.rejected));
+        let dropped_exemplars = scratch.dropped_exemplars;
         drop(state);
         if let Err(error) = self.chunks.flush() {
             // The log has it all: what waits is tried again, and too much of it stops appends.
@@ -134,7 +136,7 @@ impl Tenant {
         Ok(Appended {
             accepted,
             rejected,
-            dropped_exemplars: batch.exemplars.len() as u64,
+            dropped_exemplars,
             ticket: CommitTicket::new(Arc::clone(&self.log), position),
         })
     }
@@ -189,7 +191,12 @@ impl Tenant {
         for frozen in [false, true] {
             self.save_late(frozen, writer)?;
         }
-        Ok(())
+        // Last, so that a later exemplar of the log is of a series that the snapshot has, or the log behind it defines.
+        let (position, payloads) = {
+            let state = self.state.read();
+            (self.log.position(), state.head.save_exemplars(FRAME_BYTES))
+        };
+        payloads.iter().try_for_each(|payload| frame(FrameKind::SavedExemplars, position, payload, writer))
     }
 
     /// Writes late samples to a snapshot, behind their series.

@@ -10,6 +10,7 @@ use super::series::{DEFINITIONS, Fit, Series};
 use super::{Head, Slot};
 use crate::log::FrameKind;
 use crate::log::definitions::DefinitionsWriter;
+use crate::log::exemplars::ExemplarsWriter;
 use crate::wal::record::SeriesRef;
 
 /// What bounds one batch.
@@ -72,23 +73,29 @@ pub struct Scratch {
     pub accepted: u64,
     /// What was not taken, in the order of the batch.
     pub rejected: Vec<Rejected>,
+    /// Exemplars that nobody looked at: none are stored, or their series has no place for them.
+    pub dropped_exemplars: u64,
     run: Run,
     definitions: Vec<u8>,
     definitions_writer: DefinitionsWriter,
     records: SampleRecords,
+    pub(super) exemplars: ExemplarsWriter,
 }
 
 impl Scratch {
     /// The payloads for the log, in their order.
     pub fn payloads(&self) -> impl Iterator<Item = (FrameKind, &[u8])> {
         let definitions = Some(self.definitions.as_slice()).filter(|payload| !payload.is_empty());
-        definitions.map(|payload| (FrameKind::Definitions, payload)).into_iter().chain(self.records.iter())
+        let exemplars = Some(self.exemplars.bytes()).filter(|payload| !payload.is_empty());
+        let first = definitions.map(|payload| (FrameKind::Definitions, payload)).into_iter();
+        first.chain(self.records.iter()).chain(exemplars.map(|payload| (FrameKind::Exemplars, payload)))
     }
 
     /// Gives back what only a large batch needed.
     pub fn release_memory(&mut self) {
         const KEEP_BYTES: usize = 64 * 1024;
-        if self.definitions.capacity().max(self.records.len_bytes()).max(self.run.packed.capacity()) > KEEP_BYTES {
+        let others = self.run.packed.capacity().max(self.exemplars.bytes().len());
+        if self.definitions.capacity().max(self.records.len_bytes()).max(others) > KEEP_BYTES {
             *self = Scratch::default();
         }
     }
@@ -96,12 +103,14 @@ impl Scratch {
     fn clear(&mut self) {
         self.accepted = 0;
         self.rejected.clear();
+        self.dropped_exemplars = 0;
+        self.exemplars.clear();
         self.definitions.clear();
         self.definitions_writer.clear();
         self.records.clear();
     }
 
-    fn reject(&mut self, series: u32, verdict: Verdict, samples: usize) {
+    pub(super) fn reject(&mut self, series: u32, verdict: Verdict, samples: usize) {
         if samples == 0 {
             return;
         }
@@ -122,6 +131,15 @@ struct Target<'b> {
     place: Option<(Slot, SeriesRef)>,
     /// Whether a sample of the batch is new to it.
     grew: bool,
+    /// Whether the sample before was not taken. Like stock, we then leave out the exemplars that follow.
+    refused: bool,
+}
+
+impl Target<'_> {
+    fn refuse_histogram(&mut self, scratch: &mut Scratch) {
+        self.refused = true;
+        scratch.reject(self.index, Verdict::InvalidHistogram, 1);
+    }
 }
 
 impl Head {
@@ -141,7 +159,8 @@ impl Head {
                 // One that the head did not have may have come with the run itself.
                 let place = place.or_else(|| self.place_of(hash));
                 let packed = &run.packed[prepared.packed.clone()];
-                self.append_series(batch, span, Target { index, hash, packed, place, grew: false }, &bounds, scratch);
+                let target = Target { index, hash, packed, place, grew: false, refused: false };
+                self.append_series(batch, span, target, &bounds, scratch);
             }
         }
         scratch.run = run;
@@ -177,16 +196,16 @@ impl Head {
         }
         for sample in histograms {
             match &sample.value {
-                HistogramValue::Int(value) if value.validate().is_err() => {
-                    scratch.reject(target.index, Verdict::InvalidHistogram, 1);
-                }
-                HistogramValue::Float(value) if value.validate().is_err() => {
-                    scratch.reject(target.index, Verdict::InvalidHistogram, 1);
-                }
+                HistogramValue::Int(value) if value.validate().is_err() => target.refuse_histogram(scratch),
+                HistogramValue::Float(value) if value.validate().is_err() => target.refuse_histogram(scratch),
                 value => self.append_histogram(sample.timestamp_ms, value, &mut target, bounds, scratch),
             }
         }
         self.define(&target, scratch);
+        if !span.exemplars.is_empty() {
+            let place = target.place.filter(|_| !target.refused);
+            self.append_exemplars(batch, (target.index, span), place, bounds.limits.late, scratch);
+        }
     }
 
     fn append_float(&mut self, sample: &Sample, target: &mut Target<'_>, bounds: &Bounds, scratch: &mut Scratch) {
@@ -254,6 +273,7 @@ impl Head {
 
     /// Counts the sample, and says where it goes if it is new. A series is made only now, for a sample that it will hold.
     fn settle(&mut self, fit: Fit, target: &mut Target<'_>, scratch: &mut Scratch) -> Option<(Slot, SeriesRef)> {
+        target.refused = matches!(fit, Fit::Refused(_));
         match fit {
             Fit::Refused(verdict) => {
                 scratch.reject(target.index, verdict, 1);

@@ -14,6 +14,7 @@ use crate::chunk_store::ClosedChunk;
 use crate::encoding::{DecodeError, Reader};
 use crate::log::definitions::DefinitionsReader;
 use crate::log::deletions::{Deletion, DeletionsReader};
+use crate::log::exemplars::{ExemplarSeries, ExemplarsReader};
 use crate::log::floats::FloatsReader;
 use crate::log::histograms::HistogramsReader;
 use crate::log::{Frame, FrameKind, Position};
@@ -67,6 +68,8 @@ pub(crate) struct Restore {
     late_cut: Position,
     /// Frames of a snapshot that wait for all definitions and marks of the log.
     waiting: Vec<(FrameKind, Position, Vec<u8>)>,
+    /// The snapshot has the exemplars that came up to this position of the log.
+    exemplars_saved: Position,
     replay: Replay,
     applied: Applied,
     threads: usize,
@@ -85,6 +88,7 @@ impl Restore {
             packed: Vec::new(),
             late_cut: 0,
             waiting: Vec::new(),
+            exemplars_saved: 0,
             replay: Replay::default(),
             applied: Applied::default(),
             threads,
@@ -100,6 +104,10 @@ impl Restore {
             Some(kind @ (FrameKind::LateFloats | FrameKind::LateHistograms | FrameKind::Tombstones)) => {
                 self.waiting.push((kind, frame.position, frame.payload.to_vec()));
                 Ok(())
+            }
+            Some(FrameKind::SavedExemplars) => {
+                self.exemplars_saved = self.exemplars_saved.max(frame.position);
+                self.exemplars(frame.payload).map_err(ChunkError::from)
             }
             _ => Ok(()),
         };
@@ -229,6 +237,8 @@ impl Restore {
                 self.apply_replay();
                 self.deletions(frame.payload)
             }
+            Some(FrameKind::Exemplars) if frame.position <= self.exemplars_saved => Ok(()),
+            Some(FrameKind::Exemplars) => self.exemplars(frame.payload),
             Some(FrameKind::Definitions | FrameKind::Truncation | FrameKind::LateTruncation) => Ok(()),
             _ => Err(DecodeError::UnexpectedEnd),
         };
@@ -266,6 +276,21 @@ impl Restore {
     /// The reference by which the head knows a series that may have had several.
     fn own_ref(&mut self, series: SeriesRef) -> Option<SeriesRef> {
         self.slot(series).and_then(|slot| Some(self.head.slab.get(slot)?.series_ref))
+    }
+
+    /// Exemplars of a snapshot or of the log. Their series may have no sample in the head any more.
+    fn exemplars(&mut self, payload: &[u8]) -> Result<(), DecodeError> {
+        let mut reader = ExemplarsReader::new(payload);
+        while let Some((series, exemplar)) = reader.next()? {
+            let labels = match series {
+                ExemplarSeries::Labels(labels) => Some(labels.clone()),
+                ExemplarSeries::Ref(series) => self.slot_of(*series).and_then(|slot| self.head.labels_in(slot)),
+            };
+            if let Some(labels) = labels {
+                self.head.restore_exemplar(&labels, exemplar);
+            }
+        }
+        Ok(())
     }
 
     /// Late samples go to their series whatever it has, unless they are in blocks.

@@ -46,6 +46,8 @@ pub enum FrameKind {
     Series = 17,
     /// In a snapshot: its last frame, which says that it is whole.
     End = 18,
+    /// In a snapshot: the exemplars of a tenant.
+    SavedExemplars = 19,
 }
 
 impl FrameKind {
@@ -65,6 +67,7 @@ impl FrameKind {
             Tenant,
             Series,
             End,
+            SavedExemplars,
         ];
         kinds.into_iter().find(|kind| *kind as u8 == byte)
     }
@@ -98,7 +101,8 @@ impl<'a> Frame<'a> {
 
     /// Whether only snapshots have such a frame.
     pub(crate) fn is_of_snapshot(&self) -> bool {
-        matches!(self.kind, Some(FrameKind::Tenant | FrameKind::Series | FrameKind::End))
+        use FrameKind::{End, SavedExemplars, Series, Tenant};
+        matches!(self.kind, Some(Tenant | Series | End | SavedExemplars))
     }
 
     /// Appends the frame.

@@ -4,6 +4,7 @@
 //! 1 series     (ref u64 | labels)*            labels := uvarint n | (str name | str value)*
 //! 2 samples    base ref u64 | base time u64 | (varint ref - base | varint time - base | f64)*
 //! 3 tombstones (ref u64 | varint mint | varint maxt)*
+//! 4 exemplars  base ref u64 | base time u64 | (varint ref - base | varint time - base | f64 | labels)*
 //! 7 histograms, 8 float histograms, 9 custom-bucket histograms, 10 custom-bucket float histograms
 //!              base ref u64 | base time u64 | (varint ref - base | varint time - base | histogram)*
 //! 11 samples, 12 histograms, 13 float histograms, with start times (read only; the start times are dropped)
@@ -11,10 +12,11 @@
 //!              (varint ref - previous ref | varint time - first time | marker u8 | [varint start] | value)*
 //! The start is there where the marker is 2.
 //! ```
-//! The first byte is the type; a body may be empty. Records 4 (exemplars), 5 (m-map markers) and 6 (metadata) are told
-//! apart but not read.
+//! The first byte is the type; a body may be empty. Records 5 (m-map markers) and 6 (metadata) are told apart but not read.
 
+use thanoxide_model::labels::MAX_LABEL_BYTES;
 use thanoxide_model::write_batch::HistogramValue;
+use thanoxide_model::{Exemplar, Labels};
 
 use super::histogram_record::{read_float_histogram, read_histogram};
 use crate::encoding::{DecodeError, Put, Reader};
@@ -25,6 +27,7 @@ pub type SeriesRef = u64;
 const SERIES: u8 = 1;
 const SAMPLES: u8 = 2;
 const TOMBSTONES: u8 = 3;
+const EXEMPLARS: u8 = 4;
 const HISTOGRAMS: u8 = 7;
 const FLOAT_HISTOGRAMS: u8 = 8;
 const CUSTOM_HISTOGRAMS: u8 = 9;
@@ -55,6 +58,15 @@ pub struct RefHistogram {
     pub value: HistogramValue,
 }
 
+/// An exemplar of a record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RefExemplar {
+    /// Its series.
+    pub series: SeriesRef,
+    /// What it says.
+    pub exemplar: Exemplar,
+}
+
 /// A series as its record names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefSeries<'a> {
@@ -75,6 +87,8 @@ pub enum Record<'a> {
     Histograms(Vec<RefHistogram>),
     /// Deletions: series, first and last time.
     Tombstones(Vec<(SeriesRef, i64, i64)>),
+    /// Exemplars.
+    Exemplars(Vec<RefExemplar>),
     /// Anything else, by its type.
     Other(u8),
 }
@@ -87,6 +101,7 @@ impl<'a> Record<'a> {
             SERIES => read_all(&mut reader, read_series).map(Record::Series),
             SAMPLES => read_samples(&mut reader).map(Record::Samples),
             TOMBSTONES => read_all(&mut reader, |r| Ok((r.u64()?, r.varint()?, r.varint()?))).map(Record::Tombstones),
+            EXEMPLARS => read_exemplars(&mut reader).map(Record::Exemplars),
             HISTOGRAMS | CUSTOM_HISTOGRAMS => read_histograms(&mut reader, false).map(Record::Histograms),
             FLOAT_HISTOGRAMS | CUSTOM_FLOAT_HISTOGRAMS => read_histograms(&mut reader, true).map(Record::Histograms),
             SAMPLES_WITH_STARTS => read_with_starts(&mut reader, |r, series, timestamp_ms| {
@@ -119,7 +134,10 @@ fn read_all<'a, T>(
 
 /// Reads one series of a record.
 pub(super) fn read_series<'a>(reader: &mut Reader<'a>) -> Result<RefSeries<'a>, DecodeError> {
-    let series = reader.u64()?;
+    Ok(RefSeries { series: reader.u64()?, labels: read_labels(reader)? })
+}
+
+fn read_labels<'a>(reader: &mut Reader<'a>) -> Result<Vec<(&'a [u8], &'a [u8])>, DecodeError> {
     let count = reader.uvarint_len()?;
     // A label takes two bytes at least, so a lie is told before memory is taken.
     if count > reader.len() / 2 {
@@ -129,7 +147,7 @@ pub(super) fn read_series<'a>(reader: &mut Reader<'a>) -> Result<RefSeries<'a>, 
     for _ in 0..count {
         labels.push((reader.uvarint_bytes()?, reader.uvarint_bytes()?));
     }
-    Ok(RefSeries { series, labels })
+    Ok(labels)
 }
 
 fn read_samples(reader: &mut Reader<'_>) -> Result<Vec<RefSample>, DecodeError> {
@@ -146,6 +164,22 @@ fn read_samples(reader: &mut Reader<'_>) -> Result<Vec<RefSample>, DecodeError> 
         });
     }
     Ok(samples)
+}
+
+fn read_exemplars(reader: &mut Reader<'_>) -> Result<Vec<RefExemplar>, DecodeError> {
+    if reader.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (base_ref, base_time) = (reader.u64()?, reader.u64()? as i64);
+    read_all(reader, |r| {
+        let series = base_ref.wrapping_add(r.varint()? as u64);
+        let timestamp_ms = base_time.wrapping_add(r.varint()?);
+        let (value, labels) = (r.f64()?, read_labels(r)?);
+        if labels.iter().any(|(name, value)| name.len().max(value.len()) > MAX_LABEL_BYTES) {
+            return Err(DecodeError::UnexpectedEnd);
+        }
+        Ok(RefExemplar { series, exemplar: Exemplar { labels: Labels::from_pairs(labels), timestamp_ms, value } })
+    })
 }
 
 fn read_histograms(reader: &mut Reader<'_>, float: bool) -> Result<Vec<RefHistogram>, DecodeError> {
@@ -196,6 +230,10 @@ pub fn push_series<'a>(
     labels: impl ExactSizeIterator<Item = (&'a [u8], &'a [u8])>,
 ) {
     out.put_u64(series);
+    push_labels(out, labels);
+}
+
+fn push_labels<'a>(out: &mut Vec<u8>, labels: impl ExactSizeIterator<Item = (&'a [u8], &'a [u8])>) {
     out.put_uvarint(labels.len() as u64);
     for (name, value) in labels {
         out.put_uvarint_bytes(name);
@@ -203,7 +241,7 @@ pub fn push_series<'a>(
     }
 }
 
-/// Builds a record of samples or histograms, whose base is its first sample.
+/// Builds a record of samples, histograms or exemplars, whose base is its first sample.
 #[derive(Debug, Clone, Default)]
 pub struct SampleRecord {
     bytes: Vec<u8>,
@@ -230,6 +268,14 @@ impl SampleRecord {
     pub fn push_float(&mut self, series: SeriesRef, timestamp_ms: i64, value: f64) {
         self.push_head(SAMPLES, series, timestamp_ms);
         self.bytes.put_f64(value);
+    }
+
+    /// Adds an exemplar.
+    pub fn push_exemplar(&mut self, series: SeriesRef, exemplar: &Exemplar) {
+        self.push_head(EXEMPLARS, series, exemplar.timestamp_ms);
+        self.bytes.put_f64(exemplar.value);
+        let labels: Vec<_> = exemplar.labels.iter().collect();
+        push_labels(&mut self.bytes, labels.into_iter());
     }
 
     /// Adds a histogram. A record holds histograms of one [`histogram_kind`] only.
@@ -280,6 +326,26 @@ mod tests {
             let Record::Samples(read) = Record::decode(record.bytes()).unwrap() else { panic!("another type") };
             let read: Vec<_> = read.iter().map(|s| (s.series, s.timestamp_ms, s.value.to_bits())).collect();
             prop_assert_eq!(read, samples);
+        }
+
+        #[test]
+        fn exemplars_round_trip(exemplars: Vec<(u64, i64, u64, Vec<(u8, u8)>)>) {
+            let mut record = SampleRecord::default();
+            let all: Vec<_> = exemplars.iter().map(|(series, timestamp_ms, bits, labels)| {
+                let labels = Labels::from_pairs(labels.iter().map(|(name, value)| ([*name], [*value])));
+                (*series, Exemplar { labels, timestamp_ms: *timestamp_ms, value: f64::from_bits(*bits) })
+            }).collect();
+            all.iter().for_each(|(series, exemplar)| record.push_exemplar(*series, exemplar));
+            if all.is_empty() {
+                return Ok(());
+            }
+            let Record::Exemplars(read) = Record::decode(record.bytes()).unwrap() else { panic!("another type") };
+            prop_assert_eq!(read.len(), all.len());
+            for (read, (series, exemplar)) in read.iter().zip(&all) {
+                prop_assert_eq!((read.series, read.exemplar.timestamp_ms), (*series, exemplar.timestamp_ms));
+                prop_assert_eq!(read.exemplar.value.to_bits(), exemplar.value.to_bits());
+                prop_assert_eq!(&read.exemplar.labels, &exemplar.labels);
+            }
         }
 
         #[test]

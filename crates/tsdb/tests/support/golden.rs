@@ -15,7 +15,7 @@ pub(crate) fn shared() -> PathBuf {
     std::env::var_os("THANOXIDE_SHARED").map_or_else(|| PathBuf::from(beside), PathBuf::from)
 }
 
-fn gunzip(path: &Path) -> Vec<u8> {
+pub(crate) fn gunzip(path: &Path) -> Vec<u8> {
     let mut bytes = Vec::new();
     GzDecoder::new(std::fs::File::open(path).unwrap()).read_to_end(&mut bytes).unwrap();
     bytes

@@ -1,16 +1,17 @@
 //! What a stock log says of series: their labels, what is deleted of them, and where their samples begin.
 
+use std::collections::VecDeque;
 use std::io;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use thanoxide_model::Labels;
+use thanoxide_model::{Exemplar, Labels};
 
 use super::stock_dir::StockDir;
 use super::{Counts, Value};
 use crate::tombstones::{Interval, Tombstones};
 use crate::wal::chunk_snapshot::read_snapshot;
-use crate::wal::record::{Record, RefSeries, SeriesRef};
+use crate::wal::record::{Record, RefExemplar, RefSeries, SeriesRef};
 
 /// A series, by its place in the catalog.
 pub(crate) type SeriesIndex = u32;
@@ -25,16 +26,18 @@ pub(crate) struct Catalog {
     evicted_at: HashMap<SeriesIndex, u64, FixedState>,
     /// The oldest sample that the log has of each series.
     log_begins_ms: Vec<i64>,
+    /// The exemplars that came last, so many at most.
+    exemplars: VecDeque<(SeriesIndex, Exemplar)>,
+    max_exemplars: usize,
 }
 
-/// Numbers of record types that only count.
-const EXEMPLARS: u8 = 4;
+/// The number of a record type that only counts.
 const METADATA: u8 = 6;
 
 impl Catalog {
     /// Reads all of a log once.
-    pub(crate) fn read(stock: &StockDir<'_>, counts: &mut Counts) -> io::Result<Self> {
-        let mut catalog = Catalog::default();
+    pub(crate) fn read(stock: &StockDir<'_>, max_exemplars: usize, counts: &mut Counts) -> io::Result<Self> {
+        let mut catalog = Catalog { max_exemplars, ..Catalog::default() };
         let mut number = 0;
         counts.damaged += stock.read_log(&mut |record| {
             catalog.note(record, number, counts);
@@ -55,7 +58,7 @@ impl Catalog {
             }
             Ok(Record::Samples(samples)) => samples.iter().for_each(|s| self.begin(s.series, s.timestamp_ms)),
             Ok(Record::Histograms(samples)) => samples.iter().for_each(|s| self.begin(s.series, s.timestamp_ms)),
-            Ok(Record::Other(EXEMPLARS)) => counts.exemplar_records += 1,
+            Ok(Record::Exemplars(exemplars)) => exemplars.into_iter().for_each(|e| self.keep(e, counts)),
             Ok(Record::Other(METADATA)) => counts.metadata_records += 1,
             Ok(Record::Other(_)) => {}
             Err(_) => counts.undecodable += 1,
@@ -92,6 +95,21 @@ impl Catalog {
             let begin_ms = &mut self.log_begins_ms[index as usize];
             *begin_ms = (*begin_ms).min(timestamp_ms);
         }
+    }
+
+    fn keep(&mut self, exemplar: RefExemplar, counts: &mut Counts) {
+        counts.exemplars += 1;
+        let Some(index) = self.find(exemplar.series).filter(|_| self.max_exemplars > 0) else { return };
+        if self.exemplars.len() == self.max_exemplars {
+            self.exemplars.pop_front();
+        }
+        self.exemplars.push_back((index, exemplar.exemplar));
+    }
+
+    /// The exemplars in the order in which they came.
+    pub(crate) fn take_exemplars(&mut self) -> Vec<(Labels, Exemplar)> {
+        let exemplars = std::mem::take(&mut self.exemplars);
+        exemplars.into_iter().map(|(index, exemplar)| (self.labels(index).clone(), exemplar)).collect()
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -32,9 +32,9 @@ pub(crate) struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    pub(crate) fn begin(stock: &'a StockDir<'a>, min_valid_ms: i64) -> io::Result<Self> {
+    pub(crate) fn begin(stock: &'a StockDir<'a>, min_valid_ms: i64, max_exemplars: usize) -> io::Result<Self> {
         let mut counts = Counts::default();
-        let catalog = Catalog::read(stock, &mut counts)?;
+        let catalog = Catalog::read(stock, max_exemplars, &mut counts)?;
         let newest_ms = vec![i64::MIN; catalog.len()];
         Ok(Reading { stock, catalog, min_valid_ms, newest_ms, late: BTreeMap::new(), counts })
     }
