@@ -24,6 +24,7 @@ pub(crate) fn query_config(matches: &Matches) -> Result<QueryConfig> {
         timeout: matches.duration("query.timeout"),
         lookback_ms: if lookback_ms > 0 { lookback_ms } else { defaults.lookback_ms },
         max_concurrent: usize::try_from(matches.int("query.max-concurrent")).context("--query.max-concurrent")?,
+        exemplar_partial_response: matches.command() != "query" || matches.switch("exemplar.partial-response"),
         features: features(matches),
         flags: matches.all_texts(),
         ..defaults

@@ -22,6 +22,8 @@ pub struct QueryConfig {
     pub max_memory_bytes: usize,
     /// Whether a store that fails is a warning (true) or an error, unless the request says.
     pub partial_response: bool,
+    /// The same of exemplars, for all requests.
+    pub exemplar_partial_response: bool,
     /// What of PromQL is switched on that is experimental.
     pub features: Features,
     /// The flags of the process, for those who ask.
@@ -38,6 +40,7 @@ impl Default for QueryConfig {
             max_concurrent: 20,
             max_memory_bytes: 2 << 30,
             partial_response: true,
+            exemplar_partial_response: true,
             features: Features::default(),
             flags: BTreeMap::new(),
         }

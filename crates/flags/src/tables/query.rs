@@ -143,7 +143,13 @@ const FLAGS: &[FlagDef] = &[
     FlagDef::new("endpoint.info-timeout", Kind::Duration, "How long an endpoint may take to tell what it is.")
         .default(&["5s"])
         .hidden(),
-    FlagDef::not_yet("exemplar.partial-response", Kind::Bool, &["true"]).hidden(),
+    FlagDef::new(
+        "exemplar.partial-response",
+        Kind::Bool,
+        "Exemplars of the endpoints that answer, and a warning for the others, instead of an error.",
+    )
+    .default(&["true"])
+    .hidden(),
     FlagDef::not_yet("grpc.proxy-strategy", Kind::Enum(&["eager", "lazy"]), &["eager"]).hidden(),
     FlagDef::not_yet("inject-test-addresses", Kind::Text, &[]).repeatable().hidden(),
     FlagDef::not_yet("metric-metadata.partial-response", Kind::Bool, &["true"]).hidden(),
