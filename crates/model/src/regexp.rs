@@ -10,6 +10,7 @@ mod class;
 mod escape;
 mod expand;
 mod parse;
+mod program;
 mod shape;
 
 use std::borrow::Cow;
@@ -18,14 +19,12 @@ use std::sync::{Arc, OnceLock};
 
 use regex_automata::meta;
 use regex_automata::nfa::thompson::WhichCaptures;
-use regex_automata::util::syntax;
-use regex_syntax::hir::{Hir, Look};
+use regex_syntax::hir::Hir;
 use thiserror::Error;
 
+use program::{MAX_PROGRAM_BYTES, Program, compile};
 use shape::Glob;
 
-/// The largest program, bytes. Patterns come from users.
-const MAX_PROGRAM_BYTES: usize = 32 << 20;
 /// The longest pattern, bytes.
 const MAX_PATTERN_BYTES: usize = 1 << 20;
 /// Up to here a set is compared one by one.
@@ -64,7 +63,7 @@ enum Plan {
     FewLiterals,
     Literals(HashSet<Box<[u8]>, foldhash::fast::FixedState>),
     Glob(Glob),
-    Program(meta::Regex),
+    Program(Program),
 }
 
 /// The program that also finds groups, made when first needed.
@@ -86,7 +85,7 @@ impl Regexp {
             (Some(set), _) if set.len() <= SMALL_SET => Plan::FewLiterals,
             (Some(set), _) => Plan::Literals(set.iter().cloned().collect()),
             (None, Some(glob)) => Plan::Glob(glob),
-            (None, None) => Plan::Program(compile(hir.clone(), WhichCaptures::None, MAX_PROGRAM_BYTES)?),
+            (None, None) => Plan::Program(Program::new(hir.clone())?),
         };
         let known = |bytes: Box<[u8]>| if comparable { bytes } else { Box::default() };
         let (prefix, suffix) = (known(shape::prefix(&hir)), known(shape::suffix(&hir)));
@@ -116,7 +115,7 @@ impl Regexp {
             Plan::FewLiterals => self.literals.iter().flatten().any(|literal| **literal == *value),
             Plan::Literals(set) => set.contains(value),
             Plan::Glob(glob) => glob.is_match(value),
-            Plan::Program(program) => self.may_match(value) && program.is_match(&*as_text(value)),
+            Plan::Program(program) => self.may_match(value) && program.is_match(&as_text(value)),
         }
     }
 
@@ -200,14 +199,6 @@ fn parse_bytes(pattern: &[u8]) -> Result<parse::Parsed, RegexpError> {
         return Err(RegexpError::new("expression too large", &format!("{start}...")));
     }
     parse::parse(text)
-}
-
-fn compile(hir: Hir, groups: WhichCaptures, limit_bytes: usize) -> Result<meta::Regex, RegexpError> {
-    let anchored = Hir::concat(vec![Hir::look(Look::Start), hir, Hir::look(Look::End)]);
-    let config = meta::Config::new().nfa_size_limit(Some(limit_bytes)).which_captures(groups);
-    let mut builder = meta::Builder::new();
-    builder.configure(config).syntax(syntax::Config::new().utf8(false));
-    builder.build_from_hir(&anchored).map_err(|_| RegexpError { message: "expression too large".into() })
 }
 
 fn pattern_has_replacement_character(hir: &Hir) -> bool {

@@ -139,7 +139,7 @@ impl<'a> Lexer<'a> {
         self.advance_while(|b| is_word_byte(b) || b == b':');
         let word = &self.input[self.start..self.pos];
         let is_fill = |kind| matches!(kind, TokenKind::Keyword(Keyword::Fill | Keyword::FillLeft | Keyword::FillRight));
-        Ok(Some(match TokenKind::of_word(&word.to_ascii_lowercase()) {
+        Ok(Some(match TokenKind::of_word(word) {
             // The fill words are young; where no parenthesis follows they are names, as they always were.
             Some(kind) if is_fill(kind) && !self.left_paren_follows() => TokenKind::Identifier,
             Some(kind) => kind,

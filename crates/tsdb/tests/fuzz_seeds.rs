@@ -2,6 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic anywhere")]
 
 #[allow(unreachable_pub, clippy::disallowed_methods, reason = "a file of the workspace of fuzz targets")]
+#[path = "../../../fuzz/checks/log.rs"]
+mod log;
+#[allow(unreachable_pub, clippy::disallowed_methods, reason = "a file of the workspace of fuzz targets")]
 #[path = "../../../fuzz/checks/tsdb.rs"]
 mod tsdb;
 
@@ -48,4 +51,14 @@ fn wal_record() {
 #[test]
 fn wal_segment() {
     replay("tsdb_wal_segment", tsdb::wal_segment);
+}
+
+#[test]
+fn log_frame() {
+    replay("tsdb_log_frame", log::frame);
+}
+
+#[test]
+fn log_opened() {
+    replay("tsdb_log_opened", log::opened);
 }

@@ -1,23 +1,22 @@
 //! Reading expressions: our parser in this process beside Prometheus's in the oracle's, for the same texts.
 
-use std::fs::File;
 use std::hint::black_box;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use flate2::read::GzDecoder;
 use rustix::time::{ClockId, clock_gettime};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use thanoxide_promql::parser::{ParseOptions, parse};
 
-use super::blocks::shared;
 use super::{Benchmark, progress};
 use crate::report::{Better, Report};
 use crate::setting::Setting;
 use crate::stats;
+
+mod corpus;
 
 const ROUNDS: usize = 5;
 /// All expressions are read so often in a round, so that a reading takes long enough.
@@ -43,40 +42,33 @@ impl Benchmark for Parse {
     }
 
     fn run(&self, setting: &Setting) -> Result<Vec<Report>> {
-        let exprs = expressions()?;
-        let mut costs = [Vec::new(), Vec::new()];
-        let rounds = setting.rounds.unwrap_or(ROUNDS);
-        for round in 1..=rounds {
-            let (ours, stock) = (ours(&exprs), stock(&exprs)?);
-            let differ = ours.taken.iter().zip(&stock.taken).position(|(a, b)| a != b);
-            ensure!(differ.is_none(), "the round is void, one parser refuses {:?}", differ.map(|at| &exprs[at]));
-            costs[0].push(ours.nanoseconds / exprs.len() as f64);
-            costs[1].push(stock.nanoseconds / exprs.len() as f64);
-            progress(&format!("parse, round {round}/{rounds}"));
-        }
         let names = ["thanoxide", "oracle"].map(str::to_string).to_vec();
-        let mut report = Report::new(format!("parse: {} expressions", exprs.len()), names);
-        report.add(
-            "CPU per expression, median",
-            "ns",
-            Better::Lower,
-            costs.each_ref().map(|c| stats::median(c)).to_vec(),
-        );
-        report.add("CPU per expression, best", "ns", Better::Lower, costs.each_ref().map(|c| stats::min(c)).to_vec());
-        report.note("every expression is taken or refused by both alike; garbage is collected at 400 %");
+        let mut report = Report::new("parse: CPU per expression, medians", names);
+        let rounds = setting.rounds.unwrap_or(ROUNDS);
+        let mut means = [Vec::new(), Vec::new()];
+        for (name, exprs) in corpus::all()? {
+            let costs = measured(&exprs, rounds)?;
+            costs.iter().zip(&mut means).for_each(|(cost, all)| all.push(*cost));
+            report.add(format!("{name}, {} expressions", exprs.len()), "ns", Better::Lower, costs.to_vec());
+            progress(&format!("parse, {name}"));
+        }
+        report.add("geometric mean", "ns", Better::Lower, means.map(|costs| stats::geometric_mean(&costs)).to_vec());
+        report.note("both take or refuse every expression alike; Go collects garbage at 400 %");
         Ok(vec![report])
     }
 }
 
-/// The golden expressions, good and bad.
-fn expressions() -> Result<Vec<String>> {
-    let path = shared("golden/expr/expr.jsonl.gz");
-    let file = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let text = |line: std::io::Result<String>| {
-        let case: Value = serde_json::from_str(&line?).context("a bad line")?;
-        Ok(case["expr"].as_str().context("a case without an expression")?.to_string())
-    };
-    BufReader::new(GzDecoder::new(file)).lines().map(text).collect()
+/// Nanoseconds an expression, ours and the oracle's, in interleaved rounds.
+fn measured(exprs: &[String], rounds: usize) -> Result<[f64; 2]> {
+    let mut costs = [Vec::new(), Vec::new()];
+    for _ in 0..rounds {
+        let (ours, stock) = (ours(exprs), stock(exprs)?);
+        let differ = ours.taken.iter().zip(&stock.taken).position(|(a, b)| a != b);
+        ensure!(differ.is_none(), "the round is void, one parser refuses {:?}", differ.map(|at| &exprs[at]));
+        costs[0].push(ours.nanoseconds / exprs.len() as f64);
+        costs[1].push(stock.nanoseconds / exprs.len() as f64);
+    }
+    Ok(costs.map(|costs| stats::median(&costs)))
 }
 
 fn ours(exprs: &[String]) -> Parsed {

@@ -149,24 +149,6 @@ pub enum AggregateOp {
 }
 
 impl AggregateOp {
-    /// All of them, by name.
-    pub const ALL: [AggregateOp; 14] = [
-        AggregateOp::Avg,
-        AggregateOp::BottomK,
-        AggregateOp::Count,
-        AggregateOp::CountValues,
-        AggregateOp::Group,
-        AggregateOp::LimitK,
-        AggregateOp::LimitRatio,
-        AggregateOp::Max,
-        AggregateOp::Min,
-        AggregateOp::Quantile,
-        AggregateOp::StdDev,
-        AggregateOp::StdVar,
-        AggregateOp::Sum,
-        AggregateOp::TopK,
-    ];
-
     /// The operator as printed.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -185,6 +167,27 @@ impl AggregateOp {
             AggregateOp::Sum => "sum",
             AggregateOp::TopK => "topk",
         }
+    }
+
+    /// The aggregation of a lower-case name.
+    pub(crate) fn of_name(name: &str) -> Option<AggregateOp> {
+        Some(match name {
+            "avg" => AggregateOp::Avg,
+            "bottomk" => AggregateOp::BottomK,
+            "count" => AggregateOp::Count,
+            "count_values" => AggregateOp::CountValues,
+            "group" => AggregateOp::Group,
+            "limitk" => AggregateOp::LimitK,
+            "limit_ratio" => AggregateOp::LimitRatio,
+            "max" => AggregateOp::Max,
+            "min" => AggregateOp::Min,
+            "quantile" => AggregateOp::Quantile,
+            "stddev" => AggregateOp::StdDev,
+            "stdvar" => AggregateOp::StdVar,
+            "sum" => AggregateOp::Sum,
+            "topk" => AggregateOp::TopK,
+            _ => return None,
+        })
     }
 
     /// Whether it takes a parameter before the vector.

@@ -4,6 +4,9 @@ use thanoxide_model::labels::go_quote;
 
 use crate::ast::{AggregateOp, BinaryOp, Span};
 
+/// Of `count_values`.
+const LONGEST_KEYWORD: usize = 12;
+
 /// A piece of the query text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Token {
@@ -73,8 +76,16 @@ pub(crate) enum Builtin {
 }
 
 impl TokenKind {
-    /// The keyword or special number of a lower-case word.
+    /// The keyword or special number of a word, whatever its case.
     pub(crate) fn of_word(word: &str) -> Option<TokenKind> {
+        let mut lower = [0; LONGEST_KEYWORD];
+        let lower = lower.get_mut(..word.len())?;
+        lower.copy_from_slice(word.as_bytes());
+        lower.make_ascii_lowercase();
+        TokenKind::of_lower_case(std::str::from_utf8(lower).ok()?)
+    }
+
+    fn of_lower_case(word: &str) -> Option<TokenKind> {
         Some(match word {
             "and" => TokenKind::Operator(BinaryOp::And),
             "or" => TokenKind::Operator(BinaryOp::Or),
@@ -96,8 +107,8 @@ impl TokenKind {
             "start" => TokenKind::Builtin(Builtin::Start),
             "end" => TokenKind::Builtin(Builtin::End),
             "inf" | "nan" => TokenKind::Number,
-            _ => match AggregateOp::ALL.iter().find(|op| op.as_str() == word) {
-                Some(op) => TokenKind::Aggregate(*op),
+            _ => match AggregateOp::of_name(word) {
+                Some(op) => TokenKind::Aggregate(op),
                 None => TokenKind::Builtin(Builtin::of_duration(word)?),
             },
         })
@@ -188,6 +199,23 @@ pub(crate) fn quote_char(c: Option<char>) -> String {
         Some(c) => {
             let quoted = go_quote(c.to_string().as_bytes());
             format!("'{}'", &quoted[1..quoted.len() - 1])
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_keywords_in_any_case() {
+        assert_eq!(TokenKind::of_word("COUNT_values"), Some(TokenKind::Aggregate(AggregateOp::CountValues)));
+        assert_eq!(TokenKind::of_word("NaN"), Some(TokenKind::Number));
+        for word in ["", "count_valuesx", "count_value", "su"] {
+            assert_eq!(TokenKind::of_word(word), None, "{word}");
+        }
+        for op in ["avg", "bottomk", "group", "limit_ratio", "limitk", "quantile", "stddev", "stdvar", "topk"] {
+            assert!(matches!(TokenKind::of_word(op), Some(TokenKind::Aggregate(found)) if found.as_str() == op));
         }
     }
 }

@@ -1,0 +1,5 @@
+#![no_main]
+#[path = "../checks/log.rs"]
+mod log;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| log::frame(data));
