@@ -33,6 +33,10 @@ mod usage;
 use bench::BENCHMARKS;
 use setting::{Setting, usage};
 
+/// What our programs have, for what of ours runs in this one.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> Result<()> {
     let mut setting = Setting::parse(std::env::args().skip(1))?;
     let benchmarks: Vec<_> = BENCHMARKS.iter().filter(|b| setting.asks_for(b)).collect();

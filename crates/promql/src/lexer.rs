@@ -305,7 +305,10 @@ impl<'a> Lexer<'a> {
     }
 
     fn advance(&mut self) -> Option<char> {
-        let c = self.peek()?;
+        let c = match self.input.as_bytes().get(self.pos) {
+            Some(byte) if byte.is_ascii() => char::from(*byte),
+            _ => self.peek()?,
+        };
         self.pos += c.len_utf8();
         Some(c)
     }
@@ -323,7 +326,8 @@ impl<'a> Lexer<'a> {
     }
 
     fn advance_while(&mut self, accepts: impl Fn(u8) -> bool) {
-        while self.accept(&accepts) {}
+        let rest = &self.input.as_bytes()[self.pos..];
+        self.pos += rest.iter().position(|byte| !accepts(*byte)).unwrap_or(rest.len());
     }
 }
 
