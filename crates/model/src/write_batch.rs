@@ -70,6 +70,9 @@ pub struct SeriesSpan {
     pub histograms: Range<u32>,
     /// Its exemplars, in the order sent.
     pub exemplars: Range<u32>,
+    /// Where the text has this series whole, labels and then float samples, as a `TimeSeries` of remote write 1.0 in its plainest form;
+    /// empty where it does not. Whoever passes the series on can copy it. Who changes the series takes it away.
+    pub plain: TextSpan,
 }
 
 impl SeriesSpan {
@@ -143,7 +146,8 @@ impl WriteBatch {
             self.exemplars.push(ExemplarSpan { labels, ..exemplar.clone() });
         }
         let exemplars = exemplars_start..self.exemplars.len() as u32;
-        self.series.push(SeriesSpan { labels, samples, histograms, exemplars });
+        // The text is the same.
+        self.series.push(SeriesSpan { labels, samples, histograms, exemplars, plain: series.plain });
     }
 
     /// Whether there is no series.
@@ -183,6 +187,7 @@ impl WriteBatchBuilder {
             samples: first_sample..self.batch.samples.len() as u32,
             histograms: histograms..histograms,
             exemplars: exemplars..exemplars,
+            plain: TextSpan::default(),
         });
         self
     }

@@ -158,6 +158,7 @@ impl Symbols {
                 samples: samples..batch.samples.len() as u32,
                 histograms: histograms..batch.histograms.len() as u32,
                 exemplars: exemplars..batch.exemplars.len() as u32,
+                ..SeriesSpan::default()
             });
         }
         Ok(batch)

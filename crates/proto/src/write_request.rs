@@ -23,7 +23,10 @@ mod histogram;
 mod store;
 mod v2;
 
-pub use encode::{WriteRequestEncoder, encode_store_write_request, encode_tenant_write_request, encode_write_request};
+pub use encode::{
+    WriteRequestEncoder, encode_series, encode_store_write_request, encode_tenant_write_request, encode_write_request,
+    encode_write_tail,
+};
 pub use store::{StoreWriteRequest, decode_store_write_request};
 pub use v2::decode_write_request_v2;
 
@@ -187,6 +190,7 @@ impl<'a> SeriesDecoder<'a> {
 
     fn series(&mut self, mut message: Reader<'a>, budget: &mut Budget) -> Result<(), DecodeError> {
         let start = Lengths::of(&self.batch);
+        let mut plain = text_span(message.pos()..message.pos() + message.rest().len());
         loop {
             // Nearly all there is.
             while let Some((label, end)) = short_label(message) {
@@ -200,6 +204,7 @@ impl<'a> SeriesDecoder<'a> {
             if message.is_empty() {
                 break;
             }
+            plain = TextSpan::default();
             match message.tag()? {
                 (1, wire_type) => {
                     let span = message.message(1, wire_type)?;
@@ -228,6 +233,7 @@ impl<'a> SeriesDecoder<'a> {
             samples: start.samples..end.samples,
             histograms: start.histograms..end.histograms,
             exemplars: start.exemplars..self.batch.exemplars.len() as u32,
+            plain,
         });
         self.reserve_like_first();
         Ok(())

@@ -1,7 +1,7 @@
 //! Hashrings: which nodes take a series of a tenant. Bit for bit as Thanos places them, so that both can share a ring.
 //!
 //! Start at [`Hashrings`]. The first ring whose tenants match takes a tenant, by [`hashmod`], by [`ketama`], or by ketama over
-//! a [shard](shuffle) of the tenant's own. Both look at [`series_hash`] only.
+//! a [shard](shuffle) of the tenant's own. Both look at the [hash of the series](series_hash) only.
 
 pub mod config;
 pub mod glob;
@@ -9,6 +9,7 @@ pub mod go_random;
 pub mod hashmod;
 pub mod ketama;
 pub mod metrics;
+pub mod series_hash;
 pub mod shuffle;
 
 use std::collections::HashMap;
@@ -18,9 +19,9 @@ pub use config::{ConfigError, Endpoint, HashringConfig, TenantMatcher, parse_has
 pub use hashmod::Hashmod;
 pub use ketama::Ketama;
 pub use metrics::HashringMetrics;
+pub use series_hash::{SeriesHasher, series_hash};
 pub use shuffle::ShuffleShards;
 use thiserror::Error;
-use xxhash_rust::xxh64::{Xxh64, xxh64};
 
 /// Why rings cannot be made of a configuration. The texts are stock's.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -112,41 +113,6 @@ impl Algorithm {
     /// By its name; what stock does not know is hashmod.
     pub fn named(name: &str) -> Self {
         if name == "ketama" { Algorithm::Ketama } else { Algorithm::Hashmod }
-    }
-}
-
-const SEED: u64 = 0;
-const SEPARATOR: u8 = 0xff;
-
-/// What places a series: xxhash64 over the tenant, 0xff, and name, 0xff, value, 0xff of each label, in the order sent.
-pub fn series_hash<'a>(tenant: &str, labels: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> u64 {
-    let mut text = [0_u8; 1024];
-    let mut len = 0;
-    let mut long: Option<Xxh64> = None;
-    let separator = &[SEPARATOR][..];
-    let mut put = |part: &[u8]| match (&mut long, text.get_mut(len..len + part.len())) {
-        (Some(hasher), _) => hasher.update(part),
-        (None, Some(room)) => {
-            room.copy_from_slice(part);
-            len += part.len();
-        }
-        (none, None) => {
-            let hasher = none.insert(Xxh64::new(SEED));
-            hasher.update(&text[..len]);
-            hasher.update(part);
-        }
-    };
-    put(tenant.as_bytes());
-    put(separator);
-    for (name, value) in labels {
-        put(name);
-        put(separator);
-        put(value);
-        put(separator);
-    }
-    match long {
-        Some(hasher) => hasher.digest(),
-        None => xxh64(&text[..len], SEED),
     }
 }
 

@@ -1,17 +1,19 @@
 //! One node of a ring: how it is reached, how many calls it gets at once, and whether it is worth a call at all.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 use thanoxide_env::{Clock, Random};
 use thanoxide_model::{TenantId, WriteBatch};
 use thanoxide_proto::capnproto::loses_bounds;
-use thanoxide_proto::encode_tenant_write_request;
+use thanoxide_proto::{encode_series, encode_write_tail};
 use thanoxide_storeapi::capnproto::CapnprotoWriter;
-use thanoxide_storeapi::{PeerError, PeerErrorKind, RemoteWriter, WriteError, WriteOrigin, WriteOutcome, WriteStore};
+use thanoxide_storeapi::{
+    PeerError, PeerErrorKind, RemoteWriter, SharedSeries, WriteError, WriteMessage, WriteOrigin, WriteOutcome,
+    WriteStore,
+};
 use tokio::sync::Semaphore;
 
 use crate::hashring::Endpoint;
@@ -80,12 +82,14 @@ pub struct Part<'a> {
     pub batch: &'a Arc<WriteBatch>,
     /// Those that the node gets, by index.
     pub series: &'a [u32],
+    /// All series of the request, encoded, once a node gets them all.
+    pub whole: &'a OnceLock<Arc<SharedSeries>>,
     /// What the node is told of the origin.
     pub origin: WriteOrigin,
 }
 
 impl Part<'_> {
-    fn whole(&self) -> bool {
+    fn is_whole(&self) -> bool {
         self.series.len() == self.batch.series.len()
     }
 
@@ -96,13 +100,17 @@ impl Part<'_> {
     }
 
     /// As an encoded `thanos.WriteRequest`.
-    pub fn encode(&self) -> Bytes {
-        let series = self.series.iter().map(|index| *index as usize);
-        encode_tenant_write_request(self.tenant.as_str(), self.batch, series, self.origin.replica)
+    pub fn encode(&self) -> WriteMessage {
+        let encoded = || {
+            let series = self.series.iter().map(|index| *index as usize);
+            Arc::new(SharedSeries::new(encode_series(self.batch, series)))
+        };
+        let series = if self.is_whole() { Arc::clone(self.whole.get_or_init(encoded)) } else { encoded() };
+        WriteMessage::new(series, encode_write_tail(self.tenant.as_str(), self.origin.replica))
     }
 
     fn select(&self) -> Arc<WriteBatch> {
-        if self.whole() { Arc::clone(self.batch) } else { Arc::new(self.batch.select(self.series)) }
+        if self.is_whole() { Arc::clone(self.batch) } else { Arc::new(self.batch.select(self.series)) }
     }
 }
 
@@ -179,10 +187,10 @@ impl Peer {
                 written.map(Some).map_err(local_error)
             }
             Way::Grpc(writer) => {
-                self.in_turn(part.bytes(), async { writer.send(part.encode(), part.origin).await }).await
+                self.in_turn(part.bytes(), async { writer.send(&part.encode(), part.origin).await }).await
             }
             Way::Capnproto(_, writer) if loses_bounds(part.batch) => {
-                self.in_turn(part.bytes(), async { writer.send(part.encode(), part.origin).await }).await
+                self.in_turn(part.bytes(), async { writer.send(&part.encode(), part.origin).await }).await
             }
             Way::Capnproto(writer, _) => {
                 let sent = self.in_turn(part.bytes(), writer.send(part.tenant, part.batch, part.series)).await;

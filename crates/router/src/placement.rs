@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use thanoxide_model::{TenantId, WriteBatch};
 
-use crate::hashring::{Endpoint, Hashrings, PlacementError, series_hash};
+use crate::hashring::{Endpoint, Hashrings, PlacementError, RingOfTenant, SeriesHasher};
 use crate::peer::Peer;
 
 /// Rings and the nodes in them.
@@ -48,25 +48,57 @@ impl Placement {
         replicas: Range<usize>,
     ) -> Result<Vec<Group>, PlacementError> {
         let ring = self.hashrings.ring_of(tenant.as_str())?;
-        let peers: Vec<_> = ring.endpoints().iter().map(|endpoint| self.peers.get(endpoint)).collect();
-        let mut group_of = vec![NO_GROUP; peers.len() * replicas.len()];
-        let mut groups: Vec<Group> = Vec::new();
-        let guess = batch.series.len() / peers.len().max(1) + 16;
-        for (index, series) in batch.series.iter().enumerate() {
-            let hash = series_hash(tenant.as_str(), batch.labels_of(series));
-            for replica in replicas.clone() {
-                let node = ring.node(hash, replica)?;
-                // The rings and the peers are made of the same endpoints.
-                let Some(peer) = peers[node] else { return Err(PlacementError::NoRing) };
-                let lane = if peer.is_ours() { 0 } else { replica - replicas.start };
-                let slot = &mut group_of[node * replicas.len() + lane];
-                if *slot == NO_GROUP {
-                    *slot = groups.len() as u32;
-                    groups.push(Group { peer: Arc::clone(peer), replica, series: Vec::with_capacity(guess) });
-                }
-                groups[*slot as usize].series.push(index as u32);
-            }
+        // The rings and the peers are made of the same endpoints.
+        let peers: Option<Vec<_>> = ring.endpoints().iter().map(|endpoint| self.peers.get(endpoint)).collect();
+        let peers = peers.ok_or(PlacementError::NoRing)?;
+        if !batch.is_empty() && takes_all(&peers, &replicas) {
+            return Ok(to_all(&peers, batch));
         }
-        Ok(groups)
+        spread(&ring, &peers, tenant, batch, replicas)
     }
+}
+
+/// Whether each node takes every series, whatever its hash.
+fn takes_all(peers: &[&Arc<Peer>], replicas: &Range<usize>) -> bool {
+    let wants_each = *replicas == (0..peers.len());
+    // Stock's nodes take one replica a call: which one depends on the hash.
+    wants_each && (peers.len() == 1 || peers.iter().all(|peer| peer.is_ours()))
+}
+
+fn to_all(peers: &[&Arc<Peer>], batch: &WriteBatch) -> Vec<Group> {
+    let all = 0..batch.series.len() as u32;
+    let group = |(replica, peer): (usize, &&Arc<Peer>)| Group {
+        peer: Arc::clone(peer),
+        replica,
+        series: all.clone().collect(),
+    };
+    peers.iter().enumerate().map(group).collect()
+}
+
+fn spread(
+    ring: &RingOfTenant,
+    peers: &[&Arc<Peer>],
+    tenant: &TenantId,
+    batch: &WriteBatch,
+    replicas: Range<usize>,
+) -> Result<Vec<Group>, PlacementError> {
+    let mut group_of = vec![NO_GROUP; peers.len() * replicas.len()];
+    let mut groups: Vec<Group> = Vec::new();
+    let guess = batch.series.len() / peers.len().max(1) + 16;
+    let mut hasher = SeriesHasher::new(tenant.as_str());
+    for (index, series) in batch.series.iter().enumerate() {
+        let hash = hasher.hash(batch, series);
+        for replica in replicas.clone() {
+            let node = ring.node(hash, replica)?;
+            let peer = peers[node];
+            let lane = if peer.is_ours() { 0 } else { replica - replicas.start };
+            let slot = &mut group_of[node * replicas.len() + lane];
+            if *slot == NO_GROUP {
+                *slot = groups.len() as u32;
+                groups.push(Group { peer: Arc::clone(peer), replica, series: Vec::with_capacity(guess) });
+            }
+            groups[*slot as usize].series.push(index as u32);
+        }
+    }
+    Ok(groups)
 }

@@ -5,8 +5,8 @@
 //! that failed but may still succeed are kept for their node as [hints](crate::hints); they never count.
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -18,8 +18,8 @@ use thanoxide_env::{Clock, Random};
 use thanoxide_model::{TenantId, WriteBatch};
 use thanoxide_storeapi::capnproto::CapnprotoWriter;
 use thanoxide_storeapi::{
-    ClientConfig, PeerError, RemoteWriter, WriteError, WriteOrigin, WriteOutcome, WriteStore, refusal_rpc_text,
-    rejected_text,
+    ClientConfig, PeerError, RemoteWriter, SharedSeries, WriteError, WriteOrigin, WriteOutcome, WriteStore,
+    refusal_rpc_text, rejected_text,
 };
 use tokio::sync::oneshot;
 use tracing::debug;
@@ -234,6 +234,7 @@ impl WriteStore for Replicator {
         let write = Write {
             tenant: tenant.clone(),
             batch,
+            whole: OnceLock::new(),
             origin,
             metrics: self.deps.metrics.clone(),
             clock: Arc::clone(&self.deps.clock),
@@ -250,6 +251,8 @@ impl WriteStore for Replicator {
 struct Write {
     tenant: TenantId,
     batch: Arc<WriteBatch>,
+    /// All of it as nodes get it.
+    whole: OnceLock<Arc<SharedSeries>>,
     origin: WriteOrigin,
     metrics: ReplicationMetrics,
     clock: Arc<dyn Clock>,
@@ -288,13 +291,13 @@ impl Write {
     async fn keep(&self, missed: &[&Group]) {
         let Some(hints) = self.hints.as_ref().filter(|_| !self.origin.hinted) else { return };
         for group in missed {
-            hints.keep(&group.peer.endpoint().address, self.part(group).encode()).await;
+            hints.keep(&group.peer.endpoint().address, self.part(group).encode().to_bytes()).await;
         }
     }
 
     fn part<'a>(&'a self, group: &'a Group) -> Part<'a> {
         let origin = WriteOrigin { replica: group.replica as u64 + 1, placed: true, hinted: self.origin.hinted };
-        Part { tenant: &self.tenant, batch: &self.batch, series: &group.series, origin }
+        Part { tenant: &self.tenant, batch: &self.batch, series: &group.series, whole: &self.whole, origin }
     }
 
     async fn send<'a>(&self, group: &'a Group) -> (&'a Group, Result<Option<WriteOutcome>, PeerError>) {

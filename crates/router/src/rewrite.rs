@@ -45,6 +45,7 @@ pub fn relabel(batch: &mut WriteBatch, rules: &Relabel) -> Result<(), Refusal> {
                 labels.push(LabelSpan { name: tail.push(name)?, value: tail.push(value)? });
             }
             span.labels = first as u32..(first + pairs.len()) as u32;
+            span.plain = TextSpan::default();
         }
         series.push(span);
     }
@@ -107,6 +108,7 @@ fn take_label(batch: &mut WriteBatch, index: usize, name: &[u8]) -> Option<TextS
     let labels = &mut batch.labels[range.start as usize..range.end as usize];
     labels[..=at].rotate_right(1);
     batch.series[index].labels.start += 1;
+    batch.series[index].plain = TextSpan::default();
     (value.len > 0).then_some(value)
 }
 

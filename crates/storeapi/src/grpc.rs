@@ -6,6 +6,8 @@ mod remote_store;
 mod remote_writer;
 pub mod snappy;
 mod store_service;
+mod unary;
+mod write_message;
 mod write_service;
 
 use std::sync::Arc;
@@ -21,6 +23,7 @@ pub use remote_store::RemoteStore;
 pub use remote_writer::RemoteWriter;
 use snappy::SnappyServer;
 use store_service::StoreService;
+pub use write_message::{SharedSeries, WriteMessage};
 use write_service::WriteService;
 
 use crate::{HopSecret, Store, WriteStore};

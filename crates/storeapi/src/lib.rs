@@ -35,7 +35,9 @@ pub mod write;
 pub use convert::verdicts::refusal_rpc_text;
 pub use endpoints::{EndpointWatch, WatchConfig, WatchedEndpoint};
 pub use exemplars::{ExemplarsAnswer, ExemplarsRequest};
-pub use grpc::{ClientConfig, RemoteStore, RemoteWriter, add_store, add_write_store, grpc_server};
+pub use grpc::{
+    ClientConfig, RemoteStore, RemoteWriter, SharedSeries, WriteMessage, add_store, add_write_store, grpc_server,
+};
 pub use hop_secret::HopSecret;
 pub use limited::{LimitedMetrics, LimitedStore, SeriesLimits};
 pub use memory::MemoryStore;

@@ -82,7 +82,13 @@ fn raw(label_sets: &[&[(&str, &str)]]) -> WriteBatch {
         let sample = batch.samples.len() as u32;
         batch.samples.push(Sample { timestamp_ms: 1000, value: 1.0 });
         let labels = first..batch.labels.len() as u32;
-        batch.series.push(SeriesSpan { labels, samples: sample..sample + 1, histograms: 0..0, exemplars: 0..0 });
+        batch.series.push(SeriesSpan {
+            labels,
+            samples: sample..sample + 1,
+            histograms: 0..0,
+            exemplars: 0..0,
+            ..SeriesSpan::default()
+        });
     }
     batch.text = text.into();
     batch

@@ -46,17 +46,28 @@ pub fn encode_tenant_write_request(
     series: impl ExactSizeIterator<Item = usize>,
     replica: u64,
 ) -> Bytes {
+    [encode_series(batch, series), encode_write_tail(tenant, replica)].concat().into()
+}
+
+/// The first part of such a request: some series of a batch, nothing else.
+pub fn encode_series(batch: &WriteBatch, series: impl ExactSizeIterator<Item = usize>) -> Bytes {
     let share = series.len() as f64 / batch.series.len().max(1) as f64;
     let bytes = (batch.text.len() + 32 * batch.samples.len()) as f64 * share;
-    let mut encoder = WriteRequestEncoder::with_capacity(bytes as usize + tenant.len() + 32);
+    let mut encoder = WriteRequestEncoder::with_capacity(bytes as usize + 32);
     for index in series {
         encoder.push(batch, &batch.series[index]);
     }
-    if !tenant.is_empty() {
-        put_bytes(&mut encoder.out, 2, tenant.as_bytes());
-    }
-    put_uint(&mut encoder.out, 3, replica);
     encoder.finish()
+}
+
+/// The rest of it: whose the series are, and which replica of them it is.
+pub fn encode_write_tail(tenant: &str, replica: u64) -> Bytes {
+    let mut out = Vec::with_capacity(tenant.len() + 16);
+    if !tenant.is_empty() {
+        put_bytes(&mut out, 2, tenant.as_bytes());
+    }
+    put_uint(&mut out, 3, replica);
+    out.into()
 }
 
 /// Writes `prometheus.WriteRequest`, one series after the other.
@@ -73,8 +84,11 @@ impl WriteRequestEncoder {
         WriteRequestEncoder { out: Vec::with_capacity(bytes), ..WriteRequestEncoder::default() }
     }
 
-    /// Appends a series of a batch.
+    /// Appends a series of a batch: as it came, where it came in its plainest form.
     pub fn push(&mut self, batch: &WriteBatch, series: &SeriesSpan) {
+        if series.plain.len > 0 {
+            return put_bytes(&mut self.out, 1, batch.text(series.plain));
+        }
         self.series.clear();
         for (name, value) in batch.labels_of(series) {
             put_label(&mut self.series, name, value);

@@ -111,6 +111,7 @@ impl<'a> Decoder<'a> {
             samples: start.samples..end.samples,
             histograms: start.histograms..end.histograms,
             exemplars: start.exemplars..self.batch.exemplars.len() as u32,
+            ..SeriesSpan::default()
         });
         self.reserve_like_first();
         Ok(())

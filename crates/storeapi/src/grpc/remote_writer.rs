@@ -5,18 +5,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::uri::PathAndQuery;
 use prost::Message;
 use thanoxide_model::{TenantId, WriteBatch};
-use thanoxide_proto::codec::BytesCodec;
 use thanoxide_proto::encode_tenant_write_request;
 use thanoxide_proto::thanoxide::WriteVerdicts;
-use tonic::client::Grpc;
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Request, Status};
 
-use super::MAX_MESSAGE_BYTES;
 use super::channel::{ClientConfig, GrpcChannel};
+use super::unary;
+use super::write_message::WriteMessage;
 use super::write_service::REMOTE_WRITE_PATH;
 use crate::convert::status::rpc_text;
 use crate::convert::verdicts::{HINTED_METADATA, PLACED_METADATA, VERDICTS_METADATA, from_proto};
@@ -29,7 +27,7 @@ use crate::{HopSecret, StoreError, WriteError, WriteOrigin, WriteOutcome, WriteS
 #[derive(Clone, Debug)]
 pub struct RemoteWriter {
     address: String,
-    grpc: Grpc<GrpcChannel>,
+    channel: GrpcChannel,
     timeout: Option<Duration>,
     secret: Option<HopSecret>,
 }
@@ -42,10 +40,7 @@ impl RemoteWriter {
 
     /// A client over a connection that others use too.
     pub fn over(address: &str, channel: GrpcChannel) -> Self {
-        let grpc = Grpc::new(channel)
-            .max_decoding_message_size(MAX_MESSAGE_BYTES)
-            .max_encoding_message_size(MAX_MESSAGE_BYTES);
-        RemoteWriter { address: address.to_string(), grpc, timeout: None, secret: None }
+        RemoteWriter { address: address.to_string(), channel, timeout: None, secret: None }
     }
 
     /// The address as given.
@@ -59,10 +54,10 @@ impl RemoteWriter {
         self
     }
 
-    /// Sends an encoded `thanos.WriteRequest`; of its origin, the replica is in the body already. `Ok(None)`: the peer, a
-    /// stock one, has taken all of it.
-    pub async fn send(&self, body: Bytes, origin: WriteOrigin) -> Result<Option<WriteOutcome>, PeerError> {
-        let answer = self.call(body, origin).await.map_err(|status| peer_error(&status))?;
+    /// Sends a write; of its origin, the replica is in the message already. `Ok(None)`: the peer, a stock one, has taken all
+    /// of it.
+    pub async fn send(&self, message: &WriteMessage, origin: WriteOrigin) -> Result<Option<WriteOutcome>, PeerError> {
+        let answer = self.call(message, origin).await.map_err(|status| peer_error(&status))?;
         if answer.is_empty() {
             return Ok(None);
         }
@@ -70,10 +65,8 @@ impl RemoteWriter {
         Ok(Some(from_proto(WriteVerdicts::decode(answer).map_err(unreadable)?)))
     }
 
-    async fn call(&self, body: Bytes, origin: WriteOrigin) -> Result<Bytes, Status> {
-        let mut grpc = self.grpc.clone();
-        grpc.ready().await.map_err(|e| Status::unavailable(format!("connect to {}: {e}", self.address)))?;
-        let mut request = Request::new(body);
+    async fn call(&self, message: &WriteMessage, origin: WriteOrigin) -> Result<Bytes, Status> {
+        let mut request = Request::new(());
         if let Some(timeout) = self.timeout {
             request.set_timeout(timeout);
         }
@@ -84,8 +77,9 @@ impl RemoteWriter {
         if let Some(header) = self.secret.as_ref().and_then(|secret| secret.header().to_str().ok()?.parse().ok()) {
             request.metadata_mut().insert("authorization", header);
         }
-        let path = PathAndQuery::from_static(REMOTE_WRITE_PATH);
-        Ok(grpc.unary(request, path, BytesCodec).await?.into_inner())
+        let pieces = message.pieces(self.channel.deflates());
+        let (metadata, ..) = request.into_parts();
+        unary::call(self.channel.clone().untouched(), REMOTE_WRITE_PATH, metadata, pieces).await
     }
 }
 
@@ -114,7 +108,7 @@ impl WriteStore for RemoteWriter {
         batch: Arc<WriteBatch>,
     ) -> Result<WriteOutcome, WriteError> {
         let body = encode_tenant_write_request(tenant.as_str(), &batch, 0..batch.series.len(), origin.replica);
-        match self.send(body, origin).await {
+        match self.send(&body.into(), origin).await {
             Ok(answer) => Ok(answer.unwrap_or_else(|| WriteOutcome::all_of(&batch))),
             Err(error) => error.into_outcome(&batch),
         }

@@ -24,13 +24,14 @@ use tower::Service;
 
 use super::MAX_MESSAGE_BYTES;
 
-const ENCODING: &str = "grpc-encoding";
+pub(super) const ENCODING: &str = "grpc-encoding";
 const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
-const SNAPPY: HeaderValue = HeaderValue::from_static("snappy");
-const HEADER_BYTES: usize = 5;
+pub(super) const SNAPPY: HeaderValue = HeaderValue::from_static("snappy");
+/// Before a message: a flag byte and the length.
+pub(super) const HEADER_BYTES: usize = 5;
 
 /// Shorter messages go as they are.
-const MIN_DEFLATE_BYTES: usize = 1024;
+pub(super) const MIN_DEFLATE_BYTES: usize = 1024;
 
 /// Takes snappy requests, and answers those with snappy.
 #[derive(Clone, Debug)]
@@ -92,6 +93,16 @@ impl<S> SnappyClient<S> {
     /// Around a connection.
     pub fn new(inner: S, deflate: bool) -> Self {
         SnappyClient { inner, deflate }
+    }
+
+    /// Whether requests are to be compressed.
+    pub fn deflates(&self) -> bool {
+        self.deflate
+    }
+
+    /// The same connection for requests that are compressed already, where they should be.
+    pub fn untouched(self) -> Self {
+        SnappyClient { deflate: false, ..self }
     }
 }
 
@@ -221,13 +232,16 @@ fn inflate(flag: u8, message: Bytes) -> Result<Bytes, Status> {
     if flag != 1 {
         return Ok(framed(flag, &message));
     }
-    let mut plain = Vec::new();
+    // The header goes in when the length is known.
+    let mut plain = vec![0; HEADER_BYTES];
     let mut decoder = FrameDecoder::new(&message[..]).take(MAX_MESSAGE_BYTES as u64 + 1);
     decoder.read_to_end(&mut plain).map_err(|e| Status::internal(format!("snappy: {e}")))?;
-    if plain.len() > MAX_MESSAGE_BYTES {
+    let length = plain.len() - HEADER_BYTES;
+    if length > MAX_MESSAGE_BYTES {
         return Err(Status::out_of_range("message inflates beyond the limit"));
     }
-    Ok(framed(0, &plain))
+    plain[1..HEADER_BYTES].copy_from_slice(&(length as u32).to_be_bytes());
+    Ok(plain.into())
 }
 
 fn deflate(flag: u8, message: Bytes) -> Result<Bytes, Status> {
