@@ -45,23 +45,30 @@ fn external_labels(matches: &Matches) -> Result<Labels> {
 /// The ingester's part of the flags.
 pub(crate) fn ingester_config(matches: &Matches, dir: PathBuf) -> Result<IngesterConfig> {
     let labels = external_labels(matches)?;
-    let (min, max) = (matches.duration_ms("tsdb.min-block-duration"), matches.duration_ms("tsdb.max-block-duration"));
-    if min != max {
-        // Larger blocks are only another packing of the same samples; the compactor makes them.
-        tracing::info!(min, max, "blocks are not merged locally, all span tsdb.min-block-duration (milliseconds)");
-    }
+    let (block_duration_ms, cut_duration_ms) = block_durations(matches);
     let retention_ms = matches.duration_ms("tsdb.retention");
     Ok(IngesterConfig {
         label_rules: label_rules(matches)?,
         tenant_label_name: matches.text("receive.tenant-label-name").to_string(),
-        block_duration_ms: min,
+        block_duration_ms,
+        cut_duration_ms: Some(cut_duration_ms),
         retention_ms: (retention_ms > 0).then_some(retention_ms),
         // As in stock: below 1 there are none.
         max_exemplars: usize::try_from(matches.int("tsdb.max-exemplars")).unwrap_or(0),
         flush_on_shutdown: matches.switch("tsdb.flush-on-shutdown"),
-        maintenance_interval: std::time::Duration::from_millis((min / 200).clamp(200, 30_000) as u64),
+        maintenance_interval: std::time::Duration::from_millis((block_duration_ms / 200).clamp(200, 30_000) as u64),
         ..IngesterConfig::new(dir, labels, tenant_of(matches, "receive.default-tenant-id")?)
     })
+}
+
+/// How long chunks and blocks of late samples may be, and what is cut from a head at once: as in stock the largest duration, since nothing
+/// is merged locally. It is brought down to a multiple of the smallest, so that chunks end where blocks do.
+fn block_durations(matches: &Matches) -> (i64, i64) {
+    let (min, max) = (matches.duration_ms("tsdb.min-block-duration"), matches.duration_ms("tsdb.max-block-duration"));
+    if min < 1 || max < min {
+        return (max, max);
+    }
+    (min, max - max % min)
 }
 
 fn label_rules(matches: &Matches) -> Result<Arc<LabelRules>> {

@@ -46,8 +46,10 @@ pub struct IngesterConfig {
     pub tenant_labels: TenantLabels,
     /// A tenant that is there from the start.
     pub default_tenant: TenantId,
-    /// The time that a block spans.
+    /// The time that a block of late samples spans, and the longest that a chunk may span.
     pub block_duration_ms: i64,
+    /// The time that any other block spans: a multiple of the former, which `None` stands for.
+    pub cut_duration_ms: Option<i64>,
     /// How long blocks are kept here; `None` is for ever.
     pub retention_ms: Option<i64>,
     /// The room that the blocks of each tenant may take; `None` is no limit.
@@ -82,6 +84,7 @@ impl IngesterConfig {
             tenant_labels: TenantLabels::default(),
             default_tenant,
             block_duration_ms: 2 * 3_600_000,
+            cut_duration_ms: None,
             retention_ms: Some(15 * 86_400_000),
             retention_bytes: None,
             hash: BlockHash::None,

@@ -55,7 +55,8 @@ impl Ingester {
         if now < idleness.due {
             return Vec::new();
         }
-        idleness.due = now + Duration::from_millis(2 * self.config.block_duration_ms.unsigned_abs());
+        let cut_ms = self.config.cut_duration_ms.unwrap_or(self.config.block_duration_ms);
+        idleness.due = now + Duration::from_millis(2 * cut_ms.unsigned_abs());
         let summaries = self.tenants();
         let appended = summaries.iter().map(|of| (of.tenant.clone(), of.stats.appended)).collect();
         let before = std::mem::replace(&mut idleness.appended, appended);

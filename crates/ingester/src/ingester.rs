@@ -76,6 +76,7 @@ impl Ingester {
     pub fn open(config: IngesterConfig, deps: IngesterDeps) -> Result<Arc<Self>, EngineError> {
         let options = EngineOptions {
             block_duration_ms: config.block_duration_ms,
+            cut_duration_ms: config.cut_duration_ms,
             // Tenants have retentions of their own.
             retention_ms: None,
             too_far_in_future_ms: config.too_far_in_future_ms,

@@ -49,6 +49,31 @@ fn ranges_are_cut_once_the_head_is_half_a_range_ahead() {
     assert_eq!(read(&open(dir.path())), model);
 }
 
+/// As stock's receiver with a largest duration above the smallest.
+#[test]
+fn blocks_may_span_several_ranges_of_chunks() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = EngineOptions { block_duration_ms: HOUR_MS / 2, cut_duration_ms: Some(2 * HOUR_MS), ..options() };
+    let engine = Engine::open(dir.path(), options.clone(), env(Arc::new(SystemDisk))).unwrap();
+    let mut model = Samples::new();
+    for minute in 0..60 * 4 {
+        write(&engine, &step(0..5, BASE_MS + minute * 60_000), &mut model).unwrap();
+        assert!(engine.maintain(&keep_all).failed.is_empty());
+    }
+    let metas = engine.reader(&tenant()).unwrap().blocks();
+    let ranges: Vec<_> = metas.iter().map(|m| (m.min_time - BASE_MS, m.max_time - BASE_MS)).collect();
+    assert_eq!(ranges, [(0, 2 * HOUR_MS)]);
+    // A chunk ends with its half hour.
+    assert_eq!((metas[0].stats.num_samples, metas[0].stats.num_chunks), (5 * 120, 5 * 4));
+    // So old a sample was never taken: half a smallest block, not half a largest.
+    let late = append(&engine, &batch(&step(9..10, BASE_MS + 4 * HOUR_MS - 20 * 60_000))).unwrap();
+    assert_eq!(late.rejected[0].verdict, Verdict::OutOfBounds);
+    assert_eq!(read(&engine), model);
+    drop(engine);
+    let bad = EngineOptions { cut_duration_ms: Some(45 * 60_000), ..options };
+    assert!(Engine::open(dir.path(), bad, env(Arc::new(SystemDisk))).is_err());
+}
+
 #[test]
 fn series_that_ended_are_forgotten_and_come_back() {
     let dir = tempfile::tempdir().unwrap();

@@ -4,7 +4,8 @@
 //	oracle --data-dir DIR [--address 127.0.0.1:0]
 //
 // It prints one line, "listening on HOST:PORT", once it serves, and stops on SIGTERM or SIGINT. With a command (see
-// engineCommand) it is the storage engine alone, as an oracle for appends and compaction.
+// engineCommand) it is the storage engine alone, as an oracle for appends and compaction; with "agent FILE DIR" it is a sender (see
+// runAgent).
 package main
 
 import (
@@ -52,7 +53,11 @@ type options struct {
 
 func main() {
 	if len(os.Args) > 1 && !strings.HasPrefix(os.Args[1], "-") {
-		if err := engineCommand(os.Args[1:]); err != nil {
+		command := engineCommand
+		if os.Args[1] == "agent" && len(os.Args) == 4 {
+			command = func(words []string) error { return runAgent(words[1], words[2]) }
+		}
+		if err := command(os.Args[1:]); err != nil {
 			fmt.Fprintln(os.Stderr, "oracle:", err)
 			os.Exit(1)
 		}

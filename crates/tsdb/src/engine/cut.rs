@@ -31,7 +31,7 @@ impl Tenant {
         }
         // As in Prometheus late samples are cut after those in order; where there are none of these, once nothing comes.
         let alone =
-            || self.state.read().head.times_ms().is_none() && self.idle_ms(env) >= options.block_duration_ms / 2;
+            || self.state.read().head.times_ms().is_none() && self.idle_ms(env) >= options.cut_ms() / 2;
         if any || alone() { self.cut_late(options, env, blocks) } else { Ok(()) }
     }
 
@@ -62,7 +62,7 @@ impl Tenant {
         loop {
             let times = self.state.read().head.times_ms();
             let Some((min_ms, _)) = times.filter(|(min_ms, _)| *min_ms < flush_end_ms) else { break };
-            let end_ms = range_end(min_ms, options.block_duration_ms).min(flush_end_ms);
+            let end_ms = range_end(min_ms, options.cut_ms()).min(flush_end_ms);
             match self.cut(min_ms, end_ms, env) {
                 Ok(block) => blocks.extend(block),
                 Err(error) => {
@@ -77,7 +77,7 @@ impl Tenant {
 
     /// The oldest range of the head, if it is done: the head reaches half a range beyond it, or has been idle for as long.
     fn due(&self, options: &EngineOptions, env: &Env) -> Option<(i64, i64)> {
-        let range_ms = options.block_duration_ms;
+        let range_ms = options.cut_ms();
         let (min_ms, max_ms) = self.state.read().head.times_ms()?;
         let end_ms = range_end(min_ms, range_ms);
         let full = max_ms.saturating_sub(min_ms) > range_ms / 2 * 3;
@@ -90,7 +90,7 @@ impl Tenant {
     pub(super) fn overdue_ms(&self, options: &EngineOptions, env: &Env) -> Option<i64> {
         self.due(options, env)?;
         let (min_ms, max_ms) = self.state.read().head.times_ms()?;
-        Some(max_ms.saturating_sub(min_ms).saturating_sub(options.block_duration_ms))
+        Some(max_ms.saturating_sub(min_ms).saturating_sub(options.cut_ms()))
     }
 
     fn cut(&self, min_ms: i64, end_ms: i64, env: &Env) -> Result<Option<BlockId>, EngineError> {

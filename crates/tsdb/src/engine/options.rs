@@ -9,8 +9,11 @@ use crate::head::{AppendLimits, LateLimits};
 /// What can be set for all tenants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineOptions {
-    /// The time that a block spans, and the longest that a chunk may span.
+    /// The longest that a chunk may span, twice the age up to which samples in order are taken, and the time that a block of late samples
+    /// spans.
     pub block_duration_ms: i64,
+    /// The time that a block of samples in order spans: a multiple of `block_duration_ms`, which `None` stands for.
+    pub cut_duration_ms: Option<i64>,
     /// Samples further ahead of the clock than this are not taken; `None` takes all.
     pub too_far_in_future_ms: Option<i64>,
     /// How much older than the newest sample of its tenant a sample out of order may be; 0 takes none.
@@ -39,6 +42,7 @@ impl Default for EngineOptions {
     fn default() -> Self {
         EngineOptions {
             block_duration_ms: 2 * 3_600_000,
+            cut_duration_ms: None,
             too_far_in_future_ms: None,
             out_of_order_window_ms: 0,
             out_of_order_chunk_samples: LATE_CHUNK_SAMPLES,
@@ -54,10 +58,18 @@ impl Default for EngineOptions {
 }
 
 impl EngineOptions {
+    /// The time that a block cut from a head spans.
+    pub fn cut_ms(&self) -> i64 {
+        self.cut_duration_ms.unwrap_or(self.block_duration_ms)
+    }
+
     pub(super) fn check(&self) -> Result<(), EngineError> {
         let refuse = |text: &str| Err(EngineError::InvalidOption(text.to_string()));
         if self.block_duration_ms < 1000 {
             return refuse("the block duration must be at least 1s");
+        }
+        if self.cut_ms() < self.block_duration_ms || self.cut_ms() % self.block_duration_ms != 0 {
+            return refuse("what is cut at once must be a multiple of the block duration");
         }
         if self.out_of_order_window_ms < 0 {
             return refuse("the out-of-order time window must not be negative");
