@@ -30,8 +30,7 @@ impl Tenant {
             any = true;
         }
         // As in Prometheus late samples are cut after those in order; where there are none of these, once nothing comes.
-        let alone =
-            || self.state.read().head.times_ms().is_none() && self.idle_ms(env) >= options.cut_ms() / 2;
+        let alone = || self.state.read().head.times_ms().is_none() && self.idle_ms(env) >= options.cut_ms() / 2;
         if any || alone() { self.cut_late(options, env, blocks) } else { Ok(()) }
     }
 
