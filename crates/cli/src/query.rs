@@ -18,13 +18,15 @@ use crate::tls;
 /// The querier's part of the flags.
 pub(crate) fn query_config(matches: &Matches) -> Result<QueryConfig> {
     let lookback_ms = matches.duration_ms("query.lookback-delta");
+    let partial = |flag| matches.command() != "query" || matches.switch(flag);
     let defaults = QueryConfig::default();
     Ok(QueryConfig {
         replica_labels: matches.texts("query.replica-label"),
         timeout: matches.duration("query.timeout"),
         lookback_ms: if lookback_ms > 0 { lookback_ms } else { defaults.lookback_ms },
         max_concurrent: usize::try_from(matches.int("query.max-concurrent")).context("--query.max-concurrent")?,
-        exemplar_partial_response: matches.command() != "query" || matches.switch("exemplar.partial-response"),
+        exemplar_partial_response: partial("exemplar.partial-response"),
+        metadata_partial_response: partial("metric-metadata.partial-response"),
         features: features(matches),
         flags: matches.all_texts(),
         ..defaults

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use thanoxide_model::{Labels, Matcher, TenantId};
 use thanoxide_storeapi::{
-    EVER_MS, ExemplarsAnswer, ExemplarsRequest, LabelNamesRequest, LabelValuesRequest, LabelsAnswer, SeriesFrame,
-    SeriesRequest, SeriesStream, Store, StoreError, StoreInfo, StoreSeries, TsdbInfo,
+    EVER_MS, ExemplarsAnswer, ExemplarsRequest, LabelNamesRequest, LabelValuesRequest, LabelsAnswer, MetadataAnswer,
+    MetadataRequest, SeriesFrame, SeriesRequest, SeriesStream, Store, StoreError, StoreInfo, StoreSeries, TsdbInfo,
 };
 use thanoxide_tsdb::engine::{Engine, EngineError, TenantReader};
 
@@ -155,6 +155,7 @@ impl Store for Ingester {
             supports_sharding: true,
             supports_without_replica_labels: true,
             exemplars: Some(EVER_MS),
+            metric_metadata: true,
         })
     }
 
@@ -182,5 +183,15 @@ impl Store for Ingester {
         let (engine, tenants) = (Arc::clone(&self.engine), self.labelled_tenants());
         let series = blocking(move || exemplars(&engine, &tenants, &request)).await;
         Ok(ExemplarsAnswer { series, warnings: Vec::new() })
+    }
+
+    async fn metric_metadata(&self, request: MetadataRequest) -> Result<MetadataAnswer, StoreError> {
+        let mut answer = MetadataAnswer::default();
+        for reader in self.engine.tenants().iter().filter_map(|tenant| self.engine.reader(tenant)) {
+            for (family, known) in reader.metadata(request.metric.as_deref()) {
+                answer.add(family, known, request.limit);
+            }
+        }
+        Ok(answer)
     }
 }

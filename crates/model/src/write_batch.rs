@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use crate::histogram::{FloatHistogram, Histogram};
 use crate::labels::Labels;
+use crate::metadata::{MetricMetadata, MetricType};
 use crate::sample::Sample;
 
 /// Where a text lies in the buffer.
@@ -59,6 +60,26 @@ pub struct ExemplarSpan {
     pub value: f64,
 }
 
+/// What a sender says of a metric. Its texts are as sent: they may not be UTF-8.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MetadataSpan {
+    /// The metric family.
+    pub family: TextSpan,
+    /// Its type.
+    pub kind: MetricType,
+    /// Its help text.
+    pub help: TextSpan,
+    /// Its unit.
+    pub unit: TextSpan,
+}
+
+impl MetadataSpan {
+    /// Whether there is anything in it.
+    pub fn says_something(&self) -> bool {
+        self.kind != MetricType::Unknown || self.help.len > 0 || self.unit.len > 0
+    }
+}
+
 /// The ranges of one series in the columns.
 #[derive(Clone, Debug, Default)]
 pub struct SeriesSpan {
@@ -97,6 +118,8 @@ pub struct WriteBatch {
     pub exemplars: Vec<ExemplarSpan>,
     /// All series.
     pub series: Vec<SeriesSpan>,
+    /// What is said of metrics, whatever series are there.
+    pub metadata: Vec<MetadataSpan>,
 }
 
 impl WriteBatch {
@@ -126,7 +149,12 @@ impl WriteBatch {
         &self.exemplars[series.exemplars.start as usize..series.exemplars.end as usize]
     }
 
-    /// Some of the series, by index, as a batch over the same text.
+    /// What is said of metrics alone, over the same text.
+    pub fn metadata_alone(&self) -> WriteBatch {
+        WriteBatch { text: self.text.clone(), metadata: self.metadata.clone(), ..WriteBatch::default() }
+    }
+
+    /// Some of the series, by index, as a batch over the same text. Metadata stays behind.
     pub fn select(&self, series: &[u32]) -> WriteBatch {
         let mut part = WriteBatch { text: self.text.clone(), ..WriteBatch::default() };
         part.series.reserve_exact(series.len());
@@ -213,6 +241,13 @@ impl WriteBatchBuilder {
         if let Some(series) = self.batch.series.last_mut() {
             series.exemplars.end += 1;
         }
+        self
+    }
+
+    /// Says something of a metric.
+    pub fn push_metadata(&mut self, family: &str, metadata: &MetricMetadata) -> &mut Self {
+        let [family, help, unit] = [family, &metadata.help, &metadata.unit].map(|text| self.push_text(text.as_bytes()));
+        self.batch.metadata.push(MetadataSpan { family, kind: metadata.kind, help, unit });
         self
     }
 

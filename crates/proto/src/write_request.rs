@@ -1,6 +1,7 @@
 //! Decoder and encoder of write requests, without a copy of any label.
 //!
-//! Layout of `prometheus.WriteRequest` (remote write 1.0): `timeseries` 1, `metadata` 3 (read past). A `TimeSeries` has
+//! Layout of `prometheus.WriteRequest` (remote write 1.0): `timeseries` 1, `metadata` 3 {`type` 1,
+//! `metric_family_name` 2, `help` 4, `unit` 5}. A `TimeSeries` has
 //! `labels` 1 {`name` 1, `value` 2}, `samples` 2 {`value` 1 double, `timestamp` 2}, `exemplars` 3 {`labels` 1, `value` 2,
 //! `timestamp` 3} and `histograms` 4 (see `histogram.rs`). The StoreAPI's `thanos.WriteRequest` has the same series in
 //! `timeseries` 1 of `tenant` 2, or in tuples {`timeseries` 1, `tenant` 2} of field 4, and `replica` 3.
@@ -20,6 +21,7 @@ use crate::wire::{FIXED64, Reader, VARINT, WireError};
 
 mod encode;
 mod histogram;
+mod metadata;
 mod store;
 mod v2;
 
@@ -100,7 +102,9 @@ pub fn decode_write_request(body: &Bytes, limits: &DecodeLimits) -> Result<Write
     let request = Reader::new(body, "WriteRequest");
     let series_count = count_fields(request, TIMESERIES)?;
     budget.charge_series(series_count)?;
-    decode_series(body, request, series_count, &mut budget)
+    let mut batch = decode_series(body, request, series_count, &mut budget)?;
+    batch.metadata = metadata::decode_all(request, &mut budget)?;
+    Ok(batch)
 }
 
 /// Field number of `timeseries` in every 1.0 layout.

@@ -6,6 +6,7 @@ pub mod exemplars;
 pub mod fixed;
 pub mod language;
 pub mod metadata;
+pub mod metric_metadata;
 pub mod params;
 pub mod query;
 pub mod stats;
@@ -30,7 +31,7 @@ pub fn routes(service: Arc<QueryService>) -> Router {
         .route("/api/v1/series", get(metadata::series).post(metadata::series))
         .route("/api/v1/labels", get(metadata::label_names).post(metadata::label_names))
         .route("/api/v1/label/{name}/values", get(metadata::label_values))
-        .route("/api/v1/metadata", get(fixed::metric_metadata))
+        .route("/api/v1/metadata", get(metric_metadata::metric_metadata))
         .route("/api/v1/query_exemplars", get(exemplars::exemplars).post(exemplars::exemplars))
         .route("/api/v1/rules", get(fixed::rules))
         .route("/api/v1/alerts", get(fixed::alerts))

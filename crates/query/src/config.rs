@@ -24,6 +24,8 @@ pub struct QueryConfig {
     pub partial_response: bool,
     /// The same of exemplars, for all requests.
     pub exemplar_partial_response: bool,
+    /// The same of metadata, for all requests.
+    pub metadata_partial_response: bool,
     /// What of PromQL is switched on that is experimental.
     pub features: Features,
     /// The flags of the process, for those who ask.
@@ -41,6 +43,7 @@ impl Default for QueryConfig {
             max_memory_bytes: 2 << 30,
             partial_response: true,
             exemplar_partial_response: true,
+            metadata_partial_response: true,
             features: Features::default(),
             flags: BTreeMap::new(),
         }

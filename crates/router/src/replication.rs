@@ -225,6 +225,13 @@ impl WriteStore for Replicator {
         if let Some(local) = self.deps.local.as_ref().filter(|_| origin.placed) {
             return local.write_from(origin, tenant, batch).await;
         }
+        // No ring says where metadata belongs: it stays with who takes the request, if that is an ingester.
+        if let Some(local) = self.deps.local.as_ref().filter(|_| !batch.metadata.is_empty()) {
+            local.write(tenant, Arc::new(batch.metadata_alone())).await?;
+        }
+        if batch.is_empty() {
+            return Ok(WriteOutcome::default());
+        }
         let Some(placement) = self.placement.load_full() else {
             return Err(WriteError::Unavailable("Service Unavailable".to_string()));
         };

@@ -175,12 +175,13 @@ impl Inner {
         if !self.config.relabel.is_empty() {
             relabel(&mut batch, &self.config.relabel)?;
         }
-        if batch.is_empty() {
+        if batch.is_empty() && batch.metadata.is_empty() {
             return Ok(answer::written(&batch, &WriteOutcome::default(), protocol));
         }
         let mut refused = limit_labels(&mut batch, limits);
         refused.extend(refuse_labels(&mut batch));
-        let Some(name) = &self.config.split_tenant_label else {
+        // What is said of metrics alone has no label to be split by.
+        let Some(name) = self.config.split_tenant_label.as_ref().filter(|_| !batch.is_empty()) else {
             return Ok(self.write(&tenant, Arc::new(batch), refused, protocol).await);
         };
         let parts = split(&mut batch, name, tenant.clone())?;

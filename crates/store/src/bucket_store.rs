@@ -139,6 +139,7 @@ impl Store for BucketStore {
             supports_sharding: true,
             supports_without_replica_labels: true,
             exemplars: None,
+            metric_metadata: false,
         })
     }
 

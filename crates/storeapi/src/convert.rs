@@ -4,6 +4,7 @@ pub(crate) mod exemplars;
 pub(crate) mod info;
 pub(crate) mod labels;
 pub(crate) mod matchers;
+pub(crate) mod metadata;
 pub(crate) mod recode;
 pub(crate) mod requests;
 pub(crate) mod series;

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use thanoxide_proto::thanos::exemplars_server::ExemplarsServer;
 use thanoxide_proto::thanos::info::info_server::InfoServer;
+use thanoxide_proto::thanos::metadata_server::MetadataServer;
 use thanoxide_proto::thanos::store_server::StoreServer;
 use tonic::service::RoutesBuilder;
 
@@ -31,23 +32,24 @@ use crate::{HopSecret, Store, WriteStore};
 /// Largest message that is sent or taken, as Thanos has it.
 pub const MAX_MESSAGE_BYTES: usize = i32::MAX as usize;
 
-/// The services `thanos.Store`, `thanos.Exemplars` and `thanos.info.Info` of a store. The health service is the listener's business.
+/// The services `thanos.Store`, `thanos.Exemplars`, `thanos.Metadata` and `thanos.info.Info` of a store. The health service is the listener's business.
 pub fn grpc_server(store: Arc<dyn Store>) -> RoutesBuilder {
     let mut services = RoutesBuilder::default();
     add_store(&mut services, store);
     services
 }
 
-/// Adds `thanos.Store`, `thanos.Exemplars` and `thanos.info.Info`.
+/// Adds `thanos.Store`, `thanos.Exemplars`, `thanos.Metadata` and `thanos.info.Info`.
 pub fn add_store(services: &mut RoutesBuilder, store: Arc<dyn Store>) {
     let service = StoreService::new(store);
     let info = InfoServer::new(service.clone());
+    let metadata = MetadataServer::new(service.clone()).max_encoding_message_size(MAX_MESSAGE_BYTES);
     let exemplars = ExemplarsServer::new(service.clone()).max_encoding_message_size(MAX_MESSAGE_BYTES);
     let store = StoreServer::new(service)
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
     services.add_service(SnappyServer::new(store)).add_service(SnappyServer::new(info));
-    services.add_service(SnappyServer::new(exemplars));
+    services.add_service(SnappyServer::new(exemplars)).add_service(SnappyServer::new(metadata));
 }
 
 /// Adds `thanos.WriteableStore`; with a secret, only for those who show it.

@@ -27,6 +27,7 @@ pub mod grpc;
 pub mod hop_secret;
 pub mod limited;
 pub mod memory;
+pub mod metadata;
 pub mod proxy;
 pub mod resort;
 pub mod store;
@@ -41,6 +42,7 @@ pub use grpc::{
 pub use hop_secret::HopSecret;
 pub use limited::{LimitedMetrics, LimitedStore, SeriesLimits};
 pub use memory::MemoryStore;
+pub use metadata::{MetadataAnswer, MetadataRequest};
 pub use proxy::{ProxyConfig, ProxyEndpoint, ProxyStore};
 pub use store::{
     AggrChunk, Aggregate, EVER_MS, EndpointStatus, LabelNamesRequest, LabelValuesRequest, LabelsAnswer,

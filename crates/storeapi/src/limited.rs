@@ -10,7 +10,8 @@ use prometheus_client::registry::Registry;
 
 use crate::{
     EndpointStatus, ExemplarsAnswer, ExemplarsRequest, LabelNamesRequest, LabelValuesRequest, LabelsAnswer,
-    SeriesFrame, SeriesRequest, SeriesStream, Store, StoreError, StoreInfo, StoreSeries,
+    MetadataAnswer, MetadataRequest, SeriesFrame, SeriesRequest, SeriesStream, Store, StoreError, StoreInfo,
+    StoreSeries,
 };
 
 /// The most samples of a chunk; so many are counted for each, as in Thanos.
@@ -121,6 +122,10 @@ impl Store for LimitedStore {
 
     async fn exemplars(&self, request: ExemplarsRequest) -> Result<ExemplarsAnswer, StoreError> {
         self.inner.exemplars(request).await
+    }
+
+    async fn metric_metadata(&self, request: MetadataRequest) -> Result<MetadataAnswer, StoreError> {
+        self.inner.metric_metadata(request).await
     }
 
     async fn endpoint_statuses(&self) -> Vec<EndpointStatus> {

@@ -61,6 +61,7 @@ impl Store for MemoryStore {
             supports_sharding: true,
             supports_without_replica_labels: true,
             exemplars: None,
+            metric_metadata: false,
         })
     }
 

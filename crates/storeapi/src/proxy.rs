@@ -8,6 +8,7 @@
 mod endpoint;
 mod exemplars;
 mod merge;
+mod metadata;
 mod pump;
 
 use std::collections::BTreeSet;
@@ -24,7 +25,7 @@ pub use endpoint::ProxyEndpoint;
 use crate::memory::answer;
 use crate::{
     EVER_MS, EndpointStatus, ExemplarsAnswer, ExemplarsRequest, LabelNamesRequest, LabelValuesRequest, LabelsAnswer,
-    PartialResponse, SeriesRequest, SeriesStream, Store, StoreError, StoreInfo,
+    MetadataAnswer, MetadataRequest, PartialResponse, SeriesRequest, SeriesStream, Store, StoreError, StoreInfo,
 };
 
 /// What a proxy may choose.
@@ -180,6 +181,7 @@ impl Store for ProxyStore {
             supports_sharding: true,
             supports_without_replica_labels: true,
             exemplars: Some(EVER_MS),
+            metric_metadata: true,
         })
     }
 
@@ -233,6 +235,10 @@ impl Store for ProxyStore {
 
     async fn exemplars(&self, request: ExemplarsRequest) -> Result<ExemplarsAnswer, StoreError> {
         self.all_exemplars(&request).await
+    }
+
+    async fn metric_metadata(&self, request: MetadataRequest) -> Result<MetadataAnswer, StoreError> {
+        self.all_metadata(&request).await
     }
 
     async fn endpoint_statuses(&self) -> Vec<EndpointStatus> {

@@ -10,6 +10,7 @@ use thanoxide_tsdb::chunk::Chunk;
 use thiserror::Error;
 
 use crate::exemplars::{ExemplarsAnswer, ExemplarsRequest};
+use crate::metadata::{MetadataAnswer, MetadataRequest};
 
 /// What a store may answer from for one sample's worth of a downsampled block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -240,6 +241,8 @@ pub struct StoreInfo {
     pub supports_without_replica_labels: bool,
     /// Oldest and newest time of its exemplars; `None` where it serves none.
     pub exemplars: Option<(i64, i64)>,
+    /// Whether it tells what metrics are.
+    pub metric_metadata: bool,
 }
 
 /// The oldest and the newest time.
@@ -257,6 +260,7 @@ impl StoreInfo {
             supports_sharding: false,
             supports_without_replica_labels: false,
             exemplars: None,
+            metric_metadata: false,
         }
     }
 }
@@ -343,6 +347,11 @@ pub trait Store: Send + Sync + Debug {
     /// Exemplars of the series that a request wants; none where nothing of that kind is kept.
     async fn exemplars(&self, _request: ExemplarsRequest) -> Result<ExemplarsAnswer, StoreError> {
         Ok(ExemplarsAnswer::default())
+    }
+
+    /// What metrics are; nothing where that is not known.
+    async fn metric_metadata(&self, _request: MetadataRequest) -> Result<MetadataAnswer, StoreError> {
+        Ok(MetadataAnswer::default())
     }
 
     /// Those whom it asks in turn; empty where it asks nobody.

@@ -20,6 +20,7 @@ pub mod late;
 mod late_cut;
 pub mod matching;
 mod memory;
+mod metadata;
 mod open_chunk;
 mod order;
 mod packing;
@@ -50,6 +51,7 @@ pub use restore::RestoreCounts;
 
 use crate::chunk_store::ChunkStore;
 use crate::exemplars::Exemplars;
+use crate::metadata::Metadata;
 use crate::tombstones::Tombstones;
 use crate::wal::record::SeriesRef;
 use labels::{LabelPairs, Pair};
@@ -105,6 +107,7 @@ pub struct Head {
     /// Samples in order that are deleted.
     deleted: Tombstones,
     exemplars: Exemplars,
+    metadata: Metadata,
 }
 
 impl Head {
@@ -131,6 +134,7 @@ impl Head {
             late: LateSamples::default(),
             deleted: Tombstones::default(),
             exemplars: Exemplars::default(),
+            metadata: Metadata::default(),
         }
     }
 

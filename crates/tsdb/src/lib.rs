@@ -7,7 +7,7 @@
 //!
 //! [`compact`] makes one block of several, for whoever has blocks, local or in a bucket.
 //!
-//! On top of them, [`log`] makes appends durable, [`head`] holds the newest samples in memory, [`exemplars`] what points elsewhere, and [`engine`] puts the two
+//! On top of them, [`log`] makes appends durable, [`head`] holds the newest samples in memory, [`exemplars`] what points elsewhere, [`metadata`] what metrics are, and [`engine`] puts the two
 //! and the blocks of all tenants behind one door. Start there, or at [`block`] to read what is at rest. [`wal`] is the log of
 //! stock programs.
 //!
@@ -31,6 +31,7 @@ pub mod head;
 pub mod index;
 pub mod log;
 pub mod meta;
+pub mod metadata;
 pub mod postings;
 pub mod segment;
 mod snapshot;

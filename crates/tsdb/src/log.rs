@@ -12,6 +12,7 @@ pub mod exemplars;
 pub mod floats;
 pub mod frame;
 pub mod histograms;
+pub mod metadata;
 mod reader;
 pub mod segment;
 mod shared;

@@ -152,7 +152,13 @@ const FLAGS: &[FlagDef] = &[
     .hidden(),
     FlagDef::not_yet("grpc.proxy-strategy", Kind::Enum(&["eager", "lazy"]), &["eager"]).hidden(),
     FlagDef::not_yet("inject-test-addresses", Kind::Text, &[]).repeatable().hidden(),
-    FlagDef::not_yet("metric-metadata.partial-response", Kind::Bool, &["true"]).hidden(),
+    FlagDef::new(
+        "metric-metadata.partial-response",
+        Kind::Bool,
+        "Metadata of the endpoints that answer, and a warning for the others, instead of an error.",
+    )
+    .default(&["true"])
+    .hidden(),
     FlagDef::not_yet("query.disable-fallback", Kind::Bool, &[]).hidden(),
     FlagDef::not_yet("query.distributed-with-overlapping-interval", Kind::Bool, &[]).hidden(),
     FlagDef::not_yet("query.dynamic-lookback-delta", Kind::Bool, &["true"]).hidden(),

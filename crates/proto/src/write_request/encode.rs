@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use thanoxide_model::write_batch::{ExemplarSpan, SeriesSpan, WriteBatch};
 
-use super::histogram;
+use super::{histogram, metadata};
 use crate::wire::{put_bytes, put_double, put_len, put_uint, varint_len};
 
 /// Encodes a whole batch as a remote write 1.0 body (not compressed).
@@ -11,6 +11,9 @@ pub fn encode_write_request(batch: &WriteBatch) -> Bytes {
     let mut encoder = WriteRequestEncoder::with_capacity(batch.text.len() + 32 * batch.samples.len());
     for series in &batch.series {
         encoder.push(batch, series);
+    }
+    for m in &batch.metadata {
+        metadata::put(&mut encoder.out, m.kind, batch.text(m.family), batch.text(m.help), batch.text(m.unit));
     }
     encoder.finish()
 }

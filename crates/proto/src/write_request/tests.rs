@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use prost::Message;
 use thanoxide_model::histogram::Histogram;
 use thanoxide_model::write_batch::{HistogramSample, HistogramValue, WriteBatchBuilder};
-use thanoxide_model::{Labels, Sample};
+use thanoxide_model::{Labels, MetricMetadata, MetricType, Sample};
 
 use super::*;
 use crate::prometheus;
@@ -73,6 +73,48 @@ fn store_requests_of_both_layouts() {
     };
     let request = decode_store_write_request(&older.encode_to_vec().into(), &DecodeLimits::default()).unwrap();
     assert_eq!((request.tenants[0].0.as_str(), request.tenants[0].1.series.len()), ("t3", 1));
+}
+
+#[test]
+fn metadata_is_kept_beside_the_series() {
+    let mut builder = WriteBatchBuilder::default();
+    let known = |kind, help: &str| MetricMetadata { kind, help: help.to_string(), unit: "s".to_string() };
+    builder.push(&Labels::from_pairs([("__name__", "a")]), &[]);
+    builder.push_metadata("a", &known(MetricType::Gauge, "hä")).push_metadata("", &known(MetricType::Unknown, ""));
+    let sent = builder.build();
+    let read = decode_write_request(&encode_write_request(&sent), &DecodeLimits::default()).unwrap();
+    assert_eq!(said(&read), said(&sent));
+    assert_eq!(said(&sent)[0], ("a".into(), MetricType::Gauge, "hä".into(), "s".into()));
+    assert_eq!((said(&read.metadata_alone()), read.metadata_alone().is_empty()), (said(&sent), true));
+    assert!(read.select(&[0]).metadata.is_empty());
+}
+
+#[test]
+fn metadata_of_series_is_metadata_of_their_family() {
+    let symbols = ["", "__name__", "h_bucket", "le", "1", "2", "help", "h_sum", "c"];
+    let symbols = symbols.iter().map(|s| Bytes::copy_from_slice(s.as_bytes())).collect();
+    let series = |refs: &[u32], kind, help_ref| crate::write_v2::TimeSeries {
+        labels_refs: refs.to_vec(),
+        metadata: Some(crate::write_v2::Metadata { r#type: kind, help_ref, unit_ref: 0 }),
+        ..Default::default()
+    };
+    let timeseries = vec![
+        series(&[1, 2, 3, 4], 3, 6),
+        series(&[1, 2, 3, 5], 3, 6),
+        series(&[1, 7], 3, 6),
+        series(&[1, 8], 1, 0),
+        series(&[1, 8], 0, 0),
+        series(&[3, 4], 1, 6),
+    ];
+    let body = crate::write_v2::Request { symbols, timeseries }.encode_to_vec();
+    let read = decode_write_request_v2(&body.into(), &DecodeLimits::default()).unwrap();
+    let of = |family: &str, kind, help: &str| (family.to_string(), kind, help.to_string(), String::new());
+    assert_eq!(said(&read), [of("h", MetricType::Histogram, "help"), of("c", MetricType::Counter, "")]);
+}
+
+fn said(batch: &WriteBatch) -> Vec<(String, MetricType, String, String)> {
+    let text = |span| String::from_utf8_lossy(batch.text(span)).into_owned();
+    batch.metadata.iter().map(|m| (text(m.family), m.kind, text(m.help), text(m.unit))).collect()
 }
 
 #[test]

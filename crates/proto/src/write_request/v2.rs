@@ -2,11 +2,13 @@
 //!
 //! Layout: `symbols` 4 (every text once, the first one empty), `timeseries` 5 {`labels_refs` 1 (packed; name and value in
 //! turn), `samples` 2 {`value` 1, `timestamp` 2, `start_timestamp` 3}, `histograms` 3, `exemplars` 4 {`labels_refs` 1,
-//! `value` 2, `timestamp` 3}, `metadata` 5 {`type` 1, `help_ref` 3, `unit_ref` 4}}. Metadata and start timestamps are checked
-//! and read past: the storage keeps neither.
+//! `value` 2, `timestamp` 3}, `metadata` 5 {`type` 1, `help_ref` 3, `unit_ref` 4}}. Start timestamps are
+//! read past: the storage does not keep them.
 
 use bytes::Bytes;
-use thanoxide_model::write_batch::{ExemplarSpan, LabelSpan, SeriesSpan, TextSpan, WriteBatch};
+use thanoxide_model::METRIC_NAME;
+use thanoxide_model::metadata::MetricType;
+use thanoxide_model::write_batch::{ExemplarSpan, LabelSpan, MetadataSpan, SeriesSpan, TextSpan, WriteBatch};
 
 use super::{
     Budget, DecodeError, DecodeLimits, Lengths, count_fields, decode_sample, histogram, plain_sample, text_span,
@@ -68,7 +70,7 @@ struct Decoder<'a> {
 impl<'a> Decoder<'a> {
     fn series(&mut self, mut message: Reader<'a>, budget: &mut Budget) -> Result<(), DecodeError> {
         let start = Lengths::of(&self.batch);
-        let mut pending_name = None;
+        let (mut pending_name, mut metadata) = (None, None);
         loop {
             // Nearly all there is besides references.
             while let Some((sample, end)) = plain_sample(message) {
@@ -94,7 +96,7 @@ impl<'a> Decoder<'a> {
                 }
                 (5, wire_type) => {
                     let span = message.message(5, wire_type)?;
-                    self.metadata(message.sub(span, "Metadata"))?;
+                    metadata = Some(self.metadata(message.sub(span, "Metadata"))?);
                 }
                 (field, wire_type) => message.skip(field, wire_type)?,
             }
@@ -113,6 +115,9 @@ impl<'a> Decoder<'a> {
             exemplars: start.exemplars..self.batch.exemplars.len() as u32,
             ..SeriesSpan::default()
         });
+        if let Some(metadata) = metadata.filter(MetadataSpan::says_something) {
+            self.say(metadata, start.labels..end.labels, budget)?;
+        }
         self.reserve_like_first();
         Ok(())
     }
@@ -190,13 +195,39 @@ impl<'a> Decoder<'a> {
         DecodeError::SymbolOutOfRange { series: self.batch.series.len(), symbol, symbols: self.symbols.len() }
     }
 
-    fn metadata(&self, mut message: Reader<'a>) -> Result<(), DecodeError> {
+    fn metadata(&self, mut message: Reader<'a>) -> Result<MetadataSpan, DecodeError> {
+        let mut metadata = MetadataSpan::default();
         while !message.is_empty() {
             match message.tag()? {
-                (3 | 4, VARINT) => drop(self.symbol(message.varint()?)?),
+                (1, VARINT) => metadata.kind = MetricType::from_number(message.varint()?),
+                (3, VARINT) => metadata.help = self.symbol(message.varint()?)?,
+                (4, VARINT) => metadata.unit = self.symbol(message.varint()?)?,
                 (field @ 3..=4, wire_type) => message.expect(field, wire_type, VARINT)?,
                 (field, wire_type) => message.skip(field, wire_type)?,
             }
+        }
+        Ok(metadata)
+    }
+
+    /// What is said of a series is said of its family; most series of a family follow each other.
+    fn say(
+        &mut self,
+        metadata: MetadataSpan,
+        labels: std::ops::Range<u32>,
+        budget: &mut Budget,
+    ) -> Result<(), DecodeError> {
+        let text = |span: TextSpan| &self.body.rest()[span.start as usize..(span.start + span.len) as usize];
+        let labels = &self.batch.labels[labels.start as usize..labels.end as usize];
+        let Some(name) = labels.iter().find(|label| text(label.name) == METRIC_NAME.as_bytes()) else { return Ok(()) };
+        let len = metadata.kind.family_of(text(name.value)).len() as u32;
+        let said = MetadataSpan { family: TextSpan { len, ..name.value }, ..metadata };
+        let same = |last: &MetadataSpan| {
+            let rest = (last.kind, last.help, last.unit) == (said.kind, said.help, said.unit);
+            rest && text(last.family) == text(said.family)
+        };
+        if !self.batch.metadata.last().is_some_and(same) {
+            budget.charge(size_of::<MetadataSpan>())?;
+            self.batch.metadata.push(said);
         }
         Ok(())
     }

@@ -22,6 +22,7 @@ pub(crate) fn to_proto(info: &StoreInfo) -> wire::InfoResponse {
             tsdb_infos: info.tsdb_infos.iter().map(tsdb).collect(),
             supports_projections: false,
         }),
+        metric_metadata: info.metric_metadata.then_some(wire::MetricMetadataInfo {}),
         exemplars: info.exemplars.map(|(min_time, max_time)| wire::ExemplarsInfo { min_time, max_time }),
         ..Default::default()
     }
@@ -43,6 +44,7 @@ pub(crate) fn from_proto(info: wire::InfoResponse) -> Result<StoreInfo, StoreErr
         tsdb_infos: store.tsdb_infos.into_iter().map(tsdb).collect::<Result<_, StoreError>>()?,
         supports_sharding: store.supports_sharding,
         supports_without_replica_labels: store.supports_without_replica_labels,
+        metric_metadata: info.metric_metadata.is_some(),
         exemplars: info.exemplars.map(|served| (served.min_time, served.max_time)),
     })
 }

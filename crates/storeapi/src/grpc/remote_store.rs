@@ -5,15 +5,16 @@ use futures::StreamExt;
 use thanoxide_proto::thanos::exemplars_client::ExemplarsClient;
 use thanoxide_proto::thanos::info::InfoRequest;
 use thanoxide_proto::thanos::info::info_client::InfoClient;
+use thanoxide_proto::thanos::metadata_client::MetadataClient;
 use thanoxide_proto::thanos::store_client::StoreClient;
 
 use super::MAX_MESSAGE_BYTES;
 use super::channel::{ClientConfig, GrpcChannel};
 use crate::convert::status::from_status;
-use crate::convert::{exemplars, info, requests, series};
+use crate::convert::{exemplars, info, metadata, requests, series};
 use crate::{
-    ExemplarsAnswer, ExemplarsRequest, LabelNamesRequest, LabelValuesRequest, LabelsAnswer, SeriesRequest,
-    SeriesStream, Store, StoreError, StoreInfo,
+    ExemplarsAnswer, ExemplarsRequest, LabelNamesRequest, LabelValuesRequest, LabelsAnswer, MetadataAnswer,
+    MetadataRequest, SeriesRequest, SeriesStream, Store, StoreError, StoreInfo,
 };
 
 /// A store behind an address. What it lacks (sharding, removal of replica labels) the proxy makes up for.
@@ -22,6 +23,7 @@ pub struct RemoteStore {
     address: String,
     store: StoreClient<GrpcChannel>,
     exemplars: ExemplarsClient<GrpcChannel>,
+    metadata: MetadataClient<GrpcChannel>,
     info: InfoClient<GrpcChannel>,
 }
 
@@ -37,8 +39,9 @@ impl RemoteStore {
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
         let exemplars = ExemplarsClient::new(channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES);
+        let metadata = MetadataClient::new(channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES);
         let info = InfoClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
-        RemoteStore { address: address.to_string(), store, exemplars, info }
+        RemoteStore { address: address.to_string(), store, exemplars, metadata, info }
     }
 
     /// The address as given.
@@ -82,6 +85,16 @@ impl Store for RemoteStore {
         let mut answer = ExemplarsAnswer::default();
         while let Some(frame) = frames.message().await.map_err(from_status)? {
             exemplars::add_frame(frame, &mut answer)?;
+        }
+        Ok(answer)
+    }
+
+    async fn metric_metadata(&self, request: MetadataRequest) -> Result<MetadataAnswer, StoreError> {
+        let wire = metadata::request_to_proto(&request);
+        let mut frames = self.metadata.clone().metric_metadata(wire).await.map_err(from_status)?.into_inner();
+        let mut answer = MetadataAnswer::default();
+        while let Some(frame) = frames.message().await.map_err(from_status)? {
+            metadata::add_frame(frame, request.limit, &mut answer);
         }
         Ok(answer)
     }

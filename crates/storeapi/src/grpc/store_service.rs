@@ -1,4 +1,4 @@
-//! `thanos.Store`, `thanos.Exemplars` and `thanos.info.Info` in front of a [`Store`].
+//! `thanos.Store`, `thanos.Exemplars`, `thanos.Metadata` and `thanos.info.Info` in front of a [`Store`].
 
 use std::sync::Arc;
 
@@ -9,10 +9,11 @@ use thanoxide_proto::thanos;
 use thanoxide_proto::thanos::exemplars_server::Exemplars;
 use thanoxide_proto::thanos::info::info_server::Info;
 use thanoxide_proto::thanos::info::{InfoRequest, InfoResponse};
+use thanoxide_proto::thanos::metadata_server::Metadata;
 use tonic::{Request, Response, Status};
 
 use crate::convert::status::to_status;
-use crate::convert::{exemplars, info, requests, series};
+use crate::convert::{exemplars, info, metadata, requests, series};
 use crate::{LabelsAnswer, Store};
 
 #[derive(Clone, Debug)]
@@ -83,6 +84,20 @@ impl Exemplars for StoreService {
         let request = exemplars::request_from_proto(request.into_inner()).map_err(to_status)?;
         let answer = self.store.exemplars(request).await.map_err(to_status)?;
         Ok(Response::new(stream::iter(exemplars::answer_to_proto(answer).map(Ok)).boxed()))
+    }
+}
+
+#[tonic::async_trait]
+impl Metadata for StoreService {
+    type MetricMetadataStream = BoxStream<'static, Result<thanos::MetricMetadataResponse, Status>>;
+
+    async fn metric_metadata(
+        &self,
+        request: Request<thanos::MetricMetadataRequest>,
+    ) -> Result<Response<Self::MetricMetadataStream>, Status> {
+        let request = metadata::request_from_proto(request.into_inner());
+        let answer = self.store.metric_metadata(request).await.map_err(to_status)?;
+        Ok(Response::new(stream::iter(metadata::answer_to_proto(answer).map(Ok)).boxed()))
     }
 }
 

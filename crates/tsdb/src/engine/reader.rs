@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use thanoxide_model::{Matcher, SeriesExemplars};
+use thanoxide_model::{Matcher, MetricMetadata, SeriesExemplars};
 
 use super::blocks::BlockSet;
 use super::merge::{merge, merge_texts};
@@ -103,6 +103,11 @@ impl TenantReader {
     /// by time.
     pub fn exemplars(&self, sets: &[Vec<Matcher>], min_time_ms: i64, max_time_ms: i64) -> Vec<SeriesExemplars> {
         self.tenant.state.read().head.select_exemplars(sets, min_time_ms, max_time_ms)
+    }
+
+    /// What is known of metrics, by family; of one metric only, if that is asked for.
+    pub fn metadata(&self, metric: Option<&str>) -> Vec<(String, MetricMetadata)> {
+        self.tenant.state.read().head.metadata(metric)
     }
 
     /// How many exemplars there are.

@@ -192,10 +192,11 @@ impl Tenant {
             self.save_late(frozen, writer)?;
         }
         // Last, so that a later exemplar of the log is of a series that the snapshot has, or the log behind it defines.
-        let (position, payloads) = {
+        let (position, payloads, metadata) = {
             let state = self.state.read();
-            (self.log.position(), state.head.save_exemplars(FRAME_BYTES))
+            (self.log.position(), state.head.save_exemplars(FRAME_BYTES), state.head.save_metadata(FRAME_BYTES))
         };
+        metadata.iter().try_for_each(|payload| frame(FrameKind::Metadata, position, payload, writer))?;
         payloads.iter().try_for_each(|payload| frame(FrameKind::SavedExemplars, position, payload, writer))
     }
 

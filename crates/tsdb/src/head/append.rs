@@ -80,6 +80,7 @@ pub struct Scratch {
     definitions_writer: DefinitionsWriter,
     records: SampleRecords,
     pub(super) exemplars: ExemplarsWriter,
+    pub(super) metadata: Vec<u8>,
 }
 
 impl Scratch {
@@ -88,13 +89,15 @@ impl Scratch {
         let definitions = Some(self.definitions.as_slice()).filter(|payload| !payload.is_empty());
         let exemplars = Some(self.exemplars.bytes()).filter(|payload| !payload.is_empty());
         let first = definitions.map(|payload| (FrameKind::Definitions, payload)).into_iter();
-        first.chain(self.records.iter()).chain(exemplars.map(|payload| (FrameKind::Exemplars, payload)))
+        let metadata = Some(self.metadata.as_slice()).filter(|payload| !payload.is_empty());
+        let last = exemplars.map(|payload| (FrameKind::Exemplars, payload)).into_iter();
+        first.chain(self.records.iter()).chain(last).chain(metadata.map(|payload| (FrameKind::Metadata, payload)))
     }
 
     /// Gives back what only a large batch needed.
     pub fn release_memory(&mut self) {
         const KEEP_BYTES: usize = 64 * 1024;
-        let others = self.run.packed.capacity().max(self.exemplars.bytes().len());
+        let others = self.run.packed.capacity().max(self.exemplars.bytes().len()).max(self.metadata.capacity());
         if self.definitions.capacity().max(self.records.len_bytes()).max(others) > KEEP_BYTES {
             *self = Scratch::default();
         }
@@ -105,6 +108,7 @@ impl Scratch {
         self.rejected.clear();
         self.dropped_exemplars = 0;
         self.exemplars.clear();
+        self.metadata.clear();
         self.definitions.clear();
         self.definitions_writer.clear();
         self.records.clear();
@@ -163,6 +167,7 @@ impl Head {
                 self.append_series(batch, span, target, &bounds, scratch);
             }
         }
+        self.append_metadata(batch, scratch);
         scratch.run = run;
         self.appended += scratch.accepted;
     }

@@ -105,6 +105,7 @@ impl Restore {
                 self.waiting.push((kind, frame.position, frame.payload.to_vec()));
                 Ok(())
             }
+            Some(FrameKind::Metadata) => self.head.restore_metadata(frame.payload).map_err(ChunkError::from),
             Some(FrameKind::SavedExemplars) => {
                 self.exemplars_saved = self.exemplars_saved.max(frame.position);
                 self.exemplars(frame.payload).map_err(ChunkError::from)
@@ -237,6 +238,7 @@ impl Restore {
                 self.apply_replay();
                 self.deletions(frame.payload)
             }
+            Some(FrameKind::Metadata) => self.head.restore_metadata(frame.payload),
             Some(FrameKind::Exemplars) if frame.position <= self.exemplars_saved => Ok(()),
             Some(FrameKind::Exemplars) => self.exemplars(frame.payload),
             Some(FrameKind::Definitions | FrameKind::Truncation | FrameKind::LateTruncation) => Ok(()),

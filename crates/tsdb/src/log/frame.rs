@@ -36,7 +36,7 @@ pub enum FrameKind {
     Tombstones = 7,
     /// Exemplars.
     Exemplars = 8,
-    /// Metadata of series.
+    /// What is known of metrics; in snapshots, too.
     Metadata = 9,
     /// `uvarint`: the late samples up to this position are in blocks.
     LateTruncation = 10,

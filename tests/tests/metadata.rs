@@ -1,0 +1,72 @@
+//! What senders say of metrics comes back from `/api/v1/metadata`, in one process and over gRPC, and after a kill.
+
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+use thanoxide_model::write_batch::WriteBatchBuilder;
+use thanoxide_model::{Labels, MetricMetadata, MetricType, Sample, WriteBatch};
+use thanoxide_testkit::api::Api;
+use thanoxide_testkit::program::Program;
+use thanoxide_testkit::sender::Sender;
+
+/// As a sender has it: metadata goes in requests of its own.
+fn said() -> WriteBatch {
+    let mut builder = WriteBatchBuilder::default();
+    for (family, kind, help, unit) in [
+        ("b_seconds", MetricType::Histogram, "How \"long\" <it> took.", "seconds"),
+        ("a_total", MetricType::Counter, "Requests.", ""),
+    ] {
+        builder.push_metadata(family, &MetricMetadata { kind, help: help.to_string(), unit: unit.to_string() });
+    }
+    builder.build()
+}
+
+/// Sends metadata alone, then a sample.
+async fn send(program: &Program) -> Result<()> {
+    let sender = Sender::new(format!("{}/api/v1/receive", program.url("remote-write")));
+    let answer = sender.send(&said()).await?;
+    ensure!(answer.status == 200, "{answer:?}");
+    let sample = Sample { timestamp_ms: 1_767_225_600_000, value: 1.0 };
+    sender.write(&[(Labels::from_pairs([("__name__", "a_total")]), vec![sample])]).await
+}
+
+async fn check(api: &Api) -> Result<()> {
+    let a = json!([{"type": "counter", "help": "Requests.", "unit": ""}]);
+    let b = json!([{"type": "histogram", "help": "How \"long\" <it> took.", "unit": "seconds"}]);
+    for (params, want) in [
+        (&[][..], json!({"a_total": a, "b_seconds": b})),
+        (&[("limit", "1")], json!({"a_total": a})),
+        (&[("limit", "-1"), ("limit_per_metric", "1")], json!({"a_total": a, "b_seconds": b})),
+        (&[("limit", "0")], json!({})),
+        (&[("metric", "b_seconds")], json!({"b_seconds": b})),
+        (&[("metric", "c")], json!({})),
+    ] {
+        let (status, answer) = api.get("metadata", params).await?;
+        assert_eq!((status, &answer["data"], &answer["warnings"]), (200, &want, &Value::Null), "{params:?}");
+    }
+    let (status, answer) = api.get("metadata", &[("limit", "many")]).await?;
+    assert_eq!((status, answer["error"].as_str()), (400, Some("limit must be a number")));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_one_process() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let mut program = Program::standalone(dir.path(), &["--no-self-scrape"])?;
+    send(&program).await?;
+    check(&Api::new(program.url("http"))).await?;
+    program.kill()?;
+    let program = Program::standalone(dir.path(), &["--no-self-scrape"])?;
+    check(&Api::new(program.url("http"))).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_grpc() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let receiver = Program::receiver(dir.path(), &[])?;
+    send(&receiver).await?;
+    let endpoint = format!("--endpoint={}", receiver.address("grpc"));
+    let args = ["query", "--http-address=127.0.0.1:0", "--grpc-address=127.0.0.1:0", &endpoint];
+    let mut query = Program::thanoxide(&args, &["http", "grpc"])?;
+    query.await_line("changing probe status", "status=ready")?;
+    check(&Api::new(query.url("http"))).await
+}
