@@ -14,10 +14,10 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use thanoxide_model::sample::Sample;
-use thanoxide_model::write_batch::{ExemplarSpan, LabelSpan, SeriesSpan, TextSpan, WriteBatch};
+use thanoxide_model::write_batch::{ExemplarSpan, LabelSpan, MetadataSpan, SeriesSpan, TextSpan, WriteBatch};
 use thiserror::Error;
 
-use crate::wire::{FIXED64, Reader, VARINT, WireError};
+use crate::wire::{BYTES, FIXED64, Reader, VARINT, WireError};
 
 mod encode;
 mod histogram;
@@ -31,6 +31,8 @@ pub use encode::{
 };
 pub use store::{StoreWriteRequest, decode_store_write_request};
 pub use v2::decode_write_request_v2;
+
+use metadata::METADATA;
 
 /// Why a body is no write request.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
@@ -102,9 +104,7 @@ pub fn decode_write_request(body: &Bytes, limits: &DecodeLimits) -> Result<Write
     let request = Reader::new(body, "WriteRequest");
     let series_count = count_fields(request, TIMESERIES)?;
     budget.charge_series(series_count)?;
-    let mut batch = decode_series(body, request, series_count, &mut budget)?;
-    batch.metadata = metadata::decode_all(request, &mut budget)?;
-    Ok(batch)
+    decode_series(body, request, series_count, &mut budget)
 }
 
 /// Field number of `timeseries` in every 1.0 layout.
@@ -155,7 +155,8 @@ fn count_fields(mut message: Reader<'_>, wanted: u32) -> Result<usize, WireError
     Ok(count)
 }
 
-/// Decodes the `timeseries` fields of a message, all other fields are read past.
+/// Decodes the `timeseries` and `metadata` fields of a message, all other fields are read past. The StoreAPI has a number in
+/// the place of the latter.
 fn decode_series(
     body: &Bytes,
     message: Reader<'_>,
@@ -169,6 +170,11 @@ fn decode_series(
             (TIMESERIES, wire_type) => {
                 let span = rest.message(TIMESERIES, wire_type)?;
                 decoder.series(message.sub(span, "TimeSeries"), budget)?;
+            }
+            (METADATA, BYTES) => {
+                budget.charge(size_of::<MetadataSpan>())?;
+                let span = rest.message(METADATA, BYTES)?;
+                decoder.batch.metadata.push(metadata::decode(message.sub(span, "MetricMetadata"))?);
             }
             (field, wire_type) => rest.skip(field, wire_type)?,
         }

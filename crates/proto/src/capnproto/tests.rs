@@ -30,7 +30,9 @@ fn golden_writes_come_back() {
         let hex = case["raw_protobuf_hex"].as_str().unwrap();
         let byte = |i: usize| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap();
         let body: Vec<u8> = (0..hex.len() / 2).map(byte).collect();
-        let batch = decode_write_request(&body.into(), &DecodeLimits::default()).unwrap();
+        let mut batch = decode_write_request(&body.into(), &DecodeLimits::default()).unwrap();
+        // Cap'n Proto has no place for it.
+        batch.metadata.clear();
         if loses_bounds(&batch) || batch.is_empty() {
             continue;
         }

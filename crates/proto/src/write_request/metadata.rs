@@ -3,30 +3,14 @@
 use thanoxide_model::metadata::MetricType;
 use thanoxide_model::write_batch::MetadataSpan;
 
-use super::{Budget, DecodeError, count_fields, text_span};
+use super::{DecodeError, text_span};
 use crate::wire::{Reader, VARINT, put_bytes, put_uint};
 
 /// Field number of `metadata`.
 pub(super) const METADATA: u32 = 3;
 
-/// Decodes the `metadata` fields of a request, all other fields are read past.
-pub(super) fn decode_all(mut message: Reader<'_>, budget: &mut Budget) -> Result<Vec<MetadataSpan>, DecodeError> {
-    let count = count_fields(message, METADATA)?;
-    budget.charge(count.saturating_mul(size_of::<MetadataSpan>()))?;
-    let mut all = Vec::with_capacity(count);
-    while all.len() < count {
-        match message.tag()? {
-            (METADATA, wire_type) => {
-                let span = message.message(METADATA, wire_type)?;
-                all.push(decode(message.sub(span, "MetricMetadata"))?);
-            }
-            (field, wire_type) => message.skip(field, wire_type)?,
-        }
-    }
-    Ok(all)
-}
-
-fn decode(mut message: Reader<'_>) -> Result<MetadataSpan, DecodeError> {
+/// Decodes one of them.
+pub(super) fn decode(mut message: Reader<'_>) -> Result<MetadataSpan, DecodeError> {
     let mut metadata = MetadataSpan::default();
     while !message.is_empty() {
         let (field, wire_type) = message.tag()?;
