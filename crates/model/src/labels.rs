@@ -118,10 +118,53 @@ impl Labels {
 
     /// The labels whose names `keep` accepts.
     pub fn filter(&self, mut keep: impl FnMut(&[u8]) -> bool) -> Labels {
-        if self.iter().all(|(n, _)| keep(n)) {
-            return self.clone();
+        let mut pairs = self.iter();
+        loop {
+            let before = pairs.rest.len();
+            match pairs.next() {
+                None => return self.clone(),
+                Some((name, _)) if keep(name) => {}
+                Some(_) => {
+                    let mut packed = Vec::with_capacity(self.packed.len());
+                    packed.extend_from_slice(&self.packed[..self.packed.len() - before]);
+                    push_kept(pairs, &mut packed, keep);
+                    return Labels { packed: Arc::from(packed) };
+                }
+            }
         }
-        Labels::from_sorted(self.iter().filter(|(n, _)| keep(n)))
+    }
+
+    /// Appends the packed form of what [`Labels::filter`] gives.
+    pub fn filter_into(&self, packed: &mut Vec<u8>, keep: impl FnMut(&[u8]) -> bool) {
+        push_kept(self.iter(), packed, keep);
+    }
+
+    /// From bytes that [`Labels::filter_into`] made.
+    pub fn from_packed(packed: &[u8]) -> Labels {
+        Labels { packed: Arc::from(packed) }
+    }
+
+    /// With one label set; an empty value removes it.
+    pub fn with(&self, name: &[u8], value: &[u8]) -> Labels {
+        let (mut pairs, mut behind) = (self.iter(), self.iter());
+        let mut smaller = 0;
+        while pairs.next().is_some_and(|(known, _)| known < name) {
+            smaller = self.packed.len() - pairs.rest.len();
+            behind = pairs.clone();
+        }
+        let rest = behind.rest;
+        let rest = match behind.next() {
+            Some((known, _)) if known == name => behind.rest,
+            _ => rest,
+        };
+        let mut packed = Vec::with_capacity(self.packed.len() + name.len() + value.len() + 8);
+        packed.extend_from_slice(&self.packed[..smaller]);
+        if !value.is_empty() {
+            push_packed(&mut packed, name);
+            push_packed(&mut packed, value);
+        }
+        packed.extend_from_slice(rest);
+        Labels { packed: Arc::from(packed) }
     }
 
     /// Without the named labels.
@@ -139,6 +182,17 @@ impl Labels {
             builder.set(name, value);
         }
         builder.build()
+    }
+}
+
+/// Appends the labels whose names `keep` accepts, packed as they are.
+fn push_kept(mut pairs: LabelsIter<'_>, packed: &mut Vec<u8>, mut keep: impl FnMut(&[u8]) -> bool) {
+    loop {
+        let before = pairs.rest;
+        let Some((name, _)) = pairs.next() else { return };
+        if keep(name) {
+            packed.extend_from_slice(&before[..before.len() - pairs.rest.len()]);
+        }
     }
 }
 
@@ -404,6 +458,24 @@ mod tests {
         for left in &all {
             for right in &all {
                 assert_eq!(left.cmp(right), compare_pairs(left.iter(), right.iter()), "{left} {right}");
+            }
+        }
+    }
+
+    #[test]
+    fn one_label_is_set() {
+        let names = ["a", "b", "c", "d"];
+        for mask in 0..16 {
+            let some = || names.iter().enumerate().filter(move |(i, _)| mask >> i & 1 == 1).map(|(_, n)| (*n, "old"));
+            let labels = Labels::from_pairs(some());
+            for name in names {
+                let set = Labels::from_pairs(some().chain([(name, "new")]));
+                assert_eq!(labels.with(name.as_bytes(), b"new"), set, "{labels} {name}");
+                assert_eq!(labels.with(name.as_bytes(), b""), labels.without(&[name]), "{labels} {name}");
+                let mut kept = Vec::new();
+                labels.filter_into(&mut kept, |n| n != name.as_bytes());
+                assert_eq!(Labels::from_packed(&kept), Labels::from_pairs(some().filter(|(n, _)| *n != name)));
+                assert_eq!(Labels::from_packed(&kept), labels.without(&[name]));
             }
         }
     }

@@ -153,6 +153,23 @@ impl From<Vec<u8>> for UploadSource {
     }
 }
 
+/// How objects are best read in pieces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RangeCost {
+    /// A gap between two wanted ranges up to this is cheaper read along than left out.
+    pub max_gap_bytes: u64,
+    /// No request should be larger.
+    pub max_request_bytes: u64,
+}
+
+impl RangeCost {
+    /// Of storage behind a network: what counts is the number of requests. The largest is below what allocators keep no
+    /// memory for.
+    pub const REMOTE: RangeCost = RangeCost { max_gap_bytes: 512 << 10, max_request_bytes: 4 << 20 };
+    /// Of files on this machine: a request takes microseconds, and what it reads should fit a cache.
+    pub const LOCAL: RangeCost = RangeCost { max_gap_bytes: 64 << 10, max_request_bytes: 512 << 10 };
+}
+
 /// Object storage. Names are relative, without a leading or doubled `/`.
 #[async_trait]
 pub trait Bucket: Send + Sync + Debug {
@@ -164,6 +181,11 @@ pub trait Bucket: Send + Sync + Debug {
 
     /// Some bytes of an object; fewer where it ends first. A range that starts at or behind the end is an error.
     async fn get_range(&self, name: &str, range: Range<u64>) -> Result<Bytes, BucketError>;
+
+    /// How large the ranges of [`Bucket::get_range`] should be.
+    fn range_cost(&self) -> RangeCost {
+        RangeCost::REMOTE
+    }
 
     /// Whether there is an object of this name; a dir is none.
     async fn exists(&self, name: &str) -> Result<bool, BucketError>;
@@ -201,6 +223,10 @@ impl<B: Bucket + ?Sized> Bucket for Arc<B> {
 
     async fn get_range(&self, name: &str, range: Range<u64>) -> Result<Bytes, BucketError> {
         (**self).get_range(name, range).await
+    }
+
+    fn range_cost(&self) -> RangeCost {
+        (**self).range_cost()
     }
 
     async fn exists(&self, name: &str) -> Result<bool, BucketError> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::bucket::{Attributes, Bucket, BucketError, Object, ObjectEntry, UploadSource};
+use crate::bucket::{Attributes, Bucket, BucketError, Object, ObjectEntry, RangeCost, UploadSource};
 
 /// Wraps a bucket. Faults come before the operation reaches it: a failed upload wrote nothing.
 ///
@@ -96,6 +96,10 @@ impl Bucket for FaultBucket {
     async fn get_range(&self, name: &str, range: Range<u64>) -> Result<Bytes, BucketError> {
         self.before("get_range", name, Some(&range)).await?;
         self.inner.get_range(name, range).await
+    }
+
+    fn range_cost(&self) -> RangeCost {
+        self.inner.range_cost()
     }
 
     async fn exists(&self, name: &str) -> Result<bool, BucketError> {

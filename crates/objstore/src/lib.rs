@@ -27,7 +27,7 @@ mod metrics;
 mod object_bucket;
 mod prefix;
 
-pub use bucket::{Attributes, Bucket, BucketError, ByteStream, Object, ObjectEntry, UploadSource, join};
+pub use bucket::{Attributes, Bucket, BucketError, ByteStream, Object, ObjectEntry, RangeCost, UploadSource, join};
 pub use config::{
     BucketConfig, BucketKind, ConfigError, FilesystemConfig, HttpConfig, S3Config, SseConfig, TlsConfig, TraceConfig,
 };

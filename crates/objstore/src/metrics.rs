@@ -15,7 +15,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use thanoxide_env::Clock;
 
-use crate::bucket::{Attributes, Bucket, BucketError, ByteStream, Object, ObjectEntry, UploadSource};
+use crate::bucket::{Attributes, Bucket, BucketError, ByteStream, Object, ObjectEntry, RangeCost, UploadSource};
 
 const OPERATIONS: [&str; 7] = ["iter", "get", "get_range", "exists", "upload", "delete", "attributes"];
 const TRANSFERS: [&str; 3] = ["get", "get_range", "upload"];
@@ -211,6 +211,10 @@ impl Bucket for MetricsBucket {
         let bytes = self.observe("get_range", self.inner.get_range(name, range)).await?;
         self.metrics.fetched("get_range", bytes.len() as u64);
         Ok(bytes)
+    }
+
+    fn range_cost(&self) -> RangeCost {
+        self.inner.range_cost()
     }
 
     async fn exists(&self, name: &str) -> Result<bool, BucketError> {

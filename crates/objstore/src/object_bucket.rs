@@ -14,7 +14,7 @@ use object_store::{
 };
 use thanoxide_env::{Disk, DiskFile};
 
-use crate::bucket::{Attributes, Bucket, BucketError, Object, ObjectEntry, UploadSource};
+use crate::bucket::{Attributes, Bucket, BucketError, Object, ObjectEntry, RangeCost, UploadSource};
 
 /// The smallest part that S3 takes.
 const MIN_PART_BYTES: u64 = 5 << 20;
@@ -46,6 +46,7 @@ pub struct ObjectBucket {
     name: String,
     store: Arc<dyn ObjectStore>,
     upload: UploadOptions,
+    range_cost: RangeCost,
 }
 
 impl ObjectBucket {
@@ -55,7 +56,12 @@ impl ObjectBucket {
     }
 
     pub(crate) fn new(name: String, store: Arc<dyn ObjectStore>, upload: UploadOptions) -> Self {
-        ObjectBucket { name, store, upload }
+        ObjectBucket { name, store, upload, range_cost: RangeCost::REMOTE }
+    }
+
+    /// The same for files of this machine.
+    pub(crate) fn local(name: String, store: Arc<dyn ObjectStore>, upload: UploadOptions) -> Self {
+        ObjectBucket { range_cost: RangeCost::LOCAL, ..Self::new(name, store, upload) }
     }
 
     async fn put(&self, path: &Path, bytes: Bytes) -> Result<(), StoreError> {
@@ -195,6 +201,10 @@ impl Bucket for ObjectBucket {
 
     async fn get_range(&self, name: &str, range: Range<u64>) -> Result<Bytes, BucketError> {
         self.store.get_range(&parse(name)?, range).await.map_err(|e| convert("get_range", name, e))
+    }
+
+    fn range_cost(&self) -> RangeCost {
+        self.range_cost
     }
 
     async fn exists(&self, name: &str) -> Result<bool, BucketError> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::bucket::{Attributes, Bucket, BucketError, Object, ObjectEntry, UploadSource, join};
+use crate::bucket::{Attributes, Bucket, BucketError, Object, ObjectEntry, RangeCost, UploadSource, join};
 
 /// Puts a dir before every name, and takes it off what comes back.
 #[derive(Debug)]
@@ -53,6 +53,10 @@ impl Bucket for PrefixBucket {
 
     async fn get_range(&self, name: &str, range: Range<u64>) -> Result<Bytes, BucketError> {
         self.inner.get_range(&self.full(name), range).await.map_err(|e| self.strip_error(e))
+    }
+
+    fn range_cost(&self) -> RangeCost {
+        self.inner.range_cost()
     }
 
     async fn exists(&self, name: &str) -> Result<bool, BucketError> {

@@ -13,6 +13,7 @@ pub(crate) mod column;
 pub(crate) mod grid;
 pub(crate) mod info;
 pub(crate) mod instant;
+pub(crate) mod label_sets;
 pub(crate) mod matching;
 pub(crate) mod merge;
 pub(crate) mod pointwise;

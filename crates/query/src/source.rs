@@ -9,8 +9,8 @@ use thanoxide_model::{Labels, Matcher};
 use thanoxide_promql::Interrupt;
 use thanoxide_series::{DedupSeriesData, Deduplication, DownsampledSeriesData, Piece};
 use thanoxide_storeapi::{
-    AggrChunk, Aggregate, PartialResponse, SeriesFrame, SeriesRequest, SeriesStream, ShardInfo, Store, StoreError,
-    StoreSeries,
+    AggrChunk, Aggregate, AggregateChunks, PartialResponse, SeriesFrame, SeriesRequest, SeriesStream, ShardInfo, Store,
+    StoreError, StoreSeries,
 };
 use tokio::runtime::Handle;
 
@@ -199,8 +199,11 @@ impl StreamedSet {
 
 /// One chunk of an answer as what a function reads of it: raw samples where there are any.
 fn piece(chunk: AggrChunk, aggregates: &[Aggregate]) -> Result<Piece, SourceError> {
+    if let Some(raw) = chunk.raw {
+        return Ok(Piece::Samples(raw));
+    }
+    let chunk = chunk.into_aggregates();
     let part = match aggregates {
-        _ if chunk.raw.is_some() => chunk.raw,
         [Aggregate::Min] => chunk.min,
         [Aggregate::Max] => chunk.max,
         [Aggregate::Count] => chunk.count,
@@ -211,7 +214,7 @@ fn piece(chunk: AggrChunk, aggregates: &[Aggregate]) -> Result<Piece, SourceErro
     part.map(Piece::Samples).ok_or_else(no_chunk)
 }
 
-fn average(chunk: AggrChunk) -> Result<Piece, SourceError> {
+fn average(chunk: AggregateChunks) -> Result<Piece, SourceError> {
     let (sum, count) = chunk.sum.zip(chunk.count).ok_or_else(no_chunk)?;
     Ok(Piece::Average { sum, count })
 }

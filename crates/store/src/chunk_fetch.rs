@@ -8,14 +8,10 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
-use thanoxide_objstore::{Bucket, BucketError};
+use thanoxide_objstore::{Bucket, BucketError, RangeCost};
 
 use crate::chunk_frame::{ChunkPlace, MAX_LENGTH_BYTES, frame_bytes};
 
-/// Gaps up to this are fetched along.
-const MAX_GAP_BYTES: u64 = 512 << 10;
-/// No single request is larger, unless one chunk is.
-const MAX_REQUEST_BYTES: u64 = 16 << 20;
 /// What a chunk is taken for where its block does not say how long its chunks are.
 pub(crate) const DEFAULT_CHUNK_BYTES: u64 = 16_000;
 /// Requests of one batch at the same time.
@@ -63,7 +59,7 @@ impl ChunkFiles {
         places: &[ChunkPlace],
     ) -> Result<(Vec<Result<Bytes, String>>, FetchStats), BucketError> {
         let mut frames: Vec<Result<Bytes, String>> = vec![Err(String::new()); places.len()];
-        let parts = self.plan(places, &mut frames);
+        let parts = self.plan(places, bucket.range_cost(), &mut frames);
         let mut stats = FetchStats::default();
         let fetches = parts.into_iter().map(|part| async move {
             let bytes = bucket.get_range(&self.files[part.file].name, part.range.clone()).await?;
@@ -98,7 +94,7 @@ impl ChunkFiles {
     }
 
     /// Parts in the order of file and offset. Chunks that lie nowhere get their error at once.
-    fn plan(&self, places: &[ChunkPlace], frames: &mut [Result<Bytes, String>]) -> Vec<Part> {
+    fn plan(&self, places: &[ChunkPlace], cost: RangeCost, frames: &mut [Result<Bytes, String>]) -> Vec<Part> {
         let mut order: Vec<usize> = (0..places.len()).collect();
         order.sort_unstable_by_key(|i| places[*i].reference);
         let mut parts: Vec<Part> = Vec::new();
@@ -111,7 +107,7 @@ impl ChunkFiles {
             }
             let end = (offset + self.estimate_bytes).min(size_bytes);
             match parts.last_mut() {
-                Some(part) if part.file == file && joins(&part.range, offset, end) => {
+                Some(part) if part.file == file && joins(cost, &part.range, offset, end) => {
                     part.range.end = part.range.end.max(end);
                     part.wanted.push(index);
                 }
@@ -141,8 +137,9 @@ impl ChunkFiles {
     }
 }
 
-fn joins(range: &Range<u64>, offset: u64, end: u64) -> bool {
-    offset <= range.end + MAX_GAP_BYTES && end - range.start <= MAX_REQUEST_BYTES
+/// No request is larger than it should be, unless one chunk is.
+fn joins(cost: RangeCost, range: &Range<u64>, offset: u64, end: u64) -> bool {
+    offset <= range.end + cost.max_gap_bytes && end - range.start <= cost.max_request_bytes
 }
 
 enum Cut {

@@ -7,7 +7,7 @@
 //! unless the length is 0, `encoding(1) data(length)`. Writers may leave out what is absent at the end.
 
 use bytes::Bytes;
-use thanoxide_storeapi::{AggrChunk, Aggregate};
+use thanoxide_storeapi::{AggrChunk, Aggregate, AggregateChunks};
 use thanoxide_tsdb::chunk::{Chunk, Encoding};
 use thanoxide_tsdb::encoding::{Reader, verify_checksum};
 
@@ -69,7 +69,7 @@ fn chunk(place: ChunkPlace, encoding: u8, data: Bytes) -> Result<Chunk, String> 
 }
 
 fn decode_aggregates(data: &Bytes, place: ChunkPlace, wanted: &[Aggregate]) -> Result<AggrChunk, String> {
-    let mut out = AggrChunk { min_time_ms: place.min_time_ms, max_time_ms: place.max_time_ms, ..AggrChunk::default() };
+    let mut out = AggregateChunks::default();
     let slots = [
         (Aggregate::Count, &mut out.count),
         (Aggregate::Sum, &mut out.sum),
@@ -92,7 +92,8 @@ fn decode_aggregates(data: &Bytes, place: ChunkPlace, wanted: &[Aggregate]) -> R
             *slot = Some(chunk(place, part[0], data.slice(start + 1..start + 1 + len))?);
         }
     }
-    Ok(out)
+    let (min_time_ms, max_time_ms) = (place.min_time_ms, place.max_time_ms);
+    Ok(AggrChunk { min_time_ms, max_time_ms, raw: None, aggregates: out.boxed() })
 }
 
 #[cfg(test)]
@@ -136,6 +137,7 @@ mod tests {
     fn aggregates_are_taken_apart() {
         let data = [2, 1, b'c', b'c', 0, 1, 1, b'm'];
         let got = decode(&frame(255, &data), PLACE, &[Aggregate::Count, Aggregate::Sum]).unwrap();
+        let got = got.into_aggregates();
         assert_eq!(&got.count.unwrap().data[..], b"cc");
         assert!(got.sum.is_none() && got.min.is_none() && got.counter.is_none());
         assert_eq!(decode(&frame(255, &data), PLACE, &[Aggregate::Raw]).unwrap().parts().count(), 0);

@@ -32,12 +32,12 @@ impl BlockIndex {
 
     /// Visits the series that satisfy all matchers and have chunks in `start_ms..=end_ms`, in the order of their own labels,
     /// with those chunks, until `visit` says false.
-    pub(crate) fn select(
-        &self,
+    pub(crate) fn select<'a>(
+        &'a self,
         matchers: &[Matcher],
         start_ms: i64,
         end_ms: i64,
-        mut visit: impl FnMut(&[(&[u8], &[u8])], &[ChunkPlace]) -> Result<bool, SelectError>,
+        mut visit: impl FnMut(&[(&'a [u8], &'a [u8])], &[ChunkPlace]) -> Result<bool, SelectError>,
     ) -> Result<(), SelectError> {
         let mut places = Vec::new();
         let mut reader = SeriesReader::new(&self.reader);

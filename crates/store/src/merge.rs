@@ -84,11 +84,15 @@ impl Merge {
 
     /// Puts the next series of a source into the heap, if there is one.
     async fn refill(&mut self, index: usize) -> Result<(), StoreError> {
-        loop {
-            if let Some(series) = self.sources[index].batch.front() {
-                self.heads.push(Reverse((series.labels.clone(), index)));
-                return Ok(());
-            }
+        self.fill(index).await?;
+        let next = self.sources[index].batch.front().map(|series| series.labels.clone());
+        self.heads.extend(next.map(|labels| Reverse((labels, index))));
+        Ok(())
+    }
+
+    /// Waits for a batch of a source where none is left, if there is one.
+    async fn fill(&mut self, index: usize) -> Result<(), StoreError> {
+        while self.sources[index].batch.is_empty() {
             match self.sources[index].source.events.recv().await {
                 None => return Ok(()),
                 Some(SourceEvent::Batch(batch)) => self.sources[index].batch = batch.into(),
@@ -106,10 +110,29 @@ impl Merge {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// The next series of the only block: there is nothing to compare it with but the one that follows it.
+    async fn next_of_only(&mut self) -> Result<Option<StoreSeries>, StoreError> {
+        self.fill(0).await?;
+        let Some(mut series) = self.sources[0].batch.pop_front() else { return Ok(None) };
+        self.fill(0).await?;
+        let mut pieces = 1;
+        while let Some(next) = self.sources[0].batch.pop_front_if(|next| next.labels == series.labels) {
+            series.chunks.extend(next.chunks);
+            self.fill(0).await?;
+            pieces += 1;
+        }
+        in_order(&mut series.chunks, pieces);
+        Ok(Some(series))
     }
 
     /// The next series, with the chunks of all blocks that have it.
     async fn next_series(&mut self) -> Result<Option<StoreSeries>, StoreError> {
+        if self.sources.len() == 1 {
+            return self.next_of_only().await;
+        }
         let Some(Reverse((labels, first))) = self.heads.pop() else { return Ok(None) };
         let mut chunks = self.take_chunks(first).await?;
         let mut pieces = 1;
@@ -118,10 +141,7 @@ impl Merge {
             chunks.extend(self.take_chunks(index).await?);
             pieces += 1;
         }
-        if pieces > 1 {
-            chunks.sort_by_key(|chunk| (chunk.min_time_ms, chunk.max_time_ms));
-            chunks.dedup();
-        }
+        in_order(&mut chunks, pieces);
         Ok(Some(StoreSeries { labels, chunks }))
     }
 
@@ -176,6 +196,14 @@ impl Merge {
             }
         });
         stream.boxed()
+    }
+}
+
+/// Chunks that came in several pieces, by time, each once.
+fn in_order(chunks: &mut Vec<AggrChunk>, pieces: usize) {
+    if pieces > 1 {
+        chunks.sort_by_key(|chunk| (chunk.min_time_ms, chunk.max_time_ms));
+        chunks.dedup();
     }
 }
 

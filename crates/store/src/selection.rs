@@ -46,9 +46,9 @@ impl Selection {
         let mut selection = Selection::default();
         let (start_ms, end_ms) = (request.min_time_ms, request.max_time_ms);
         let most = if request.limit == 0 { usize::MAX } else { request.limit };
-        let mut packed = Vec::new();
+        let mut naming = Naming::new(&external, &request.without_replica_labels);
         chosen.block.index.select(&chosen.matchers, start_ms, end_ms, |series_labels, places| {
-            let labels = final_labels(series_labels, &external, &request.without_replica_labels, &mut packed);
+            let labels = naming.labels(series_labels);
             if request.shard.as_ref().is_some_and(|shard| !shard.contains(&labels)) {
                 return Ok(true);
             }
@@ -91,25 +91,59 @@ impl Selection {
 }
 
 /// Series of one batch.
-const MAX_BATCH_SERIES: usize = 10_000;
+const MAX_BATCH_SERIES: usize = 4_096;
 
-/// The labels of a series without the replica labels and with the external ones, which win. One pass over both.
-fn final_labels(series: &[(&[u8], &[u8])], external: &Labels, removed: &[String], packed: &mut Vec<u8>) -> Labels {
-    let kept = |(name, _): &(&[u8], &[u8])| !removed.iter().any(|r| r.as_bytes() == *name);
-    let mut series = series.iter().copied().filter(kept).peekable();
-    let mut external = external.iter().peekable();
-    let merged = std::iter::from_fn(move || match (series.peek(), external.peek()) {
-        (Some((own, _)), Some((outer, _))) if own < outer => series.next(),
-        (Some((own, _)), Some((outer, _))) => {
-            if own == outer {
-                series.next();
-            }
-            external.next()
+/// Gives series their final labels: without the replica labels and with the external ones, which win.
+struct Naming<'a> {
+    external: &'a Labels,
+    removed: &'a [String],
+    /// The names of the series before, and what becomes of its labels. Most series have the names of their neighbour.
+    names: Vec<&'a [u8]>,
+    plan: Vec<Take<'a>>,
+    packed: Vec<u8>,
+}
+
+/// Where a label comes from.
+#[derive(Clone, Copy)]
+enum Take<'a> {
+    /// The series' label of that index.
+    Own(usize),
+    External(&'a [u8], &'a [u8]),
+}
+
+impl<'a> Naming<'a> {
+    fn new(external: &'a Labels, removed: &'a [String]) -> Self {
+        Naming { external, removed, names: Vec::new(), plan: Vec::new(), packed: Vec::new() }
+    }
+
+    fn labels(&mut self, series: &[(&'a [u8], &'a [u8])]) -> Labels {
+        let is_same = |(known, label): (&&[u8], &(&[u8], &[u8]))| std::ptr::eq(*known, label.0);
+        if self.names.len() != series.len() || !self.names.iter().zip(series).all(is_same) {
+            self.prepare(series);
         }
-        (Some(_), None) => series.next(),
-        (None, _) => external.next(),
-    });
-    Labels::from_sorted_in(packed, merged)
+        let label = |take: &Take<'a>| match take {
+            Take::Own(index) => series[*index],
+            Take::External(name, value) => (*name, *value),
+        };
+        Labels::from_sorted_in(&mut self.packed, self.plan.iter().map(label))
+    }
+
+    /// One pass over both.
+    fn prepare(&mut self, series: &[(&'a [u8], &'a [u8])]) {
+        self.names.clear();
+        self.names.extend(series.iter().map(|(name, _)| *name));
+        self.plan.clear();
+        let kept = |(_, (name, _)): &(usize, &(&[u8], &[u8]))| !self.removed.iter().any(|r| r.as_bytes() == *name);
+        let mut own = series.iter().enumerate().filter(kept).peekable();
+        for (name, value) in self.external.iter() {
+            while let Some((index, _)) = own.next_if(|(_, (own, _))| *own < name) {
+                self.plan.push(Take::Own(index));
+            }
+            own.next_if(|(_, (own, _))| *own == name);
+            self.plan.push(Take::External(name, value));
+        }
+        self.plan.extend(own.map(|(index, _)| Take::Own(index)));
+    }
 }
 
 #[cfg(test)]
@@ -121,7 +155,7 @@ mod tests {
         let series = Labels::from_pairs([("a", "1"), ("c", "3"), ("replica", "x"), ("z", "9")]);
         let external = Labels::from_pairs([("b", "2"), ("c", "ext"), ("zz", "10")]);
         let of = |series: &Labels, external: &Labels, removed: &[String]| {
-            final_labels(&series.iter().collect::<Vec<_>>(), external, removed, &mut Vec::new())
+            Naming::new(external, removed).labels(&series.iter().collect::<Vec<_>>())
         };
         let got = of(&series, &external, &["replica".to_string()]);
         assert_eq!(got.to_string(), r#"{a="1", b="2", c="ext", z="9", zz="10"}"#);

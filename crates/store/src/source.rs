@@ -18,6 +18,8 @@ use crate::snapshot::Chosen;
 
 /// Smaller batches would cost more requests than they save memory.
 const MIN_BATCH_BYTES: u64 = 256 << 10;
+/// Nothing is won by batches of more requests.
+const BATCH_REQUESTS: u64 = 16;
 
 /// What the blocks of one request share.
 #[derive(Clone, Debug)]
@@ -68,13 +70,13 @@ impl From<Exceeded> for Stop {
 impl SourceContext {
     /// `blocks` are to answer and share what the request may hold: one batch sent and one under way each.
     pub(crate) fn new(store: &BucketStore, request: Arc<SeriesRequest>, blocks: usize) -> Self {
+        let most_bytes = store.config.batch_bytes.min(store.bucket.range_cost().max_request_bytes * BATCH_REQUESTS);
         SourceContext {
             request,
             metrics: store.metrics.clone(),
             bucket: Arc::clone(&store.bucket),
             budget: Arc::new(Budget::new(&store.config)),
-            batch_bytes: (store.config.batch_bytes / (2 * blocks.max(1) as u64))
-                .max(MIN_BATCH_BYTES.min(store.config.batch_bytes)),
+            batch_bytes: (most_bytes / (2 * blocks.max(1) as u64)).max(MIN_BATCH_BYTES.min(most_bytes)),
         }
     }
 

@@ -59,9 +59,10 @@ fn chunk(chunk: &Option<Chunk>) -> Value {
 }
 
 fn aggr_chunk(c: &AggrChunk) -> Value {
+    let a = c.clone().into_aggregates();
     json!({
-        "min_time": c.min_time_ms, "max_time": c.max_time_ms, "raw": chunk(&c.raw), "count": chunk(&c.count),
-        "sum": chunk(&c.sum), "min": chunk(&c.min), "max": chunk(&c.max), "counter": chunk(&c.counter),
+        "min_time": c.min_time_ms, "max_time": c.max_time_ms, "raw": chunk(&c.raw), "count": chunk(&a.count),
+        "sum": chunk(&a.sum), "min": chunk(&a.min), "max": chunk(&a.max), "counter": chunk(&a.counter),
     })
 }
 

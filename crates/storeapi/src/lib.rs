@@ -45,7 +45,7 @@ pub use memory::MemoryStore;
 pub use metadata::{MetadataAnswer, MetadataRequest};
 pub use proxy::{ProxyConfig, ProxyEndpoint, ProxyStore};
 pub use store::{
-    AggrChunk, Aggregate, EVER_MS, EndpointStatus, LabelNamesRequest, LabelValuesRequest, LabelsAnswer,
+    AggrChunk, Aggregate, AggregateChunks, EVER_MS, EndpointStatus, LabelNamesRequest, LabelValuesRequest, LabelsAnswer,
     PartialResponse, SeriesFrame, SeriesRequest, SeriesStream, ShardInfo, Store, StoreError, StoreInfo, StoreSeries,
     TsdbInfo,
 };

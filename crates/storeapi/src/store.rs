@@ -105,6 +105,13 @@ pub struct AggrChunk {
     pub max_time_ms: i64,
     /// The samples.
     pub raw: Option<Chunk>,
+    /// What a downsampled chunk has in their place. Most chunks are raw, and many of them are moved about.
+    pub aggregates: Option<Box<AggregateChunks>>,
+}
+
+/// The aggregates of a downsampled chunk, as far as they were asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct AggregateChunks {
     /// Counts.
     pub count: Option<Chunk>,
     /// Sums.
@@ -120,12 +127,34 @@ pub struct AggrChunk {
 impl AggrChunk {
     /// All parts that are there.
     pub fn parts(&self) -> impl Iterator<Item = &Chunk> {
-        [&self.raw, &self.count, &self.sum, &self.min, &self.max, &self.counter].into_iter().flatten()
+        let aggregates = self.aggregates.iter().flat_map(|aggregates| aggregates.all());
+        std::iter::once(&self.raw).chain(aggregates).flatten()
     }
 
     /// Bytes of all parts.
     pub fn data_bytes(&self) -> usize {
-        self.parts().map(|c| c.data.len()).sum()
+        match (&self.raw, &self.aggregates) {
+            (Some(raw), None) => raw.data.len(),
+            _ => self.parts().map(|c| c.data.len()).sum(),
+        }
+    }
+
+    /// Its aggregates; those of a raw chunk are all absent.
+    pub fn into_aggregates(self) -> AggregateChunks {
+        self.aggregates.map(|aggregates| *aggregates).unwrap_or_default()
+    }
+}
+
+impl AggregateChunks {
+    /// As a chunk has them: none at all where all are absent.
+    pub fn boxed(self) -> Option<Box<AggregateChunks>> {
+        let is_any = self.all().into_iter().any(Option::is_some);
+        is_any.then(|| Box::new(self))
+    }
+
+    /// Counts, sums, minima, maxima, counters.
+    pub fn all(&self) -> [&Option<Chunk>; 5] {
+        [&self.count, &self.sum, &self.min, &self.max, &self.counter]
     }
 }
 

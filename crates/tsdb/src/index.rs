@@ -72,6 +72,8 @@ pub struct SeriesParts<'a> {
     pub labels: Vec<(&'a [u8], &'a [u8])>,
     /// Its chunks, in time order.
     pub chunks: Vec<ChunkMeta>,
+    /// The numbers of the texts of `labels`. The next series shares most of them, and need not look for their texts.
+    symbols: Vec<(u32, u32)>,
 }
 
 /// Why an index could not be read or written.

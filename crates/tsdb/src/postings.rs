@@ -41,9 +41,8 @@ pub trait LabelIndex {
     /// The series that have a label with any value but one.
     fn without_value(&self, name: &[u8], value: &[u8]) -> Result<Arc<RoaringBitmap>, Self::Error>;
 
-    /// Where looking at each of some series is cheaper than at the label's values: keeps those that satisfy the matcher,
-    /// and says so.
-    fn retain(&self, among: &mut RoaringBitmap, matcher: &Matcher) -> Result<bool, Self::Error>;
+    /// Where looking at each of some series is cheaper than at the label's values: those of them that satisfy the matcher.
+    fn retained(&self, among: &RoaringBitmap, matcher: &Matcher) -> Result<Option<RoaringBitmap>, Self::Error>;
 }
 
 /// The series that have the matcher's label with a value that it accepts, or refuses.
@@ -87,29 +86,28 @@ pub fn select<I: LabelIndex>(index: &I, matchers: &[Matcher]) -> Result<RoaringB
         ordered.push((removes, cost(index, matcher)?, matcher));
     }
     ordered.sort_by_key(|(removes, cost, _)| (*removes, *cost));
-    let mut found: Option<RoaringBitmap> = None;
+    let mut found: Option<Arc<RoaringBitmap>> = None;
     for (removes, _, matcher) in ordered {
-        let mut among = match (found.take(), removes) {
+        let among = match (found.take(), removes) {
             (Some(among), _) => among,
-            (None, true) => Arc::unwrap_or_clone(index.all()?),
+            (None, true) => index.all()?,
             (None, false) => {
-                found = Some(Arc::unwrap_or_clone(having(index, matcher, true)?));
+                found = Some(having(index, matcher, true)?);
                 continue;
             }
         };
         if among.is_empty() {
-            return Ok(among);
+            return Ok(Arc::unwrap_or_clone(among));
         }
-        if !index.retain(&mut among, matcher)? {
-            match removes {
-                true => among -= &*having(index, matcher, false)?,
-                false => among &= &*having(index, matcher, true)?,
-            }
-        }
-        found = Some(among);
+        // Lists may be kept by the index: they are read here, and not copied to be changed.
+        found = Some(Arc::new(match (index.retained(&among, matcher)?, removes) {
+            (Some(retained), _) => retained,
+            (None, true) => &*among - &*having(index, matcher, false)?,
+            (None, false) => &*among & &*having(index, matcher, true)?,
+        }));
     }
     match found {
-        Some(found) => Ok(found),
+        Some(found) => Ok(Arc::unwrap_or_clone(found)),
         None => Ok(Arc::unwrap_or_clone(index.all()?)),
     }
 }

@@ -31,7 +31,7 @@ impl FilesystemConfig {
         }
         let store = LocalFileSystem::new_with_prefix(&directory).map_err(|e| refuse(&e))?;
         let store = store.with_fsync(true).with_automatic_cleanup(true);
-        Ok(ObjectBucket::new(format!("fs: {}", self.directory), Arc::new(store), UploadOptions::default()))
+        Ok(ObjectBucket::local(format!("fs: {}", self.directory), Arc::new(store), UploadOptions::default()))
     }
 }
 

@@ -3,9 +3,9 @@
 pub(crate) mod count_values;
 pub(crate) mod top;
 
-use hashbrown::HashMap;
 use thanoxide_model::Labels;
 
+use super::label_sets::LabelSets;
 use super::scalar::{ScalarArg, ScalarColumn};
 use super::{Batch, Context, SeriesColumn, Stream};
 use crate::aggregate::{Accumulator, Remarks};
@@ -23,36 +23,20 @@ pub(crate) struct Grouping {
 impl Grouping {
     /// The labels of the group that a series belongs to.
     pub(crate) fn group(&self, labels: &Labels) -> Labels {
-        if self.labels.is_empty() && !self.without {
-            return Labels::empty();
-        }
-        labels.filter(|name| {
-            let listed = self.labels.iter().any(|l| l.as_bytes() == name);
-            if self.without { !listed && name != b"__name__" } else { listed }
-        })
-    }
-}
-
-/// Numbers groups in the order of their first series.
-#[derive(Default)]
-pub(crate) struct GroupIndex {
-    numbers: HashMap<Labels, usize, foldhash::fast::RandomState>,
-}
-
-impl GroupIndex {
-    /// The number of a group, and whether it is new.
-    pub(crate) fn number(&mut self, group: &Labels) -> (usize, bool) {
-        if let Some(number) = self.numbers.get(group) {
-            return (*number, false);
-        }
-        let number = self.numbers.len();
-        self.numbers.insert(group.clone(), number);
-        (number, true)
+        labels.filter(|name| self.keeps(name))
     }
 
-    /// How many groups there are.
-    pub(crate) fn len(&self) -> usize {
-        self.numbers.len()
+    /// The same, packed.
+    pub(crate) fn pick(&self, labels: &Labels, into: &mut Vec<u8>) {
+        let is_one_group = self.labels.is_empty() && !self.without;
+        if !is_one_group {
+            labels.filter_into(into, |name| self.keeps(name));
+        }
+    }
+
+    fn keeps(&self, name: &[u8]) -> bool {
+        let listed = self.labels.iter().any(|l| l.as_bytes() == name);
+        if self.without { !listed && name != b"__name__" } else { listed }
     }
 }
 
@@ -97,7 +81,7 @@ impl Stream for Aggregation {
             Some(param) => param.column(cx)?.clone(),
             None => ScalarColumn::Constant(0.0),
         };
-        let mut index = GroupIndex::default();
+        let mut index = LabelSets::default();
         let mut groups: Vec<Group> = Vec::new();
         let mut notes = Annotations::default();
         let mut charge = cx.budget.charge(0)?;
@@ -106,9 +90,8 @@ impl Stream for Aggregation {
                 charge.absorb(batch.charge);
             }
             for series in batch.series {
-                let labels = self.grouping.group(&series.labels);
-                let (number, is_new) = index.number(&labels);
-                if is_new {
+                let (number, new) = index.number_picked(|into| self.grouping.pick(&series.labels, into));
+                if let Some(labels) = new {
                     charge.add(Accumulator::bytes(self.op, self.steps))?;
                     let accumulator = Accumulator::new(self.op, self.steps)
                         .ok_or_else(|| QueryError::Internal(format!("{} has no groups", self.op.as_str())))?;
@@ -119,8 +102,8 @@ impl Stream for Aggregation {
                 let metric_name = series.labels.metric_name();
                 let mut remarks = Remarks { notes: &mut notes, position: self.position, metric_name };
                 group.accumulator.add(series.column, &mut remarks);
-                cx.deadline.check()?;
             }
+            cx.deadline.check()?;
         }
         self.check_quantile(&param, cx);
         let mut remarks = Remarks { notes: &mut notes, position: self.position, metric_name: b"" };

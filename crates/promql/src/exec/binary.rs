@@ -172,8 +172,8 @@ impl<'a> Join<'a> {
         let group = self.many_groups[index];
         let present = many.column.present();
         let mut unmatched = present.clone();
-        for other in self.one_by_group[group].clone() {
-            let one = &self.one[other];
+        for at in 0..self.one_by_group[group].len() {
+            let one = &self.one[self.one_by_group[group][at]];
             let mut both = one.column.present();
             both.intersect(&present);
             unmatched.subtract(&both);

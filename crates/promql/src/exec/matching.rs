@@ -1,33 +1,36 @@
 //! Which series of two vectors belong together, and what their result is called.
 
-use hashbrown::HashMap;
-use thanoxide_model::{Labels, LabelsBuilder};
+use thanoxide_model::Labels;
 
 use super::arithmetic::changes_metric;
+use super::label_sets::LabelSets;
 use crate::ast::{BinaryOp, Cardinality, VectorMatching};
 
 /// Numbers the match groups.
 #[derive(Default)]
 pub(crate) struct Groups {
-    ordinals: HashMap<Labels, usize, foldhash::fast::RandomState>,
+    sets: LabelSets,
 }
 
 impl Groups {
     /// The number of the group of these labels; numbers are given out from 0 on.
     pub(crate) fn ordinal(&mut self, labels: &Labels, matching: &VectorMatching) -> usize {
-        let next = self.ordinals.len();
-        *self.ordinals.entry(signature(labels, matching)).or_insert(next)
+        self.sets.number_picked(|into| labels.filter_into(into, |name| is_matched(name, matching))).0
     }
 
     /// The number of the group of these labels, if there is one.
-    pub(crate) fn find(&self, labels: &Labels, matching: &VectorMatching) -> Option<usize> {
-        self.ordinals.get(&signature(labels, matching)).copied()
+    pub(crate) fn find(&mut self, labels: &Labels, matching: &VectorMatching) -> Option<usize> {
+        self.sets.find_picked(|into| labels.filter_into(into, |name| is_matched(name, matching)))
     }
 }
 
 /// The labels that series of one match group share.
 pub(crate) fn signature(labels: &Labels, matching: &VectorMatching) -> Labels {
-    labels.filter(|name| is_listed(name, &matching.labels) == matching.on && (matching.on || name != b"__name__"))
+    labels.filter(|name| is_matched(name, matching))
+}
+
+fn is_matched(name: &[u8], matching: &VectorMatching) -> bool {
+    is_listed(name, &matching.labels) == matching.on && (matching.on || name != b"__name__")
 }
 
 fn is_listed(name: &[u8], list: &[String]) -> bool {
@@ -48,12 +51,6 @@ pub(crate) fn result_labels(
         let described = drops && (name == b"__name__" || name == b"__type__" || name == b"__unit__");
         !described && (!one_to_one || is_listed(name, &matching.labels) == matching.on)
     });
-    if matching.include.is_empty() {
-        return base;
-    }
-    let mut builder = LabelsBuilder::from(&base);
-    for name in &matching.include {
-        builder.set(name, one.value(name));
-    }
-    builder.build()
+    let include = |labels: Labels, name: &String| labels.with(name.as_bytes(), one.value(name));
+    matching.include.iter().fold(base, include)
 }

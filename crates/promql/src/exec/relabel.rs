@@ -1,6 +1,6 @@
 //! `label_replace` and `label_join`: they look at labels alone.
 
-use thanoxide_model::{Labels, LabelsBuilder, Regexp};
+use thanoxide_model::{Labels, Regexp};
 
 use super::{Batch, Context, Stream};
 use crate::engine::QueryError;
@@ -40,9 +40,7 @@ impl Stream for RelabelStream {
         for series in &mut batch.series {
             cx.deadline.check()?;
             let Some(value) = self.value(&series.labels) else { continue };
-            let mut builder = LabelsBuilder::from(&series.labels);
-            builder.set(&self.target, value);
-            series.labels = builder.build();
+            series.labels = series.labels.with(&self.target, &value);
             if self.target == b"__name__" {
                 series.drop_name = false;
             }

@@ -33,7 +33,7 @@ impl Presence {
         self.steps[group].union(&series.column.present());
     }
 
-    fn of(&self, series: &SeriesColumn, matching: &VectorMatching) -> Option<&Bits> {
+    fn of(&mut self, series: &SeriesColumn, matching: &VectorMatching) -> Option<&Bits> {
         self.groups.find(&series.labels, matching).map(|group| &self.steps[group])
     }
 }
@@ -70,7 +70,7 @@ impl SetOperation {
         Ok(())
     }
 
-    fn subtract(&self, series: &mut SeriesColumn) {
+    fn subtract(&mut self, series: &mut SeriesColumn) {
         if let Some(present) = self.present.of(series, &self.matching) {
             let mut keep = Bits::all(self.steps);
             keep.subtract(present);
@@ -78,7 +78,7 @@ impl SetOperation {
         }
     }
 
-    fn intersect(&self, series: &mut SeriesColumn) {
+    fn intersect(&mut self, series: &mut SeriesColumn) {
         match self.present.of(series, &self.matching) {
             Some(present) => series.column.retain(present),
             None => series.column.retain(&Bits::none(self.steps)),

@@ -7,7 +7,7 @@ use thanoxide_tsdb::chunk::{Chunk, Encoding};
 use xxhash_rust::xxh64::xxh64;
 
 use super::{labels, recode};
-use crate::{AggrChunk, SeriesFrame, StoreError, StoreSeries};
+use crate::{AggrChunk, AggregateChunks, SeriesFrame, StoreError, StoreSeries};
 
 /// Above so many bytes of chunks a frame is full, however few series it has.
 const MAX_FRAME_CHUNK_BYTES: usize = 1 << 20;
@@ -73,15 +73,20 @@ fn from_proto(series: thanos::Series) -> Result<StoreSeries, StoreError> {
 
 fn chunk_to_proto(chunk: &AggrChunk) -> Result<thanos::AggrChunk, StoreError> {
     let part = |c: &Option<Chunk>| c.as_ref().map(data_to_proto).transpose();
+    let raw = part(&chunk.raw)?;
+    let (min_time, max_time) = (chunk.min_time_ms, chunk.max_time_ms);
+    let Some(aggregates) = &chunk.aggregates else {
+        return Ok(thanos::AggrChunk { min_time, max_time, raw, ..Default::default() });
+    };
     Ok(thanos::AggrChunk {
-        min_time: chunk.min_time_ms,
-        max_time: chunk.max_time_ms,
-        raw: part(&chunk.raw)?,
-        count: part(&chunk.count)?,
-        sum: part(&chunk.sum)?,
-        min: part(&chunk.min)?,
-        max: part(&chunk.max)?,
-        counter: part(&chunk.counter)?,
+        min_time,
+        max_time,
+        raw,
+        count: part(&aggregates.count)?,
+        sum: part(&aggregates.sum)?,
+        min: part(&aggregates.min)?,
+        max: part(&aggregates.max)?,
+        counter: part(&aggregates.counter)?,
     })
 }
 
@@ -105,16 +110,15 @@ fn chunk_from_proto(chunk: thanos::AggrChunk) -> Result<AggrChunk, StoreError> {
         c.map(|c| Ok(Chunk { min_time_ms, max_time_ms, encoding: encoding_from_proto(c.r#type)?, data: c.data }))
             .transpose()
     };
-    Ok(AggrChunk {
-        min_time_ms,
-        max_time_ms,
-        raw: part(chunk.raw)?,
+    let raw = part(chunk.raw)?;
+    let aggregates = AggregateChunks {
         count: part(chunk.count)?,
         sum: part(chunk.sum)?,
         min: part(chunk.min)?,
         max: part(chunk.max)?,
         counter: part(chunk.counter)?,
-    })
+    };
+    Ok(AggrChunk { min_time_ms, max_time_ms, raw, aggregates: aggregates.boxed() })
 }
 
 fn encoding_from_proto(encoding: i32) -> Result<Encoding, StoreError> {

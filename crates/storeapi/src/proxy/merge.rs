@@ -201,9 +201,8 @@ fn join_chunks(chunks: &mut Vec<AggrChunk>) {
 }
 
 fn content(chunk: &AggrChunk) -> impl Iterator<Item = Option<(Reverse<&[u8]>, u8)>> {
-    [&chunk.raw, &chunk.count, &chunk.sum, &chunk.min, &chunk.max, &chunk.counter]
-        .into_iter()
-        .map(|c| c.as_ref().map(|c| (Reverse(&c.data[..]), c.encoding as u8)))
+    let aggregates = chunk.aggregates.as_ref().map_or([&None; 5], |aggregates| aggregates.all());
+    std::iter::once(&chunk.raw).chain(aggregates).map(|c| c.as_ref().map(|c| (Reverse(&c.data[..]), c.encoding as u8)))
 }
 
 #[cfg(test)]

@@ -26,6 +26,14 @@ pub trait ByteSource: Send + Sync + Debug {
         let start = start.min(self.len());
         self.range(start..start.saturating_add(len).min(self.len()))
     }
+
+    /// As [`Self::up_to`], in the place of what a buffer holds.
+    fn read_up_to(&self, start: u64, len: u64, into: &mut Vec<u8>) -> io::Result<()> {
+        let bytes = self.up_to(start, len)?;
+        into.clear();
+        into.extend_from_slice(&bytes);
+        Ok(())
+    }
 }
 
 impl ByteSource for Bytes {
@@ -72,5 +80,11 @@ impl ByteSource for FileSource {
         let mut bytes = vec![0; (range.end - range.start) as usize];
         self.file.read_exact_at(&mut bytes, range.start)?;
         Ok(Bytes::from(bytes))
+    }
+
+    fn read_up_to(&self, start: u64, len: u64, into: &mut Vec<u8>) -> io::Result<()> {
+        // Bytes that are there already are overwritten: only a buffer that grows is filled with zeros first.
+        into.resize(len.min(self.len.saturating_sub(start)) as usize, 0);
+        self.file.read_exact_at(into, start)
     }
 }

@@ -142,14 +142,13 @@ impl LabelIndex for Head {
         ))
     }
 
-    fn retain(&self, among: &mut RoaringBitmap, matcher: &Matcher) -> Result<bool, Infallible> {
-        let Some(name) = self.labels.find_name(matcher.name()) else { return Ok(false) };
+    fn retained(&self, among: &RoaringBitmap, matcher: &Matcher) -> Result<Option<RoaringBitmap>, Infallible> {
+        let Some(name) = self.labels.find_name(matcher.name()) else { return Ok(None) };
         let known = matcher.regexp().is_some_and(|regexp| self.verdicts.knows(name, regexp));
         if known || !self.prefers_series(name, among) {
-            return Ok(false);
+            return Ok(None);
         }
         let value = |slot| self.label_of(slot, name).map_or(&[] as &[u8], |pair| self.labels.value(pair));
-        among.retain(|slot| matcher.matches(value(slot)));
-        Ok(true)
+        Ok(Some(among.iter().filter(|slot| matcher.matches(value(*slot))).collect()))
     }
 }

@@ -14,6 +14,8 @@ use crate::postings::{self, LabelIndex};
 
 /// Reading one series costs about as much as looking at so many values.
 const SERIES_COST: u64 = 32;
+/// Lists of so many series are kept as bitmaps.
+const LONG_LIST: u64 = 1 << 14;
 
 impl IndexReader {
     /// The series that satisfy all matchers.
@@ -144,12 +146,28 @@ impl LabelIndex for IndexReader {
         }
     }
 
+    /// Long lists are kept: to make a bitmap of one takes longer than all else.
     fn with_values(&self, name: &[u8], values: &[&[u8]]) -> Result<Arc<RoaringBitmap>, IndexError> {
-        let mut offsets = Vec::new();
+        let (mut long, mut offsets) = (Vec::new(), Vec::new());
         for value in values {
-            offsets.extend(self.offsets.find(name, value)?);
+            if let Some(kept) = self.verdicts.find(Asked::Value, name, value) {
+                long.push(kept);
+                continue;
+            }
+            let Some(offset) = self.offsets.find(name, value)? else { continue };
+            if lists::count(&*self.source, offset)? < LONG_LIST {
+                offsets.push(offset);
+                continue;
+            }
+            let read = || lists::union(&*self.source, vec![offset]);
+            long.push(self.verdicts.get(Asked::Value, name, value, read)?);
         }
-        Ok(Arc::new(lists::union(&*self.source, offsets)?))
+        if let ([only], true) = (long.as_slice(), offsets.is_empty()) {
+            return Ok(Arc::clone(only));
+        }
+        let mut all = lists::union(&*self.source, offsets)?;
+        long.iter().for_each(|list| all |= &**list);
+        Ok(Arc::new(all))
     }
 
     fn with_pattern(&self, name: &[u8], regexp: &Regexp) -> Result<Arc<RoaringBitmap>, IndexError> {
@@ -173,12 +191,12 @@ impl LabelIndex for IndexReader {
         })
     }
 
-    fn retain(&self, among: &mut RoaringBitmap, matcher: &Matcher) -> Result<bool, IndexError> {
+    fn retained(&self, among: &RoaringBitmap, matcher: &Matcher) -> Result<Option<RoaringBitmap>, IndexError> {
         let known = |asked| self.verdicts.find(asked, matcher.name(), matcher.value()).is_some();
         let known = matcher.regexp().is_some() && (known(Asked::Taken) || known(Asked::Refused));
         let listed = matcher.kind() == MatchKind::Equal || matcher.regexp().is_some_and(|r| r.set_matches().is_some());
         if known || listed || !self.prefers_series(matcher.name(), among) {
-            return Ok(false);
+            return Ok(None);
         }
         let mut kept = RoaringBitmap::new();
         for series in among.iter() {
@@ -190,7 +208,6 @@ impl LabelIndex for IndexReader {
                 kept.insert(series);
             }
         }
-        *among = kept;
-        Ok(true)
+        Ok(Some(kept))
     }
 }

@@ -183,29 +183,56 @@ impl IndexReader {
 
     fn read_body<'s>(&'s self, body: &[u8], into: &mut SeriesParts<'s>) -> Result<(), IndexError> {
         let mut reader = Reader::new(body);
-        self.read_labels(&mut reader, &mut into.labels)?;
+        self.read_labels(&mut reader, into)?;
         read_chunk_metas_into(&mut reader, &mut into.chunks).in_section("series")
     }
 
-    fn read_labels<'s>(
-        &'s self,
-        reader: &mut Reader<'_>,
-        pairs: &mut Vec<(&'s [u8], &'s [u8])>,
-    ) -> Result<(), IndexError> {
-        pairs.clear();
-        for _ in 0..reader.uvarint_len().in_section("series")? {
-            let name = self.symbols.get(reader.uvarint32().in_section("series")?)?;
-            let value = self.symbols.get(reader.uvarint32().in_section("series")?)?;
-            pairs.push((name, value));
+    /// Reads labels over those of the series before; what both have in the same place stays.
+    fn read_labels<'s>(&'s self, reader: &mut Reader<'_>, into: &mut SeriesParts<'s>) -> Result<(), IndexError> {
+        let SeriesParts { labels, symbols, .. } = into;
+        labels.truncate(symbols.len());
+        let count = reader.uvarint_len().in_section("series")?;
+        let (mut has_new_names, mut has_empty) = (symbols.len() != count, false);
+        for at in 0..count {
+            let (name, value) = (reader.uvarint32().in_section("series")?, reader.uvarint32().in_section("series")?);
+            match symbols.get(at).copied() {
+                Some(known) if known == (name, value) => {}
+                Some(known) if known.0 == name => labels[at].1 = self.storable(value)?,
+                known => {
+                    has_new_names = true;
+                    let label = (self.storable(name)?, self.storable(value)?);
+                    match known {
+                        Some(_) => labels[at] = label,
+                        None => {
+                            labels.push(label);
+                            symbols.push((name, value));
+                        }
+                    }
+                }
+            }
+            symbols[at] = (name, value);
+            has_empty |= labels[at].1.is_empty();
         }
-        let sorted = pairs.is_sorted_by(|a, b| a.0 < b.0);
-        let storable = pairs.iter().all(|(n, v)| n.len().max(v.len()) <= MAX_LABEL_BYTES);
-        if !sorted || !storable {
-            return Err(IndexError::corrupt("series", "labels are out of order or too long"));
+        labels.truncate(count);
+        symbols.truncate(count);
+        if has_new_names && !labels.is_sorted_by(|a, b| a.0 < b.0) {
+            symbols.clear();
+            return Err(IndexError::corrupt("series", "labels are out of order"));
         }
-        // Some writers store empty values; everywhere else a label without a value is no label.
-        pairs.retain(|(_, value)| !value.is_empty());
+        if has_empty {
+            // Some writers store empty values; everywhere else a label without a value is no label.
+            labels.retain(|(_, value)| !value.is_empty());
+            symbols.clear();
+        }
         Ok(())
+    }
+
+    fn storable(&self, symbol: u32) -> Result<&[u8], IndexError> {
+        let text = self.symbols.get(symbol)?;
+        match text.len() <= MAX_LABEL_BYTES {
+            true => Ok(text),
+            false => Err(IndexError::corrupt("series", "a label is too long")),
+        }
     }
 }
 

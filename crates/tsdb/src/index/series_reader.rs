@@ -1,7 +1,5 @@
 //! Reads many series of an index, in order: neighbours come with one read.
 
-use bytes::Bytes;
-
 use super::reader::IndexReader;
 use super::{IndexError, SeriesParts};
 
@@ -9,12 +7,14 @@ use super::{IndexError, SeriesParts};
 const FIRST_BYTES: u64 = 512;
 /// How much is read where one series followed another again and again.
 const MOST_BYTES: u64 = 128 << 10;
+/// Reading over a gap up to this costs less than another call.
+const NEAR_BYTES: u64 = 2048;
 
 /// A way through the series of an index. Going back is right as well, only slow.
 #[derive(Debug)]
 pub struct SeriesReader<'a> {
     index: &'a IndexReader,
-    window: Bytes,
+    window: Vec<u8>,
     window_start: u64,
     ahead_bytes: u64,
     parts: SeriesParts<'a>,
@@ -24,7 +24,7 @@ impl<'a> SeriesReader<'a> {
     /// Reads nothing yet.
     pub fn new(index: &'a IndexReader) -> Self {
         let parts = SeriesParts::default();
-        SeriesReader { index, window: Bytes::new(), window_start: 0, ahead_bytes: FIRST_BYTES, parts }
+        SeriesReader { index, window: Vec::new(), window_start: 0, ahead_bytes: FIRST_BYTES, parts }
     }
 
     /// Labels and chunks of a series.
@@ -41,11 +41,11 @@ impl<'a> SeriesReader<'a> {
             return Ok(());
         }
         let window_end = self.window_start + self.window.len() as u64;
-        // A series that begins in the window or right behind it is a neighbour of those before.
-        let is_near = start >= self.window_start && start <= window_end;
+        // A series that begins in the window or soon behind it is a neighbour of those before.
+        let is_near = start >= self.window_start && start <= window_end + NEAR_BYTES;
         self.ahead_bytes = if is_near { (self.ahead_bytes * 4).min(MOST_BYTES) } else { FIRST_BYTES };
-        self.window = self.index.bytes_at(start, self.ahead_bytes)?;
         self.window_start = start;
+        self.index.source.read_up_to(start, self.ahead_bytes, &mut self.window).inspect_err(|_| self.window.clear())?;
         match self.index.read_within(&self.window, &mut self.parts)? {
             true => Ok(()),
             false => self.index.read_whole(series, &mut self.parts),

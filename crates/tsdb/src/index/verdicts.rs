@@ -13,6 +13,8 @@ use super::IndexError;
 pub(super) enum Asked {
     /// All series.
     All,
+    /// Those with a value.
+    Value,
     /// Those whose value the pattern takes.
     Taken,
     /// Those whose value the pattern refuses.

@@ -1,11 +1,11 @@
 //! `count_values`: how often each value occurs in a group, at each step.
 
-use thanoxide_model::LabelsBuilder;
 use thanoxide_model::float::format_f;
 
-use super::{GroupIndex, Grouping};
+use super::Grouping;
 use crate::engine::QueryError;
 use crate::exec::column::{Cell, Column};
+use crate::exec::label_sets::LabelSets;
 use crate::exec::{Batch, Context, SeriesColumn, Stream};
 
 /// `count_values("label", v)`
@@ -19,7 +19,7 @@ pub(crate) struct CountValues {
 impl Stream for CountValues {
     fn next(&mut self, cx: &Context<'_>) -> Result<Option<Batch>, QueryError> {
         let Some(mut inner) = self.inner.take() else { return Ok(None) };
-        let mut index = GroupIndex::default();
+        let mut index = LabelSets::default();
         let mut all = Batch { series: Vec::new(), charge: cx.budget.charge(0)? };
         while let Some(batch) = inner.next(cx)? {
             for series in &batch.series {
@@ -32,7 +32,7 @@ impl Stream for CountValues {
 }
 
 impl CountValues {
-    fn count(&self, series: &SeriesColumn, index: &mut GroupIndex, all: &mut Batch) -> Result<(), QueryError> {
+    fn count(&self, series: &SeriesColumn, index: &mut LabelSets, all: &mut Batch) -> Result<(), QueryError> {
         let mut last: Option<(u64, usize)> = None;
         for step in series.column.present().ones() {
             let Some(cell) = series.column.cell(step) else { continue };
@@ -54,16 +54,14 @@ impl CountValues {
         &self,
         series: &SeriesColumn,
         cell: Cell<'_>,
-        index: &mut GroupIndex,
+        index: &mut LabelSets,
         all: &mut Batch,
     ) -> Result<usize, QueryError> {
         let text = match cell {
             Cell::Float(value) => format_f(value),
             Cell::Histogram(histogram) => histogram.to_string(),
         };
-        let mut builder = LabelsBuilder::from(&series.labels);
-        builder.set(&self.label, text);
-        let labels = self.grouping.group(&builder.build());
+        let labels = self.grouping.group(&series.labels.with(&self.label, text.as_bytes()));
         let (number, is_new) = index.number(&labels);
         if is_new {
             all.charge.add(self.steps.saturating_mul(8))?;

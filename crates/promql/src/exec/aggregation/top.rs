@@ -2,12 +2,13 @@
 
 use thanoxide_model::Labels;
 
-use super::{Bounds, GroupIndex, Grouping};
+use super::{Bounds, Grouping};
 use crate::aggregate::top::{Best, Candidate, Worst};
 use crate::annotations::{Note, Place};
 use crate::ast::AggregateOp;
 use crate::engine::QueryError;
 use crate::exec::column::{Bits, Cell, Column};
+use crate::exec::label_sets::LabelSets;
 use crate::exec::scalar::{ScalarArg, ScalarColumn};
 use crate::exec::{Batch, Context, SeriesColumn, Stream, first_error};
 use crate::limits::Charge;
@@ -78,14 +79,14 @@ impl TopK {
 
     fn top_k(&self, inner: &mut dyn Stream, param: &ScalarColumn, cx: &Context<'_>) -> Result<Batch, QueryError> {
         let worst = if self.op == AggregateOp::TopK { Worst::Lowest } else { Worst::Highest };
-        let mut index = GroupIndex::default();
+        let mut index = LabelSets::default();
         let mut groups: Vec<Vec<Best>> = Vec::new();
         let mut names: Vec<(Labels, bool)> = Vec::new();
         let mut charge = cx.budget.charge(0)?;
         while let Some(batch) = inner.next(cx)? {
             for series in batch.series {
-                let (group, is_new) = index.number(&self.grouping.group(&series.labels));
-                if is_new {
+                let (group, new) = index.number_picked(|into| self.grouping.pick(&series.labels, into));
+                if new.is_some() {
                     charge.add(self.steps.saturating_mul(size_of::<Best>()))?;
                     groups.push(vec![Best::default(); self.steps]);
                 }
@@ -133,11 +134,11 @@ impl TopK {
     }
 
     fn limit_k(&self, inner: &mut dyn Stream, param: &ScalarColumn, cx: &Context<'_>) -> Result<Batch, QueryError> {
-        let mut index = GroupIndex::default();
+        let mut index = LabelSets::default();
         let mut taken: Vec<Vec<u64>> = Vec::new();
         let batch = self.filter(inner, cx, |series| {
-            let (group, is_new) = index.number(&self.grouping.group(&series.labels));
-            if is_new {
+            let (group, new) = index.number_picked(|into| self.grouping.pick(&series.labels, into));
+            if new.is_some() {
                 taken.push(vec![0; self.steps]);
             }
             let mut keep = Bits::none(self.steps);
@@ -153,10 +154,10 @@ impl TopK {
     }
 
     fn limit_ratio(&self, inner: &mut dyn Stream, param: &ScalarColumn, cx: &Context<'_>) -> Result<Batch, QueryError> {
-        let mut index = GroupIndex::default();
+        let mut index = LabelSets::default();
         let batch = self.filter(inner, cx, |series| {
             if self.steps == 1 {
-                index.number(&self.grouping.group(&series.labels));
+                index.number_picked(|into| self.grouping.pick(&series.labels, into));
             }
             // Where the hash of the labels lies between 0 and 1 decides.
             let offset = series.labels.hash() as f64 / u64::MAX as f64;
@@ -175,13 +176,13 @@ impl TopK {
 
     /// Puts the series of an instant query into the order that they have in Prometheus: group by group, and within a group
     /// as in a heap by value. A second `limitk` around this one shows it.
-    fn order(&self, mut batch: Batch, mut index: GroupIndex) -> Batch {
+    fn order(&self, mut batch: Batch, mut index: LabelSets) -> Batch {
         if self.steps != 1 {
             return batch;
         }
         let mut groups = vec![Best::default(); index.len()];
         for (number, series) in batch.series.iter().enumerate() {
-            let (group, _) = index.number(&self.grouping.group(&series.labels));
+            let (group, _) = index.number_picked(|into| self.grouping.pick(&series.labels, into));
             let value = if series.column.floats.get(0) { series.column.values[0] } else { 0.0 };
             groups[group].offer(Candidate { value, series: number as u32 }, usize::MAX, Worst::Lowest);
         }
