@@ -115,6 +115,42 @@ pub struct Columns {
     pub histograms: Vec<Arc<FloatHistogram>>,
     /// Start times of the histograms where the storage has them; else empty. 0 is unknown.
     pub histogram_start_timestamps_ms: Vec<i64>,
+    /// Histograms that nobody needs any more, for their memory.
+    pub spare: SpareHistograms,
+}
+
+/// Memory for histograms: each of them is three pieces, and a series has hundreds. A copy has none.
+#[derive(Default)]
+pub struct SpareHistograms {
+    unshared: Vec<Arc<FloatHistogram>>,
+}
+
+impl SpareHistograms {
+    /// No more are kept.
+    const MOST: usize = 1024;
+
+    /// A histogram that nobody else holds. What it says is of no meaning.
+    pub fn take(&mut self) -> Arc<FloatHistogram> {
+        self.unshared.pop().unwrap_or_default()
+    }
+
+    fn keep(&mut self, histograms: &mut Vec<Arc<FloatHistogram>>) {
+        let room = Self::MOST.saturating_sub(self.unshared.len());
+        let unshared = histograms.drain(..).filter_map(|mut h| Arc::get_mut(&mut h).is_some().then_some(h));
+        self.unshared.extend(unshared.take(room));
+    }
+}
+
+impl Clone for SpareHistograms {
+    fn clone(&self) -> Self {
+        SpareHistograms::default()
+    }
+}
+
+impl std::fmt::Debug for SpareHistograms {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SpareHistograms").field("count", &self.unshared.len()).finish()
+    }
 }
 
 impl Columns {
@@ -124,7 +160,7 @@ impl Columns {
         self.values.clear();
         self.start_timestamps_ms.clear();
         self.histogram_timestamps_ms.clear();
-        self.histograms.clear();
+        self.spare.keep(&mut self.histograms);
         self.histogram_start_timestamps_ms.clear();
     }
 

@@ -74,7 +74,7 @@ impl Accumulator {
 
     pub(crate) fn add(&mut self, column: Column, remarks: &mut Remarks<'_>) {
         match self {
-            Accumulator::Sum(sum) => sum.add(&column, remarks),
+            Accumulator::Sum(sum) => sum.add(column, remarks),
             Accumulator::Mean(mean) => mean.add(&column, remarks),
             Accumulator::Extreme(extreme) => {
                 ignore_histograms(&column, extreme.name(), remarks);

@@ -156,7 +156,12 @@ impl<'a> Context<'a> {
 #[derive(Default)]
 pub(crate) struct Scratch {
     pub(crate) columns: Columns,
+    /// How many items were begun.
+    begun: usize,
 }
+
+/// The clock is looked at once in so many items: a look takes as long as a short series.
+const ITEMS_PER_LOOK: usize = 8;
 
 /// Does something for each item, on the pool if there is one; results are in the order of the items.
 pub(crate) fn for_each_series<T: Send, R: Send>(
@@ -165,7 +170,10 @@ pub(crate) fn for_each_series<T: Send, R: Send>(
     work: impl Fn(&mut Scratch, T) -> Result<R, QueryError> + Sync,
 ) -> Result<Vec<R>, QueryError> {
     let guarded = |scratch: &mut Scratch, item: T| {
-        cx.deadline.check()?;
+        if scratch.begun.is_multiple_of(ITEMS_PER_LOOK) {
+            cx.deadline.check()?;
+        }
+        scratch.begun += 1;
         work(scratch, item)
     };
     let results: Vec<Result<R, QueryError>> = match cx.pool {

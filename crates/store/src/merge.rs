@@ -14,7 +14,7 @@ use crate::source::{Source, SourceContext, SourceEvent};
 /// A frame ends once it has so many chunk bytes.
 const FRAME_BYTES: usize = 1 << 20;
 /// A frame has no more series. Each one is handed from task to task, so short ones cost more than their chunks.
-const FRAME_SERIES: usize = 256;
+const FRAME_SERIES: usize = 1024;
 
 /// A k-way merge over the blocks of one request.
 #[derive(Debug)]

@@ -113,7 +113,9 @@ enum Take<'a> {
 
 impl<'a> Naming<'a> {
     fn new(external: &'a Labels, removed: &'a [String]) -> Self {
-        Naming { external, removed, names: Vec::new(), plan: Vec::new(), packed: Vec::new() }
+        let mut naming = Naming { external, removed, names: Vec::new(), plan: Vec::new(), packed: Vec::new() };
+        naming.prepare(&[]);
+        naming
     }
 
     fn labels(&mut self, series: &[(&'a [u8], &'a [u8])]) -> Labels {

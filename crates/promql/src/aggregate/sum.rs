@@ -11,23 +11,30 @@ use crate::functions::histogram_over_time::{HistogramMean, HistogramSum, Met};
 /// A compensated sum at each step.
 pub(crate) struct Sum {
     totals: Vec<f64>,
+    /// Empty as long as there was one series of nothing but floats: it is the sum, and takes half the memory.
     compensations: Vec<f64>,
     floats: Bits,
     histograms: Histograms<HistogramSum>,
+    steps: usize,
 }
 
 impl Sum {
     pub(crate) fn new(steps: usize) -> Self {
-        // -0 is the only number that changes nothing, not even the sign of a zero.
         Sum {
-            totals: vec![-0.0; steps],
-            compensations: vec![0.0; steps],
+            totals: Vec::new(),
+            compensations: Vec::new(),
             floats: Bits::none(steps),
             histograms: Histograms::new(),
+            steps,
         }
     }
 
-    pub(crate) fn add(&mut self, column: &Column, remarks: &mut Remarks<'_>) {
+    pub(crate) fn add(&mut self, column: Column, remarks: &mut Remarks<'_>) {
+        if self.totals.is_empty() && column.histograms.is_empty() {
+            (self.totals, self.floats) = (column.values, column.floats);
+            return;
+        }
+        self.compensate();
         if self.histograms.is_unused() && column.floats.is_full() {
             self.add_full(&column.values);
         } else {
@@ -40,7 +47,19 @@ impl Sum {
         let mut floats = column.floats.clone();
         self.histograms.exclude_broken(&mut floats);
         self.floats.union(&floats);
-        self.histograms.add(column, &self.floats, remarks);
+        self.histograms.add(&column, &self.floats, remarks);
+    }
+
+    /// From now on sums are compensated: nothing was lost so far.
+    fn compensate(&mut self) {
+        if !self.compensations.is_empty() {
+            return;
+        }
+        self.totals.resize(self.steps, 0.0);
+        // -0 is the only number that changes nothing, not even the sign of a zero.
+        let without = self.totals.iter_mut().enumerate().filter(|(step, _)| !self.floats.get(*step));
+        without.for_each(|(_, total)| *total = -0.0);
+        self.compensations = vec![0.0; self.steps];
     }
 
     fn add_full(&mut self, values: &[f64]) {
@@ -54,9 +73,14 @@ impl Sum {
     }
 
     pub(crate) fn finish(mut self, remarks: &mut Remarks<'_>) -> Column {
+        if self.compensations.is_empty() {
+            // As with a compensation of nothing: a negative zero becomes zero.
+            self.totals.iter_mut().for_each(|total| *total += 0.0);
+        }
         for (total, compensation) in self.totals.iter_mut().zip(&self.compensations) {
             *total += compensation;
         }
+        self.totals.resize(self.steps, 0.0);
         let mut column = Column { values: self.totals, floats: self.floats, histograms: Vec::new() };
         self.histograms.finish(&mut column, remarks);
         column

@@ -30,17 +30,20 @@ pub(crate) fn arithmetic(op: BinaryOp, a: f64, b: f64) -> f64 {
     }
 }
 
-/// `a op b` for each pair, into `a`. The usual operators are chosen once and not for each pair.
-pub(crate) fn arithmetic_columns(op: BinaryOp, a: &mut [f64], b: &[f64]) {
-    fn each(a: &mut [f64], b: &[f64], of: impl Fn(f64, f64) -> f64) {
-        a.iter_mut().zip(b).for_each(|(a, b)| *a = of(*a, *b));
+/// `value op other` for each pair, or `other op value`, into the values. The usual operators are chosen once and not for
+/// each pair.
+pub(crate) fn arithmetic_columns(op: BinaryOp, values: &mut [f64], others: &[f64], other_first: bool) {
+    fn each(values: &mut [f64], others: &[f64], of: impl Fn(f64, f64) -> f64) {
+        values.iter_mut().zip(others).for_each(|(value, other)| *value = of(*value, *other));
     }
-    match op {
-        BinaryOp::Add => each(a, b, |a, b| a + b),
-        BinaryOp::Sub => each(a, b, |a, b| a - b),
-        BinaryOp::Mul => each(a, b, |a, b| a * b),
-        BinaryOp::Div => each(a, b, |a, b| a / b),
-        other => each(a, b, |a, b| arithmetic(other, a, b)),
+    match (op, other_first) {
+        (BinaryOp::Add, false) => each(values, others, |v, o| v + o),
+        (BinaryOp::Sub, false) => each(values, others, |v, o| v - o),
+        (BinaryOp::Mul, false) => each(values, others, |v, o| v * o),
+        (BinaryOp::Div, false) => each(values, others, |v, o| v / o),
+        (BinaryOp::Div, true) => each(values, others, |v, o| o / v),
+        (other, false) => each(values, others, |v, o| arithmetic(other, v, o)),
+        (other, true) => each(values, others, |v, o| arithmetic(other, o, v)),
     }
 }
 

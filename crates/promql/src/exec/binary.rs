@@ -1,7 +1,7 @@
 //! Arithmetic and comparisons between two vectors.
 //!
-//! Both sides are read; then each series of the "many" side (the left one unless `group_right`) meets the series of the
-//! other side in its match group. Errors are those of the earliest step, as if steps were evaluated one after another.
+//! The "one" side (the right one unless `group_right`) is read whole; then each series of the other side, as it comes,
+//! meets the series of the "one" side in its match group. Errors are those of the earliest step, as if steps were evaluated one after another.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,11 @@ use super::arithmetic::{self, Complaints, changes_metric};
 use super::column::{Bits, Cell, Column};
 use super::matching::{Groups, result_labels, signature};
 use super::merge::{Merger, same_labelset};
-use super::{Batch, Context, SeriesColumn, Stream, collect};
+use super::{Batch, Context, SeriesColumn, Stream, collect, first_error};
 use crate::annotations::{Annotations, Place};
 use crate::ast::{BinaryOp, Cardinality, VectorMatching};
 use crate::engine::QueryError;
+use crate::limits::Charge;
 
 /// `a op b`
 pub(crate) struct VectorVector {
@@ -30,20 +31,30 @@ pub(crate) struct VectorVector {
 impl Stream for VectorVector {
     fn next(&mut self, cx: &Context<'_>) -> Result<Option<Batch>, QueryError> {
         let Some((mut lhs, mut rhs)) = self.sides.take() else { return Ok(None) };
-        let (lhs, rhs) = (collect(&mut *lhs, cx)?, collect(&mut *rhs, cx)?);
-        let no_fill = self.matching.fill_lhs.is_none() && self.matching.fill_rhs.is_none();
-        if (lhs.series.is_empty() || rhs.series.is_empty()) && no_fill {
-            return Ok(None);
+        let (one, mut many) = if self.matching.card == Cardinality::OneToMany {
+            (collect(&mut *lhs, cx)?, rhs)
+        } else {
+            (collect(&mut *rhs, cx).map_err(|error| first_error(&mut *lhs, error, cx))?, lhs)
+        };
+        let has_fill = self.matching.fill_lhs.is_some() || self.matching.fill_rhs.is_some();
+        let mut joined = Join::new(self, &one.series, cx.budget.charge(0)?, cx);
+        if joined.may_have_duplicates() {
+            // Whether they matter depends on where the other side has anything at all.
+            let many = collect(&mut *many, cx)?;
+            if many.series.is_empty() && !has_fill {
+                return Ok(None);
+            }
+            joined.check_one_side(&many.series, cx)?;
+            joined.join_all(many.series, cx)?;
+        } else {
+            joined.join_stream(&mut *many, cx)?;
         }
-        let swapped = self.matching.card == Cardinality::OneToMany;
-        let (many, one) = if swapped { (&rhs.series, &lhs.series) } else { (&lhs.series, &rhs.series) };
-        let mut joined = Join::new(self, many, one, cx);
-        joined.run(cx)?;
-        let Join { output, notes, failure, .. } = joined;
+        joined.fill(cx)?;
+        let Join { output, notes, failure, charge, .. } = joined;
         notes.into_values().for_each(|note| cx.notes(note));
         match failure {
             Some(failure) => Err(failure.error),
-            None => Batch::new(output.merged, cx).map(Some),
+            None => Ok(Some(Batch { series: output.merged, charge })),
         }
     }
 }
@@ -56,64 +67,97 @@ struct Failure {
     error: QueryError,
 }
 
+/// The "one" side, and what has come of the series of the "many" side that met it so far.
 struct Join<'a> {
     node: &'a VectorVector,
-    many: &'a [SeriesColumn],
     one: &'a [SeriesColumn],
-    many_groups: Vec<usize>,
+    groups: Groups,
     one_groups: Vec<usize>,
     /// Indexes of the "one" series by group.
     one_by_group: Vec<Vec<usize>>,
+    /// How many series of the "many" side have been seen.
+    seen: usize,
     delayed: bool,
     /// One-to-one: at which steps a group has had its match.
     matched: Vec<Bits>,
     /// Many-to-one: at which steps a group has given a result of these labels.
     inserted: Vec<HashMap<Labels, Bits>>,
     output: Merger,
+    charge: Charge,
+    /// Memory of the output that `charge` does not know of yet.
+    unpaid_bytes: usize,
     /// The last note of each step.
     notes: BTreeMap<usize, Annotations>,
     failure: Option<Failure>,
 }
 
 impl<'a> Join<'a> {
-    fn new(node: &'a VectorVector, many: &'a [SeriesColumn], one: &'a [SeriesColumn], cx: &Context<'_>) -> Self {
-        let mut groups = Groups::default();
-        let many_groups: Vec<usize> = many.iter().map(|s| groups.ordinal(&s.labels, &node.matching)).collect();
-        let one_groups: Vec<usize> = one.iter().map(|s| groups.ordinal(&s.labels, &node.matching)).collect();
-        let count = many_groups.iter().chain(&one_groups).max().map_or(0, |m| m + 1);
-        let mut one_by_group = vec![Vec::new(); count];
-        for (index, group) in one_groups.iter().enumerate() {
-            one_by_group[*group].push(index);
-        }
-        Join {
+    fn new(node: &'a VectorVector, one: &'a [SeriesColumn], charge: Charge, cx: &Context<'_>) -> Self {
+        let mut join = Join {
             node,
-            many,
             one,
-            many_groups,
-            one_groups,
-            one_by_group,
+            groups: Groups::default(),
+            one_groups: Vec::with_capacity(one.len()),
+            one_by_group: Vec::new(),
+            seen: 0,
             delayed: cx.settings.delayed_name_removal,
-            matched: vec![Bits::none(node.steps); count],
-            inserted: vec![HashMap::default(); count],
+            matched: Vec::new(),
+            inserted: Vec::new(),
             output: Merger::default(),
+            charge,
+            unpaid_bytes: 0,
             notes: BTreeMap::new(),
             failure: None,
+        };
+        for (index, series) in one.iter().enumerate() {
+            let group = join.group(&series.labels);
+            join.one_groups.push(group);
+            join.one_by_group[group].push(index);
         }
+        join
     }
 
-    fn run(&mut self, cx: &Context<'_>) -> Result<(), QueryError> {
-        self.check_one_side(cx)?;
-        for index in 0..self.many.len() {
-            self.join(index);
-            cx.deadline.check()?;
-        }
-        if let Some(fill) = self.node.matching.fill_lhs {
-            for index in 0..self.one.len() {
-                self.fill_missing_many(index, fill);
-                cx.deadline.check()?;
+    /// The number of the group of a series, which may be a new one.
+    fn group(&mut self, labels: &Labels) -> usize {
+        let group = self.groups.ordinal(labels, &self.node.matching);
+        if group == self.one_by_group.len() {
+            self.one_by_group.push(Vec::new());
+            match self.node.matching.card {
+                Cardinality::OneToOne => self.matched.push(Bits::none(self.node.steps)),
+                _ => self.inserted.push(HashMap::default()),
             }
         }
+        group
+    }
+
+    fn may_have_duplicates(&self) -> bool {
+        self.one_by_group.iter().any(|group| group.len() > 1)
+    }
+
+    /// Joins a batch after the other: of the "many" side no more than that is in memory, besides what comes of it.
+    fn join_stream(&mut self, many: &mut dyn Stream, cx: &Context<'_>) -> Result<(), QueryError> {
+        while let Some(Batch { series, charge: _charge }) = many.next(cx)? {
+            self.join_all(series, cx)?;
+        }
         Ok(())
+    }
+
+    fn join_all(&mut self, many: Vec<SeriesColumn>, cx: &Context<'_>) -> Result<(), QueryError> {
+        for series in many {
+            self.join(series);
+            cx.deadline.check()?;
+        }
+        self.charge.add(std::mem::take(&mut self.unpaid_bytes))
+    }
+
+    /// What nothing met on the "one" side, if that is filled in.
+    fn fill(&mut self, cx: &Context<'_>) -> Result<(), QueryError> {
+        let Some(fill) = self.node.matching.fill_lhs else { return Ok(()) };
+        for index in 0..self.one.len() {
+            self.fill_missing_many(index, fill);
+            cx.deadline.check()?;
+        }
+        self.charge.add(std::mem::take(&mut self.unpaid_bytes))
     }
 
     fn fail(&mut self, step: usize, phase: u8, index: usize, error: impl FnOnce() -> QueryError) {
@@ -124,17 +168,14 @@ impl<'a> Join<'a> {
     }
 
     /// No two series of a group may be on the "one" side in one step, unless the other side is empty there.
-    fn check_one_side(&mut self, cx: &Context<'_>) -> Result<(), QueryError> {
-        if self.one_by_group.iter().all(|g| g.len() < 2) {
-            return Ok(());
-        }
+    fn check_one_side(&mut self, many: &[SeriesColumn], cx: &Context<'_>) -> Result<(), QueryError> {
         let any = |side: &[SeriesColumn]| {
             let mut any = Bits::none(self.node.steps);
             side.iter().for_each(|s| any.union(&s.column.present()));
             any
         };
         let has_fill = self.node.matching.fill_lhs.is_some() || self.node.matching.fill_rhs.is_some();
-        let active = if has_fill { Bits::all(self.node.steps) } else { any(self.many) };
+        let active = if has_fill { Bits::all(self.node.steps) } else { any(many) };
         for group in self.one_by_group.clone() {
             let mut seen = Bits::none(self.node.steps);
             for (i, index) in group.iter().enumerate() {
@@ -167,24 +208,45 @@ impl<'a> Join<'a> {
     }
 
     /// One series of the "many" side with all that it meets.
-    fn join(&mut self, index: usize) {
-        let many = &self.many[index];
-        let group = self.many_groups[index];
-        let present = many.column.present();
+    fn join(&mut self, many: SeriesColumn) {
+        let index = self.seen;
+        self.seen += 1;
+        let fill = self.node.matching.fill_rhs;
+        let group = match fill {
+            Some(_) => self.group(&many.labels),
+            None => match self.groups.find(&many.labels, &self.node.matching) {
+                Some(group) => group,
+                None => return,
+            },
+        };
+        let SeriesColumn { labels, column, .. } = many;
+        let present = column.present();
+        let common = |one: &SeriesColumn| {
+            let mut both = one.column.present();
+            both.intersect(&present);
+            both
+        };
+        if let ([only], None) = (self.one_by_group[group].as_slice(), fill) {
+            let one = &self.one[*only];
+            let both = common(one);
+            if both.any() {
+                self.combine(index, group, (&labels, &one.labels), column, &one.column, &both);
+            }
+            return;
+        }
         let mut unmatched = present.clone();
         for at in 0..self.one_by_group[group].len() {
             let one = &self.one[self.one_by_group[group][at]];
-            let mut both = one.column.present();
-            both.intersect(&present);
+            let both = common(one);
             unmatched.subtract(&both);
             if both.any() {
-                self.combine(index, group, &many.labels, &one.labels, &many.column, &one.column, &both);
+                self.combine(index, group, (&labels, &one.labels), column.clone(), &one.column, &both);
             }
         }
-        if let Some(fill) = self.node.matching.fill_rhs.filter(|_| unmatched.any()) {
-            let labels = signature(&many.labels, &self.node.matching);
-            let column = Column::full(vec![fill; self.node.steps]);
-            self.combine(index, group, &many.labels, &labels, &many.column, &column, &unmatched);
+        if let Some(fill) = fill.filter(|_| unmatched.any()) {
+            let filled = signature(&labels, &self.node.matching);
+            let one = Column::full(vec![fill; self.node.steps]);
+            self.combine(index, group, (&labels, &filled), column, &one, &unmatched);
         }
     }
 
@@ -193,35 +255,33 @@ impl<'a> Join<'a> {
         let one = &self.one[index];
         let group = self.one_groups[index];
         let mut missing = one.column.present();
-        missing.subtract(&self.matched[group]);
-        self.inserted[group].values().for_each(|steps| missing.subtract(steps));
+        self.matched.get(group).into_iter().for_each(|steps| missing.subtract(steps));
+        self.inserted.get(group).into_iter().flat_map(HashMap::values).for_each(|steps| missing.subtract(steps));
         if missing.any() {
             let labels = signature(&one.labels, &self.node.matching);
             let column = Column::full(vec![fill; self.node.steps]);
-            self.combine(self.many.len() + index, group, &labels, &one.labels, &column, &one.column, &missing);
+            self.combine(self.seen + index, group, (&labels, &one.labels), column, &one.column, &missing);
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
+    /// The labels are those of the "many" side and of the other.
     fn combine(
         &mut self,
         index: usize,
         group: usize,
-        many_labels: &Labels,
-        one_labels: &Labels,
-        many: &Column,
+        (many_labels, one_labels): (&Labels, &Labels),
+        many: Column,
         one: &Column,
         steps: &Bits,
     ) {
-        let swapped = self.node.matching.card == Cardinality::OneToMany;
-        let (a, b) = if swapped { (one, many) } else { (many, one) };
-        let Computed { column, computed } = self.compute(a, b, steps);
+        let Computed { column, computed } = self.compute(many, one, steps);
         let drop_name = self.node.return_bool && !self.delayed;
         let labels = result_labels(self.node.op, &self.node.matching, many_labels, one_labels, drop_name);
         let twice = self.check_matches(index, group, &labels, &computed);
         if column.is_empty() || twice {
             return;
         }
+        self.unpaid_bytes += column.bytes();
         let first = column.present().ones().next().unwrap_or(0);
         if self.output.add(SeriesColumn { labels, drop_name: self.node.return_bool && self.delayed, column }).is_err() {
             self.fail(first, 2, index, same_labelset);
@@ -255,15 +315,16 @@ impl<'a> Join<'a> {
         twice.is_some()
     }
 
-    /// `a op b` at the given steps, at which both have a value.
-    fn compute(&mut self, a: &Column, b: &Column, steps: &Bits) -> Computed {
+    /// The result at the given steps, at which both sides have a value. Floats take the place of those of the "many" side.
+    fn compute(&mut self, mut many: Column, one: &Column, steps: &Bits) -> Computed {
         let op = self.node.op;
-        if changes_metric(op) && a.histograms.is_empty() && b.histograms.is_empty() {
-            let mut values = a.values.clone();
-            arithmetic::arithmetic_columns(op, &mut values, &b.values);
-            let column = Column { values, floats: steps.clone(), histograms: Vec::new() };
+        let one_first = self.node.matching.card == Cardinality::OneToMany;
+        if changes_metric(op) && many.histograms.is_empty() && one.histograms.is_empty() {
+            arithmetic::arithmetic_columns(op, &mut many.values, &one.values, one_first);
+            let column = Column { values: many.values, floats: steps.clone(), histograms: Vec::new() };
             return Computed { column, computed: steps.clone() };
         }
+        let (a, b) = if one_first { (one, &many) } else { (&many, one) };
         let mut column = Column::empty(self.node.steps);
         let mut computed = Bits::none(self.node.steps);
         for step in steps.ones() {

@@ -76,8 +76,12 @@ pub(crate) fn change(
         }
     }
     // Made where it stays: histograms are long to move about.
-    let mut made = Arc::new(last.copy_to_schema(schema).ok()?);
+    let mut made = Arc::clone(last);
     let change = Arc::make_mut(&mut made);
+    if schema != change.schema {
+        change.counter_reset_hint = CounterResetHint::Unknown;
+        change.reduce_resolution(schema).ok()?;
+    }
     sub(change, &base, notes)?;
     if is_counter {
         add_resets(change, base, window, notes)?;

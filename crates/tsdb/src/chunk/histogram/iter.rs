@@ -159,25 +159,30 @@ impl<'a, H: NativeHistogram> HistogramIter<'a, H> {
         Ok(histogram)
     }
 
-    /// The histogram of the sample read last, with absolute float counts.
-    fn float_histogram(&self) -> Result<FloatHistogram, ChunkError> {
+    /// Writes the histogram of the sample read last over another one, with absolute float counts.
+    fn write_float(&self, into: &mut FloatHistogram) -> Result<(), ChunkError> {
         if !self.has_plain_layout() {
-            return Ok(self.histogram()?.into_float());
+            *into = self.histogram()?.into_float();
+            return Ok(());
         }
         let State { layout, buckets: [positive, negative], .. } = &self.state;
-        let mut float = FloatHistogram {
-            positive_spans: layout.spans[0].clone(),
-            positive_buckets: H::Number::floats(positive),
-            custom_values: Arc::clone(&layout.custom_values),
-            ..self.without_buckets()
-        };
-        if !(H::TRIMS_CUSTOM && float.uses_custom_buckets()) {
-            float.zero_threshold = layout.zero_threshold;
-            float.zero_count = H::Number::value(&self.state.zero_count).float();
-            float.negative_spans = layout.spans[1].clone();
-            float.negative_buckets = H::Number::floats(negative);
+        self.write_stats(into);
+        into.positive_spans.clone_from(&layout.spans[0]);
+        H::Number::floats(positive, &mut into.positive_buckets);
+        if !Arc::ptr_eq(&into.custom_values, &layout.custom_values) {
+            into.custom_values = Arc::clone(&layout.custom_values);
         }
-        Ok(float)
+        if H::TRIMS_CUSTOM && into.uses_custom_buckets() {
+            (into.zero_threshold, into.zero_count) = (0.0, 0.0);
+            into.negative_spans.clear();
+            into.negative_buckets.clear();
+            return Ok(());
+        }
+        into.zero_threshold = layout.zero_threshold;
+        into.zero_count = H::Number::value(&self.state.zero_count).float();
+        into.negative_spans.clone_from(&layout.spans[1]);
+        H::Number::floats(negative, &mut into.negative_buckets);
+        Ok(())
     }
 
     /// Whether the sample read last is neither a stale marker nor of a resolution that has to be lowered.
@@ -187,23 +192,29 @@ impl<'a, H: NativeHistogram> HistogramIter<'a, H> {
         is_plain && !is_stale_nan(self.state.sum.value())
     }
 
-    fn detailed(&self, detail: Detail) -> Result<FloatHistogram, ChunkError> {
+    fn write(&self, detail: Detail, into: &mut FloatHistogram) -> Result<(), ChunkError> {
         let is_compared = self.read == self.header.count || self.hint() == CounterResetHint::Unknown;
-        match detail {
-            Detail::Counts if !is_compared && self.has_plain_layout() => Ok(self.without_buckets()),
-            _ => self.float_histogram(),
+        if detail == Detail::Buckets || is_compared || !self.has_plain_layout() {
+            return self.write_float(into);
         }
+        self.write_stats(into);
+        (into.zero_threshold, into.zero_count) = (0.0, 0.0);
+        into.positive_spans.clear();
+        into.positive_buckets.clear();
+        into.negative_spans.clear();
+        into.negative_buckets.clear();
+        if !into.custom_values.is_empty() {
+            into.custom_values = Arc::default();
+        }
+        Ok(())
     }
 
     /// What the sample read last has besides buckets.
-    fn without_buckets(&self) -> FloatHistogram {
-        FloatHistogram {
-            counter_reset_hint: self.hint(),
-            schema: self.state.layout.schema,
-            count: H::Number::value(&self.state.count).float(),
-            sum: self.state.sum.value(),
-            ..FloatHistogram::default()
-        }
+    fn write_stats(&self, into: &mut FloatHistogram) {
+        into.counter_reset_hint = self.hint();
+        into.schema = self.state.layout.schema;
+        into.count = H::Number::value(&self.state.count).float();
+        into.sum = self.state.sum.value();
     }
 
     /// The first sample never knows: what was before the chunk may be gone by now.
@@ -253,7 +264,10 @@ pub fn decode_into<H: NativeHistogram>(
                 into.histograms.truncate(before);
                 return decode_into::<H>(data, has_start_times, (start_ms, end_ms), Detail::Buckets, into);
             }
-            into.push_histogram(timestamp_ms, Arc::new(iter.detailed(detail)?));
+            let mut histogram = into.spare.take();
+            // Nobody else holds it, so nothing is copied.
+            iter.write(detail, Arc::make_mut(&mut histogram))?;
+            into.push_histogram(timestamp_ms, histogram);
             if with_start_times {
                 into.histogram_start_timestamps_ms.push(iter.start_ms());
             }

@@ -35,8 +35,8 @@ pub trait Number: Copy + PartialOrd + Default + std::fmt::Debug {
     fn stored(counts: Vec<Self>) -> Vec<Self>;
     /// A count as a float.
     fn float(self) -> f64;
-    /// The last values of buckets, as absolute counts.
-    fn floats(cells: &[Self::Cell]) -> Vec<f64>;
+    /// The last values of buckets, as absolute counts, in the place of what `into` holds.
+    fn floats(cells: &[Self::Cell], into: &mut Vec<f64>);
 }
 
 /// An integer and its last difference.
@@ -115,13 +115,14 @@ impl Number for i64 {
     }
 
     /// Deltas are summed as floats, as Prometheus does.
-    fn floats(cells: &[IntCell]) -> Vec<f64> {
+    fn floats(cells: &[IntCell], into: &mut Vec<f64>) {
         let mut count = 0.0;
         let absolute = |cell: &IntCell| {
             count += cell.value as f64;
             count
         };
-        cells.iter().map(absolute).collect()
+        into.clear();
+        into.extend(cells.iter().map(absolute));
     }
 }
 
@@ -196,7 +197,8 @@ impl Number for f64 {
         self
     }
 
-    fn floats(cells: &[FloatCell]) -> Vec<f64> {
-        cells.iter().map(f64::value).collect()
+    fn floats(cells: &[FloatCell], into: &mut Vec<f64>) {
+        into.clear();
+        into.extend(cells.iter().map(f64::value));
     }
 }
