@@ -1,8 +1,9 @@
 //! Evaluation: a tree of operators, each a stream of series with a column of values over the steps of a [`Grid`].
 //!
 //! Series flow in batches, in the order in which storage gives them; labels are worked out once per series. Operators
-//! hold no more than they must: selectors and functions one batch, aggregations a row per group, binary operators their
-//! inputs. Work on a batch may be spread over threads; results are put back in order, so answers never depend on that.
+//! hold no more than they must: selectors and functions one batch, aggregations a row per group, binary operators one
+//! of their inputs. Work on a batch may be spread over threads; results are put back in order, so answers never depend on
+//! that.
 
 pub(crate) mod absent;
 pub(crate) mod aggregation;

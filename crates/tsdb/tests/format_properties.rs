@@ -12,7 +12,7 @@ use thanoxide_model::series::Columns;
 use thanoxide_model::{FloatHistogram, Histogram, Labels};
 use thanoxide_tsdb::chunk::histogram::{Appended, HistogramAppender, HistogramIter, NativeHistogram};
 use thanoxide_tsdb::chunk::{self, Chunk, Encoding};
-use thanoxide_tsdb::index::{ChunkMeta, IndexReader, IndexWriter, SymbolSet};
+use thanoxide_tsdb::index::{ChunkMeta, IndexReader, IndexWriter, SeriesReader, SymbolSet};
 use thanoxide_tsdb::meta::BlockMeta;
 use thanoxide_tsdb::segment::{SegmentReader, SegmentWriter};
 
@@ -116,8 +116,10 @@ fn index_of(series: &[(Labels, Vec<ChunkMeta>)], disk: &dyn Disk, path: &Path) -
 fn small_index() -> Bytes {
     let dir = tempfile::tempdir().unwrap();
     let chunks = |i: i64| vec![ChunkMeta { min_time_ms: i, max_time_ms: i + 5, reference: 8 + i as u64 }];
-    let series: Vec<_> =
-        (10..90).map(|i| (Labels::from_pairs([("a", format!("{i}")), ("b", "x".into())]), chunks(i))).collect();
+    // Neighbours share some labels, and have not all of them.
+    let some = |i: i64, every: i64| if i % every == 0 { String::new() } else { (i / 7).to_string() };
+    let labels = |i: i64| Labels::from_pairs([("a", i.to_string()), ("b", some(i, 3)), ("c", some(i, 4))]);
+    let series: Vec<_> = (10..90).map(|i| (labels(i), chunks(i))).collect();
     index_of(&series, &SystemDisk, &dir.path().join("index"))
 }
 
@@ -129,8 +131,15 @@ fn read_all(index: &IndexReader) {
             let _ = index.postings(&name, &value);
         }
     }
+    let mut reader = SeriesReader::new(index);
     for series in index.all_postings().unwrap_or_default() {
-        let _ = index.series(series);
+        // Read after another one, a series is what it is alone, even if that one was damaged.
+        let alone = index.series(series).ok().map(|entry| (entry.labels, entry.chunks));
+        let next = reader
+            .read(series)
+            .ok()
+            .map(|entry| (Labels::from_sorted(entry.labels.iter().copied()), entry.chunks.clone()));
+        assert_eq!(next, alone);
     }
 }
 
