@@ -45,9 +45,9 @@ pub use memory::MemoryStore;
 pub use metadata::{MetadataAnswer, MetadataRequest};
 pub use proxy::{ProxyConfig, ProxyEndpoint, ProxyStore};
 pub use store::{
-    AggrChunk, Aggregate, AggregateChunks, EVER_MS, EndpointStatus, LabelNamesRequest, LabelValuesRequest, LabelsAnswer,
-    PartialResponse, SeriesFrame, SeriesRequest, SeriesStream, ShardInfo, Store, StoreError, StoreInfo, StoreSeries,
-    TsdbInfo,
+    AggrChunk, Aggregate, AggregateChunks, EVER_MS, EndpointStatus, LabelNamesRequest, LabelValuesRequest,
+    LabelsAnswer, PartialResponse, SeriesFrame, SeriesRequest, SeriesStream, ShardInfo, Store, StoreError, StoreInfo,
+    StoreSeries, TsdbInfo,
 };
 pub use write::{
     PeerError, PeerErrorKind, Rejected, WriteError, WriteOrigin, WriteOutcome, WriteStore, errors_text, rejected_text,
