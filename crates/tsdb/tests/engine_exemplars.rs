@@ -7,6 +7,7 @@ mod engine_support;
 mod golden;
 
 use std::path::Path;
+use std::slice::from_ref;
 use std::sync::Arc;
 
 use engine_support::{env, labels, options, tenant};
@@ -53,7 +54,7 @@ fn verdicts_are_stocks() {
     let engine = open(dir.path(), 100);
     let (a, b, c) = (exemplar(10, 1.0), exemplar(20, 2.0), exemplar(5, 1.0));
     assert_eq!(write(&engine, 1, Some(0), &[a.clone(), b.clone()]), (vec![], 0));
-    assert_eq!(write(&engine, 1, None, &[b.clone()]), (vec![], 0), "again");
+    assert_eq!(write(&engine, 1, None, from_ref(&b)), (vec![], 0), "again");
     let late = vec![(Verdict::OutOfOrderExemplar, 2)];
     assert_eq!(write(&engine, 1, Some(1), &[a.clone(), c.clone()]), (late, 0));
     let long = Exemplar { labels: Labels::from_pairs([("trace_id", "x".repeat(121))]), ..exemplar(30, 1.0) };
@@ -61,9 +62,9 @@ fn verdicts_are_stocks() {
     // Judged before the batch: what is late only beside its own batch goes without a word.
     assert_eq!(write(&engine, 2, Some(0), &[b.clone(), a.clone()]), (vec![], 0));
     // No series, or its last sample was refused: nobody looks at them.
-    assert_eq!(write(&engine, 3, None, &[a.clone()]), (vec![], 1));
+    assert_eq!(write(&engine, 3, None, from_ref(&a)), (vec![], 1));
     assert_eq!(write(&engine, 1, Some(0), &[exemplar(40, 1.0)]), (vec![(Verdict::OutOfOrder, 1)], 1));
-    assert_eq!(all(&engine), [of(1, &[a.clone(), b.clone()]), of(2, &[b.clone()])]);
+    assert_eq!(all(&engine), [of(1, &[a.clone(), b.clone()]), of(2, from_ref(&b))]);
     let stats = engine.reader(&tenant()).unwrap().exemplar_stats();
     let oldest_ms = Some(a.timestamp_ms);
     assert_eq!(stats, ExemplarStats { max: 100, stored: 3, series: 2, oldest_ms, appended: 3, out_of_order: 3 });

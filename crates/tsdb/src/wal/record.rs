@@ -20,6 +20,7 @@ use thanoxide_model::{Exemplar, Labels};
 
 use super::histogram_record::{read_float_histogram, read_histogram};
 use crate::encoding::{DecodeError, Put, Reader};
+use crate::log::definitions::Label;
 
 /// Names a series for as long as any record speaks of it; never used again.
 pub type SeriesRef = u64;
@@ -137,7 +138,7 @@ pub(super) fn read_series<'a>(reader: &mut Reader<'a>) -> Result<RefSeries<'a>, 
     Ok(RefSeries { series: reader.u64()?, labels: read_labels(reader)? })
 }
 
-fn read_labels<'a>(reader: &mut Reader<'a>) -> Result<Vec<(&'a [u8], &'a [u8])>, DecodeError> {
+fn read_labels<'a>(reader: &mut Reader<'a>) -> Result<Vec<Label<'a>>, DecodeError> {
     let count = reader.uvarint_len()?;
     // A label takes two bytes at least, so a lie is told before memory is taken.
     if count > reader.len() / 2 {
