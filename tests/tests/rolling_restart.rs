@@ -1,4 +1,5 @@
-//! Debian's Prometheus in agent mode sends to our router while every node is restarted in its turn, the router too: nothing is lost and nothing doubled.
+//! A Prometheus in agent mode sends to our router while every node is restarted in its turn, the router too: nothing is lost and nothing
+//! doubled. Debian's speaks remote write 1.0; one put together from Prometheus's own packages (the oracle's `agent`) speaks 2.0.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
-use thanoxide_testkit::program::Program;
+use thanoxide_testkit::program::{Program, interop};
 use thanoxide_testkit::raw_write::read_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -95,15 +96,36 @@ fn spawn(dir: &Path, args: &[String], grpc: &str, remote_write: &str) -> Result<
     Ok(program)
 }
 
-fn start_agent(dir: &Path, target: &str, url: &str) -> Result<Program> {
-    let config = json!({
+/// The protocol that the sender speaks.
+#[derive(Clone, Copy, PartialEq)]
+enum Speaks {
+    First,
+    Second,
+}
+
+impl Speaks {
+    fn message(self) -> Option<(&'static str, &'static str)> {
+        (self == Speaks::Second).then_some(("protobuf_message", "io.prometheus.write.v2.Request"))
+    }
+}
+
+fn start_agent(dir: &Path, target: &str, url: &str, speaks: Speaks) -> Result<Program> {
+    let mut config = json!({
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
         "scrape_configs": [{"job_name": "rolling", "static_configs": [{"targets": [target]}]}],
         "remote_write": [{"url": url, "queue_config": {
             "batch_send_deadline": "200ms", "min_backoff": "30ms", "max_backoff": "500ms", "max_shards": 4}}],
     });
+    if let Some((name, message)) = speaks.message() {
+        config["remote_write"][0][name] = message.into();
+    }
     let path = dir.join("agent.yml");
     std::fs::write(&path, config.to_string())?;
+    if speaks == Speaks::Second {
+        let mut agent = Program::spawn(Command::new(interop("oracle")).arg("agent").arg(&path).arg(dir.join("agent")))?;
+        agent.await_line("agent is ready", "")?;
+        return Ok(agent);
+    }
     let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let mut agent = Program::spawn(
         Command::new("prometheus")
@@ -159,6 +181,15 @@ async fn await_scrapes(counter: &AtomicU64, more: u64) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_loses_nothing_while_all_nodes_are_restarted() -> Result<()> {
+    restart_all_under(Speaks::First).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_of_2_0_loses_nothing_while_all_nodes_are_restarted() -> Result<()> {
+    restart_all_under(Speaks::Second).await
+}
+
+async fn restart_all_under(speaks: Speaks) -> Result<()> {
     let (dir, size) = (tempfile::tempdir()?, Size::of_run());
     let node = |i: usize| Part::start(dir.path().join(format!("node-{i}")), &[format!("--label=replica=\"{i}\"")]);
     let mut nodes: Vec<Part> = (0..3).map(node).collect::<Result<_>>()?;
@@ -171,7 +202,7 @@ async fn an_agent_loses_nothing_while_all_nodes_are_restarted() -> Result<()> {
     ];
     let mut router = Part::start(dir.path().join("router"), &args)?;
     let (target, scrapes) = target(size.series).await?;
-    let _agent = start_agent(dir.path(), &target, &format!("http://{}/api/v1/receive", router.remote_write))?;
+    let _agent = start_agent(dir.path(), &target, &format!("http://{}/api/v1/receive", router.remote_write), speaks)?;
     await_scrapes(&scrapes, size.scrapes).await?;
     for node in &mut nodes {
         node.restart()?;
