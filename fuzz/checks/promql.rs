@@ -57,14 +57,17 @@ pub(crate) fn print(data: &[u8]) {
 }
 
 /// Whether it is one of the forms of Prometheus that do not read back: `+Inf ^ x`, and `x offset (1m + 1s) * y`, which takes the
-/// product for the offset where it was `x @ 0 offset …` or `x offset +(…)` before it was printed, and `-0s`, printed as `0s`.
+/// product for the offset where it was `x @ 0 offset …` or `x offset +(…)` before it was printed, `-0s`, printed as `0s`, and
+/// durations of more nanoseconds than a float tells apart: `6666663333s` is printed as `77160d10h55m32s999ms`.
 fn reads_otherwise(expr: &Expr, printed: &str) -> bool {
     let mut found = printed.contains(" offset (") || printed.contains(" offset -(");
     visit::walk(expr, &mut |e| match e {
         Expr::Binary(binary) if binary.op == BinaryOp::Pow => {
             found |= matches!(&binary.lhs, Expr::Number(n) if n.value == f64::INFINITY);
         }
-        Expr::Number(n) => found |= n.is_duration && n.value == 0.0 && n.value.is_sign_negative(),
+        Expr::Number(n) if n.is_duration => {
+            found |= n.value == 0.0 && n.value.is_sign_negative() || n.value.abs() > (1u64 << 53) as f64 / 1e9;
+        }
         _ => {}
     });
     found

@@ -6,6 +6,10 @@ use thanoxide_model::Labels;
 use thanoxide_promql::value::{MatrixSeries, QueryValue};
 use thanoxide_query::render::Pieces;
 
+/// What our programs have.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 const SERIES: usize = 1_000;
 const STEPS: usize = 241;
 

@@ -32,34 +32,40 @@ fn put(into: &mut [u8], text: &str) -> usize {
     text.len()
 }
 
-/// The numbers from 00 to 99.
-const PAIRS: [[u8; 2]; 100] = {
-    let mut pairs = [[0; 2]; 100];
-    let mut n = 0;
-    while n < 100 {
-        pairs[n] = [b'0' + (n / 10) as u8, b'0' + (n % 10) as u8];
-        n += 1;
-    }
-    pairs
-};
+/// Eight digits fit a word.
+const WORD: u64 = 100_000_000;
+/// `00000000`
+const ZEROS: u64 = u64::from_le_bytes([b'0'; 8]);
 
+/// The eight decimal digits of a number below 10^8, the first in the lowest byte: halves are parted in all pairs, then in
+/// all digits at once, by multiplication with the reciprocals of 100 and 10.
+fn digits(number: u64) -> u64 {
+    let fours = (number / 10_000) | (number % 10_000) << 32;
+    let hundreds = ((fours * 10_486) >> 20) & 0x7f_0000_007f;
+    let pairs = hundreds | (fours - hundreds * 100) << 16;
+    let tens = ((pairs * 103) >> 10) & 0x000f_000f_000f_000f;
+    tens | (pairs - tens * 10) << 8
+}
+
+/// The magnitude is below [`WHOLE`]; writes up to a word more than it needs.
 fn put_integer(into: &mut [u8], value: i64) -> usize {
-    let is_negative = value < 0;
     into[0] = b'-';
-    let at = usize::from(is_negative);
-    let mut rest = value.unsigned_abs();
-    let digits = rest.checked_ilog10().map_or(1, |log| log as usize + 1);
-    let number = &mut into[at..at + digits];
-    let mut end = digits;
-    while end >= 2 {
-        number[end - 2..end].copy_from_slice(&PAIRS[(rest % 100) as usize]);
-        rest /= 100;
-        end -= 2;
+    let at = usize::from(value < 0);
+    let magnitude = value.unsigned_abs();
+    if magnitude < WORD {
+        return at + put_leading(&mut into[at..], magnitude);
     }
-    if end == 1 {
-        number[0] = b'0' + rest as u8;
-    }
-    at + digits
+    let at = at + put_leading(&mut into[at..], magnitude / WORD);
+    into[at..at + 8].copy_from_slice(&(digits(magnitude % WORD) | ZEROS).to_le_bytes());
+    at + 8
+}
+
+/// A number below 10^8 without leading zeros.
+fn put_leading(into: &mut [u8], number: u64) -> usize {
+    let digits = digits(number);
+    let zeros = (digits.trailing_zeros() / 8).min(7);
+    into[..8].copy_from_slice(&((digits | ZEROS) >> (zeros * 8)).to_le_bytes());
+    8 - zeros as usize
 }
 
 #[cfg(test)]
@@ -84,6 +90,16 @@ mod tests {
             assert!(text == slow || text.len() == slow.len() && text.parse() == Ok(value), "{text} {slow}");
         }
         assert_eq!(text_of(2_668_328_433_827_413.0 / 4.0), "667082108456853.2");
+    }
+
+    #[test]
+    fn whole_numbers_are_their_digits() {
+        let near = |n: i64| [n - 1, n, n + 1, -n];
+        let powers = (0..15).flat_map(|n| near(10i64.pow(n)));
+        let some = (0..1_000_000).map(|n| n * 999_999_937 % 1_000_000_000_000_000);
+        for value in (0..20_000).chain(powers).chain(some).filter(|n| n.abs() < WHOLE as i64) {
+            assert_eq!(text_of(value as f64), value.to_string());
+        }
     }
 
     #[test]
