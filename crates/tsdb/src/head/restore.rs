@@ -20,6 +20,9 @@ use crate::log::histograms::HistogramsReader;
 use crate::log::{Frame, FrameKind, Position};
 use crate::wal::record::{RefSample, SeriesRef};
 
+/// No head makes so many series.
+const MAX_REF: SeriesRef = 1 << 62;
+
 /// What a restart found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RestoreCounts {
@@ -120,7 +123,8 @@ impl Restore {
 
     fn tenant(&mut self, reader: &mut Reader<'_>) -> Result<(), ChunkError> {
         self.head.raise_min_valid(reader.varint()?);
-        self.head.next_ref = self.head.next_ref.max(reader.uvarint()?);
+        // The references before the next one are taken.
+        self.head.reserve_ref(reader.uvarint()?.wrapping_sub(1));
         Ok(())
     }
 
@@ -429,9 +433,11 @@ impl Restore {
 }
 
 impl Head {
-    /// Even a reference without a series must not be given to another one.
+    /// Even a reference without a series must not be given to another one. Those that no head comes to are rubbish.
     fn reserve_ref(&mut self, series: SeriesRef) {
-        self.next_ref = self.next_ref.max(series.saturating_add(1));
+        if series < MAX_REF {
+            self.next_ref = self.next_ref.max(series + 1);
+        }
     }
 }
 
