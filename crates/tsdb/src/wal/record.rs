@@ -167,7 +167,11 @@ fn read_samples(reader: &mut Reader<'_>) -> Result<Vec<RefSample>, DecodeError> 
     Ok(samples)
 }
 
-fn read_exemplars(reader: &mut Reader<'_>) -> Result<Vec<RefExemplar>, DecodeError> {
+/// Entries that each begin with their distance from a first reference and a first time.
+fn read_from_base<'a, T>(
+    reader: &mut Reader<'a>,
+    mut read: impl FnMut(&mut Reader<'a>, SeriesRef, i64) -> Result<T, DecodeError>,
+) -> Result<Vec<T>, DecodeError> {
     if reader.is_empty() {
         return Ok(Vec::new());
     }
@@ -175,6 +179,12 @@ fn read_exemplars(reader: &mut Reader<'_>) -> Result<Vec<RefExemplar>, DecodeErr
     read_all(reader, |r| {
         let series = base_ref.wrapping_add(r.varint()? as u64);
         let timestamp_ms = base_time.wrapping_add(r.varint()?);
+        read(r, series, timestamp_ms)
+    })
+}
+
+fn read_exemplars(reader: &mut Reader<'_>) -> Result<Vec<RefExemplar>, DecodeError> {
+    read_from_base(reader, |r, series, timestamp_ms| {
         let (value, labels) = (r.f64()?, read_labels(r)?);
         if labels.iter().any(|(name, value)| name.len().max(value.len()) > MAX_LABEL_BYTES) {
             return Err(DecodeError::UnexpectedEnd);
@@ -184,13 +194,7 @@ fn read_exemplars(reader: &mut Reader<'_>) -> Result<Vec<RefExemplar>, DecodeErr
 }
 
 fn read_histograms(reader: &mut Reader<'_>, float: bool) -> Result<Vec<RefHistogram>, DecodeError> {
-    if reader.is_empty() {
-        return Ok(Vec::new());
-    }
-    let (base_ref, base_time) = (reader.u64()?, reader.u64()? as i64);
-    read_all(reader, |r| {
-        let series = base_ref.wrapping_add(r.varint()? as u64);
-        let timestamp_ms = base_time.wrapping_add(r.varint()?);
+    read_from_base(reader, |r, series, timestamp_ms| {
         let value = if float { read_float_histogram(r)? } else { read_histogram(r)? };
         Ok(RefHistogram { series, timestamp_ms, value })
     })
