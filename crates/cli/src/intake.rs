@@ -4,12 +4,12 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use thanoxide_config::{Limits, Relabel};
 use thanoxide_flags::Matches;
 use thanoxide_ingester::Ingester;
 use thanoxide_router::head_series::watch_head_series;
-use thanoxide_router::{Limiter, OtlpSettings, RouterConfig, TranslationStrategy};
+use thanoxide_router::{Limiter, OtlpSettings, Promotion, RouterConfig, TranslationStrategy};
 use thanoxide_server::{CertificateField, Shutdown};
 
 use crate::node::Node;
@@ -25,11 +25,7 @@ pub(crate) fn router_config(matches: &Matches) -> Result<RouterConfig> {
         certificate_field: CertificateField::named(matches.text("receive.tenant-certificate-field")),
         split_tenant_label: (!split.is_empty()).then(|| split.to_string()),
         replica_header: matches.text("receive.replica-header").to_string(),
-        otlp: OtlpSettings {
-            strategy: TranslationStrategy::named(matches.text("receive.otlp-translation-strategy")),
-            target_info: matches.switch("receive.otlp-enable-target-info"),
-            promoted: matches.texts("receive.otlp-promote-resource-attributes"),
-        },
+        otlp: otlp_settings(matches)?,
         hop_secret: hop_secret(matches)?,
         relabel: Arc::new(relabel.context("get relabel configuration")?),
         ..tenant_config(matches)?
@@ -38,6 +34,34 @@ pub(crate) fn router_config(matches: &Matches) -> Result<RouterConfig> {
         config.limiter.set(limits);
     }
     Ok(config)
+}
+
+/// How OTLP is translated. The errors are those of Prometheus's configuration.
+fn otlp_settings(matches: &Matches) -> Result<OtlpSettings> {
+    let named = |flag| matches.texts(flag).into_iter().filter(|name| !name.is_empty()).collect::<Vec<_>>();
+    let promoted = named("receive.otlp-promote-resource-attributes");
+    let ignored = named("receive.otlp-ignore-resource-attributes");
+    let promotion = match matches.switch("receive.otlp-promote-all-resource-attributes") {
+        true if !promoted.is_empty() => bail!(
+            "'promote_all_resource_attributes' and 'promote_resource_attributes' cannot be configured simultaneously"
+        ),
+        true => Promotion::AllBut(ignored),
+        false if !ignored.is_empty() => {
+            bail!("'ignore_resource_attributes' cannot be configured unless 'promote_all_resource_attributes' is true")
+        }
+        false => Promotion::Named(promoted),
+    };
+    Ok(OtlpSettings {
+        strategy: TranslationStrategy::named(matches.text("receive.otlp-translation-strategy")),
+        target_info: matches.switch("receive.otlp-enable-target-info"),
+        promotion,
+        keep_identifying: matches.switch("receive.otlp-keep-identifying-resource-attributes"),
+        promote_scope: matches.switch("receive.otlp-promote-scope-metadata"),
+        custom_buckets: matches.switch("receive.otlp-convert-histograms-to-nhcb"),
+        delta: matches.switch("receive.otlp-native-delta-ingestion"),
+        key_before_underscore: matches.switch("receive.otlp-label-name-underscore-sanitization"),
+        keep_underscores: matches.switch("receive.otlp-label-name-preserve-multiple-underscores"),
+    })
 }
 
 /// The tenant's header and default, which `standalone` has as well.

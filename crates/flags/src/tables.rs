@@ -2,6 +2,7 @@
 //! yet is refused with any other value than its default.
 
 mod listeners;
+mod otlp;
 pub mod query;
 pub mod receive;
 pub mod standalone;

@@ -110,13 +110,12 @@ fn names_and_defaults_of_stock_commands_are_those_of_stock() {
             // Ours alone.
             "receive.tenant-labels",
             "receive.tenant-labels-file",
-            "receive.otlp-translation-strategy",
             "receive.hop-secret-file",
             "receive.memory-limit",
             "receive.tenant-deletion",
             "tsdb.flush-on-shutdown",
         ];
-        let ours_alone = |name: &str| name.starts_with("receive.hints-");
+        let ours_alone = |name: &str| ["receive.hints-", "receive.otlp-"].iter().any(|ours| name.starts_with(ours));
         let known =
             |name: &str| others.contains(&name) || ours_alone(name) || stock.iter().any(|flag| flag["name"] == name);
         assert_eq!(ours.keys().find(|name| !known(name)), None, "{name}");

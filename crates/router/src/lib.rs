@@ -44,7 +44,7 @@ pub use hashring_file::{HashringFile, HashringFileMetrics};
 pub use hints::{HintConfig, HintMetrics, Hints};
 pub use limiter::Limiter;
 pub use metrics::RouterMetrics;
-pub use otlp::{OtlpSettings, TranslationStrategy};
+pub use otlp::{OtlpSettings, Promotion, TranslationStrategy};
 pub use refusal::Refusal;
 pub use replication::{LabelsChanged, ReplicationConfig, ReplicationDeps, Replicator};
 pub use replication_metrics::ReplicationMetrics;

@@ -106,7 +106,7 @@ fn gauge() -> Vec<u8> {
     };
     let data = otlp::metric::Data::Gauge(otlp::Gauge { data_points: vec![point] });
     let metric = otlp::Metric { name: "queue.length".into(), data: Some(data), ..Default::default() };
-    let scope_metrics = vec![otlp::ScopeMetrics { metrics: vec![metric] }];
+    let scope_metrics = vec![otlp::ScopeMetrics { metrics: vec![metric], ..Default::default() }];
     let resource_metrics = vec![otlp::ResourceMetrics { resource: None, scope_metrics }];
     otlp::ExportMetricsServiceRequest { resource_metrics }.encode_to_vec()
 }

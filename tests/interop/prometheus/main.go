@@ -5,7 +5,7 @@
 //
 // It prints one line, "listening on HOST:PORT", once it serves, and stops on SIGTERM or SIGINT. With a command (see
 // engineCommand) it is the storage engine alone, as an oracle for appends and compaction; with "agent FILE DIR" it is a sender (see
-// runAgent).
+// runAgent), with "otlp" a translator (see translateOTLP).
 package main
 
 import (
@@ -56,6 +56,9 @@ func main() {
 		command := engineCommand
 		if os.Args[1] == "agent" && len(os.Args) == 4 {
 			command = func(words []string) error { return runAgent(words[1], words[2]) }
+		}
+		if os.Args[1] == "otlp" {
+			command = func([]string) error { return translateOTLP() }
 		}
 		if err := command(os.Args[1:]); err != nil {
 			fmt.Fprintln(os.Stderr, "oracle:", err)

@@ -2,13 +2,13 @@
 
 use crate::app::CommandDef;
 use crate::flag::{FlagDef, Kind};
-use crate::tables::listeners;
+use crate::tables::{listeners, otlp};
 
 /// The command.
 pub const COMMAND: CommandDef = CommandDef {
     name: "receive",
     about: "Takes remote write requests, keeps them in a local TSDB per tenant and uploads blocks to an object store.",
-    flags: &[listeners::FLAGS, FLAGS],
+    flags: &[listeners::FLAGS, FLAGS, otlp::FLAGS],
 };
 
 const FLAGS: &[FlagDef] = &[
@@ -222,17 +222,6 @@ const FLAGS: &[FlagDef] = &[
     )
     .default(&[""])
     .repeatable(),
-    FlagDef::new(
-        "receive.otlp-translation-strategy",
-        Kind::Enum(&[
-            "UnderscoreEscapingWithSuffixes",
-            "UnderscoreEscapingWithoutSuffixes",
-            "NoUTF8EscapingWithSuffixes",
-            "NoTranslation",
-        ]),
-        "How names of OTLP become names here, as Prometheus's translation_strategy says. Not in Thanos.",
-    )
-    .default(&["UnderscoreEscapingWithSuffixes"]),
     FlagDef::no_op("enable-feature", Kind::Text, &[""]).repeatable(),
     FlagDef::no_op("receive.lazy-retrieval-max-buffered-responses", Kind::Int, &["20"]),
     FlagDef::new("receive-forward-max-backoff", Kind::Duration, "Longest time that an unavailable node is left alone.")

@@ -4,6 +4,7 @@ use thanoxide_model::Labels;
 use thanoxide_proto::opentelemetry as otlp;
 use thanoxide_proto::opentelemetry::exemplar::Value;
 
+use super::names::TranslationStrategy;
 use super::values::text_of;
 
 /// The most characters of an exemplar's labels, as OpenMetrics has it: attributes that would make more are left out.
@@ -18,11 +19,14 @@ pub(super) struct PromExemplar {
 }
 
 /// All exemplars of a point; fails for one without a value.
-pub(super) fn exemplars_of(exemplars: &[otlp::Exemplar]) -> Result<Vec<PromExemplar>, String> {
-    exemplars.iter().map(exemplar).collect()
+pub(super) fn exemplars_of(
+    exemplars: &[otlp::Exemplar],
+    strategy: TranslationStrategy,
+) -> Result<Vec<PromExemplar>, String> {
+    exemplars.iter().map(|one| exemplar(one, strategy)).collect()
 }
 
-fn exemplar(exemplar: &otlp::Exemplar) -> Result<PromExemplar, String> {
+fn exemplar(exemplar: &otlp::Exemplar, strategy: TranslationStrategy) -> Result<PromExemplar, String> {
     let value = match exemplar.value {
         Some(Value::AsDouble(value)) => value,
         Some(Value::AsInt(value)) => value as f64,
@@ -34,7 +38,7 @@ fn exemplar(exemplar: &otlp::Exemplar) -> Result<PromExemplar, String> {
     let ids = ids.into_iter().filter(|(_, id)| is_set(id)).map(|(name, id)| (name.to_string(), hex(id)));
     let mut labels: Vec<(String, String)> = ids.collect();
     let attributes: Vec<_> =
-        exemplar.filtered_attributes.iter().map(|pair| (pair.key.clone(), text_of(pair))).collect();
+        exemplar.filtered_attributes.iter().map(|pair| (pair.key.clone(), text_of(pair, strategy))).collect();
     let chars = |pairs: &[(String, String)]| -> usize {
         pairs.iter().map(|(name, value)| name.chars().count() + value.chars().count()).sum()
     };

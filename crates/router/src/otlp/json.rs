@@ -119,7 +119,13 @@ fn resource_metrics(value: &Value) -> Read<otlp::ResourceMetrics> {
 }
 
 fn scope_metrics(value: &Value) -> Read<otlp::ScopeMetrics> {
-    Ok(otlp::ScopeMetrics { metrics: list(value, "metrics", metric)? })
+    let scope = optional(value, "scope", scope)?;
+    Ok(otlp::ScopeMetrics { scope, metrics: list(value, "metrics", metric)?, schema_url: text(value, "schemaUrl")? })
+}
+
+fn scope(value: &Value) -> Read<otlp::InstrumentationScope> {
+    let (name, version) = (text(value, "name")?, text(value, "version")?);
+    Ok(otlp::InstrumentationScope { name, version, attributes: attributes(value, "attributes")? })
 }
 
 fn attributes(value: &Value, name: &str) -> Read<Vec<otlp::KeyValue>> {

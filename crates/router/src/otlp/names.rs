@@ -64,7 +64,12 @@ impl TranslationStrategy {
         Self::NAMES.iter().find(|(known, _)| *known == name).map_or_else(Self::default, |(_, strategy)| *strategy)
     }
 
-    fn escapes(self) -> bool {
+    /// Whether the translation is Thanos's: this strategy is the only one that it has.
+    pub(super) fn is_of_thanos(self) -> bool {
+        self == Self::UnderscoreEscapingWithSuffixes
+    }
+
+    pub(super) fn escapes(self) -> bool {
         matches!(self, Self::UnderscoreEscapingWithSuffixes | Self::UnderscoreEscapingWithoutSuffixes)
     }
 
@@ -88,42 +93,6 @@ impl TranslationStrategy {
         }
         Ok(name)
     }
-
-    /// The name of a label. The error is the translator's.
-    pub(super) fn label_name(self, name: &str) -> Result<String, String> {
-        if name.is_empty() {
-            return Err("label name is empty".to_string());
-        }
-        let only_underscores = |name: &str| name.bytes().all(|byte| byte == b'_');
-        if !self.escapes() {
-            return match only_underscores(name) {
-                true => Err(format!("label name {name:?} contains only underscores")),
-                false => Ok(name.to_string()),
-            };
-        }
-        let mut legal = legal_label(name);
-        if legal.starts_with(|first: char| first.is_ascii_digit()) {
-            legal.insert_str(0, "key_");
-        }
-        if only_underscores(&legal) {
-            return Err(format!("normalization for label name {name:?} resulted in invalid name {legal:?}"));
-        }
-        Ok(legal)
-    }
-}
-
-/// Runs of other characters than letters and digits become one `_`; names in double underscores keep those.
-fn legal_label(name: &str) -> String {
-    let reserved = name.strip_prefix("__").and_then(|rest| rest.strip_suffix("__"));
-    let mut legal = String::with_capacity(name.len());
-    for c in reserved.unwrap_or(name).chars() {
-        match c.is_ascii_alphanumeric() {
-            true => legal.push(c),
-            false if !legal.ends_with('_') => legal.push('_'),
-            false => {}
-        }
-    }
-    if reserved.is_some() { format!("__{legal}__") } else { legal }
 }
 
 fn is_plain(c: char) -> bool {
@@ -224,6 +193,15 @@ fn legal_unit(unit: &str) -> String {
     legal
 }
 
+/// The unit as metadata tells it.
+pub(super) fn unit_name(unit: &str) -> String {
+    let (main, per) = units(unit);
+    let words = [legal_unit(&main), legal_unit(&per)];
+    let name = words.iter().filter(|word| !word.is_empty()).map(String::as_str).collect::<Vec<_>>().join("_");
+    let name = name.strip_prefix('_').unwrap_or(&name);
+    name.strip_suffix('_').unwrap_or(name).to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use thanoxide_proto::opentelemetry::{Gauge, Sum};
@@ -259,22 +237,5 @@ mod tests {
         let plain = |name, unit| named(TranslationStrategy::NoUtf8EscapingWithSuffixes, name, unit, counter());
         assert_eq!([plain("ä.b_total", "By"), plain("x", "m/s")], ["ä.b_bytes_total", "x_meters_per_second_total"]);
         assert_eq!(named(TranslationStrategy::NoTranslation, "ä.b", "By", counter()), "ä.b");
-    }
-
-    #[test]
-    fn labels_become_legal() {
-        let escaped = |name| TranslationStrategy::default().label_name(name);
-        for (name, result) in [
-            ("http.method", "http_method"),
-            ("5", "key_5"),
-            ("_a", "_a"),
-            ("a__b", "a_b"),
-            ("äa", "_a"),
-            ("__a.b__", "__a_b__"),
-        ] {
-            assert_eq!(escaped(name).unwrap(), result);
-        }
-        assert!(escaped("ä").is_err() && escaped("").is_err() && escaped("____").is_err());
-        assert_eq!(TranslationStrategy::NoTranslation.label_name("ä").unwrap(), "ä");
     }
 }

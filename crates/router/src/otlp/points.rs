@@ -1,45 +1,44 @@
 //! Points of every kind of metric as series.
 
-use thanoxide_model::STALE_NAN_BITS;
 use thanoxide_model::float::format_f;
-use thanoxide_model::histogram::{CounterResetHint, Histogram, Span};
+use thanoxide_model::histogram::Histogram;
 use thanoxide_proto::opentelemetry as otlp;
 use thanoxide_proto::opentelemetry::metric::Data;
 use thanoxide_proto::opentelemetry::number_data_point::Value;
 
-use super::SeriesSet;
 use super::exemplars::{PromExemplar, exemplars_of};
-use super::labels::ResourceLabels;
+use super::histograms::{NO_VALUE, custom_buckets, exponential};
+use super::labels::ScopeLabels;
+use super::metadata::{is_delta, metadata_of};
+use super::names::TranslationStrategy;
+use super::series_set::SeriesSet;
+use super::settings::OtlpSettings;
 
-/// Bit of flags: there is no value.
-const NO_VALUE: u32 = 1;
 const CUMULATIVE: i32 = otlp::AggregationTemporality::Cumulative as i32;
-/// What Prometheus takes for zero in histograms of OpenTelemetry.
-const ZERO_THRESHOLD: f64 = 1e-128;
-const MIN_SCALE: i32 = -4;
-const MAX_SCALE: i32 = 8;
-/// Wider gaps of empty buckets begin a new span.
-const MAX_GAP: i32 = 2;
+const DELTA: i32 = otlp::AggregationTemporality::Delta as i32;
 
 pub(super) fn ms(time_unix_nano: u64) -> i64 {
     time_unix_nano as i64 / 1_000_000
 }
 
-/// The newest time of a metric, in nanoseconds.
-pub(super) fn newest_ns(metric: &otlp::Metric) -> u64 {
-    let newest = match &metric.data {
-        Some(Data::Gauge(gauge)) => gauge.data_points.iter().map(|p| p.time_unix_nano).max(),
-        Some(Data::Sum(sum)) => sum.data_points.iter().map(|p| p.time_unix_nano).max(),
-        Some(Data::Histogram(histogram)) => histogram.data_points.iter().map(|p| p.time_unix_nano).max(),
-        Some(Data::ExponentialHistogram(histogram)) => histogram.data_points.iter().map(|p| p.time_unix_nano).max(),
-        Some(Data::Summary(summary)) => summary.data_points.iter().map(|p| p.time_unix_nano).max(),
+/// The oldest and the newest time of a metric, in nanoseconds.
+pub(super) fn times_ns(metric: &otlp::Metric) -> Option<(u64, u64)> {
+    match &metric.data {
+        Some(Data::Gauge(gauge)) => ends(gauge.data_points.iter().map(|p| p.time_unix_nano)),
+        Some(Data::Sum(sum)) => ends(sum.data_points.iter().map(|p| p.time_unix_nano)),
+        Some(Data::Histogram(histogram)) => ends(histogram.data_points.iter().map(|p| p.time_unix_nano)),
+        Some(Data::ExponentialHistogram(histogram)) => ends(histogram.data_points.iter().map(|p| p.time_unix_nano)),
+        Some(Data::Summary(summary)) => ends(summary.data_points.iter().map(|p| p.time_unix_nano)),
         None => None,
-    };
-    newest.unwrap_or(0)
+    }
+}
+
+fn ends(times: impl Iterator<Item = u64>) -> Option<(u64, u64)> {
+    times.map(|time| (time, time)).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
 }
 
 /// The form of a metric: whether it is one that Prometheus can take. The texts are stock's.
-fn check(metric: &otlp::Metric) -> Result<(), String> {
+fn check(metric: &otlp::Metric, settings: &OtlpSettings) -> Result<(), String> {
     let (temporality, points) = match &metric.data {
         Some(Data::Gauge(gauge)) => (CUMULATIVE, gauge.data_points.len()),
         Some(Data::Sum(sum)) => (sum.aggregation_temporality, sum.data_points.len()),
@@ -48,7 +47,7 @@ fn check(metric: &otlp::Metric) -> Result<(), String> {
         Some(Data::Summary(summary)) => (CUMULATIVE, summary.data_points.len()),
         None => (0, 0),
     };
-    if temporality != CUMULATIVE {
+    if temporality != CUMULATIVE && !(settings.delta && temporality == DELTA) {
         return Err(format!("invalid temporality for metric {:?}", metric.name));
     }
     match points {
@@ -60,23 +59,31 @@ fn check(metric: &otlp::Metric) -> Result<(), String> {
 /// Where the points of one metric go.
 pub(super) struct MetricPoints<'a> {
     name: String,
-    resource: &'a ResourceLabels<'a>,
+    labels: &'a ScopeLabels<'a>,
     series: &'a mut SeriesSet,
+    strategy: TranslationStrategy,
+    is_delta: bool,
 }
 
 /// Adds the series of a metric; the error says why Prometheus cannot say what it says, or not all of it.
 pub(super) fn translate_metric(
     metric: &otlp::Metric,
-    name: Result<String, String>,
-    resource: &ResourceLabels<'_>,
+    settings: &OtlpSettings,
+    labels: &ScopeLabels<'_>,
     series: &mut SeriesSet,
 ) -> Result<(), String> {
-    check(metric)?;
-    let mut points = MetricPoints { name: name?, resource, series };
+    check(metric, settings)?;
+    let name = settings.strategy.metric_name(metric)?;
+    series.say(name.clone(), metadata_of(metric));
+    let mut points = MetricPoints { name, labels, series, strategy: settings.strategy, is_delta: is_delta(metric) };
     match &metric.data {
         Some(Data::Gauge(gauge)) => gauge.data_points.iter().try_for_each(|point| points.number(point, false)),
         Some(Data::Sum(sum)) => sum.data_points.iter().try_for_each(|point| points.number(point, true)),
-        Some(Data::Histogram(histogram)) => histogram.data_points.iter().try_for_each(|point| points.classic(point)),
+        Some(Data::Histogram(histogram)) => {
+            let mut of_point =
+                |point| if settings.custom_buckets { points.custom(point) } else { points.classic(point) };
+            histogram.data_points.iter().try_for_each(&mut of_point)
+        }
         Some(Data::ExponentialHistogram(histogram)) => {
             histogram.data_points.iter().try_for_each(|point| points.native(point))
         }
@@ -102,9 +109,13 @@ impl MetricPoints<'_> {
         value: f64,
         exemplars: Vec<PromExemplar>,
     ) -> Result<(), String> {
-        let labels = self.resource.series(&format!("{}{suffix}", self.name), point.attributes, extra)?;
+        let labels = self.labels.series(&format!("{}{suffix}", self.name), point.attributes, extra)?;
         self.series.sample(labels, point.timestamp_ms, (!point.is_stale).then_some(value), exemplars);
         Ok(())
+    }
+
+    fn exemplars(&self, exemplars: &[otlp::Exemplar]) -> Result<Vec<PromExemplar>, String> {
+        exemplars_of(exemplars, self.strategy)
     }
 
     /// Exemplars of gauges are not Prometheus's.
@@ -114,14 +125,14 @@ impl MetricPoints<'_> {
             Some(Value::AsInt(value)) => value as f64,
             None => 0.0,
         };
-        let exemplars = if with_exemplars { exemplars_of(&number.exemplars)? } else { Vec::new() };
+        let exemplars = if with_exemplars { self.exemplars(&number.exemplars)? } else { Vec::new() };
         let point = point(&number.attributes, number.time_unix_nano, number.flags);
         self.add(&point, "", &[], value, exemplars)
     }
 
     fn classic(&mut self, histogram: &otlp::HistogramDataPoint) -> Result<(), String> {
         let point = point(&histogram.attributes, histogram.time_unix_nano, histogram.flags);
-        let mut exemplars = ByBucket::new(histogram)?;
+        let mut exemplars = ByBucket { left: self.exemplars(&histogram.exemplars)? };
         if let Some(sum) = histogram.sum {
             self.add(&point, "_sum", &[], sum, Vec::new())?;
         }
@@ -147,10 +158,25 @@ impl MetricPoints<'_> {
     }
 
     fn native(&mut self, point: &otlp::ExponentialHistogramDataPoint) -> Result<(), String> {
-        let histogram = native_histogram(point)?;
-        let exemplars = exemplars_of(&point.exemplars)?;
-        let labels = self.resource.series(&self.name, &point.attributes, &[])?;
-        self.series.histogram(labels, ms(point.time_unix_nano), histogram, exemplars);
+        let histogram = exponential(point, self.is_delta)?;
+        self.histogram(&point.attributes, point.time_unix_nano, histogram, &point.exemplars)
+    }
+
+    fn custom(&mut self, point: &otlp::HistogramDataPoint) -> Result<(), String> {
+        let histogram = custom_buckets(point, self.is_delta);
+        self.histogram(&point.attributes, point.time_unix_nano, histogram, &point.exemplars)
+    }
+
+    fn histogram(
+        &mut self,
+        attributes: &[otlp::KeyValue],
+        time_unix_nano: u64,
+        histogram: Histogram,
+        exemplars: &[otlp::Exemplar],
+    ) -> Result<(), String> {
+        let labels = self.labels.series(&self.name, attributes, &[])?;
+        let exemplars = self.exemplars(exemplars)?;
+        self.series.histogram(labels, ms(time_unix_nano), histogram, exemplars);
         Ok(())
     }
 }
@@ -165,83 +191,10 @@ struct ByBucket {
 }
 
 impl ByBucket {
-    fn new(histogram: &otlp::HistogramDataPoint) -> Result<Self, String> {
-        Ok(ByBucket { left: exemplars_of(&histogram.exemplars)? })
-    }
-
     /// Those of a bucket: no earlier one had them.
     fn up_to(&mut self, bound: f64) -> Vec<PromExemplar> {
         let (taken, left) = std::mem::take(&mut self.left).into_iter().partition(|exemplar| exemplar.value <= bound);
         self.left = left;
         taken
     }
-}
-
-fn native_histogram(point: &otlp::ExponentialHistogramDataPoint) -> Result<Histogram, String> {
-    if point.scale < MIN_SCALE {
-        let scale = point.scale;
-        return Err(format!("cannot convert exponential to native histogram. Scale must be >= -4, was {scale}"));
-    }
-    let scale_down = (point.scale - MAX_SCALE).clamp(0, 31) as u32;
-    let (positive_spans, positive_buckets) = layout(point.positive.as_ref(), scale_down);
-    let (negative_spans, negative_buckets) = layout(point.negative.as_ref(), scale_down);
-    let is_stale = point.flags & NO_VALUE != 0;
-    let stale = f64::from_bits(STALE_NAN_BITS);
-    Ok(Histogram {
-        counter_reset_hint: CounterResetHint::Unknown,
-        schema: point.scale.min(MAX_SCALE),
-        zero_threshold: ZERO_THRESHOLD,
-        zero_count: point.zero_count,
-        count: if is_stale { STALE_NAN_BITS } else { point.count },
-        sum: if is_stale { stale } else { point.sum.unwrap_or(0.0) },
-        positive_spans,
-        negative_spans,
-        positive_buckets,
-        negative_buckets,
-        custom_values: [].into(),
-    })
-}
-
-/// Buckets as spans and deltas: an index of OpenTelemetry is the lower bound, one of Prometheus the upper. As in stock,
-/// the first span begins where the buckets begin and the last bucket is always there, empty or not.
-fn layout(buckets: Option<&otlp::exponential_histogram_data_point::Buckets>, scale_down: u32) -> (Vec<Span>, Vec<i64>) {
-    let merged = buckets.map(|buckets| merged(buckets, scale_down)).unwrap_or_default();
-    let Some((first, _)) = merged.first() else { return (Vec::new(), Vec::new()) };
-    let (mut spans, mut deltas) = (vec![Span { offset: *first, length: 0 }], Vec::new());
-    let (mut next, mut last_count) = (*first, 0i64);
-    for (place, (index, count)) in merged.iter().enumerate() {
-        if *count == 0 && place + 1 < merged.len() {
-            continue;
-        }
-        let gap = index.wrapping_sub(next);
-        let filled = if gap > MAX_GAP {
-            spans.push(Span { offset: gap, length: 0 });
-            0
-        } else {
-            gap
-        };
-        for _ in 0..filled {
-            deltas.push(-std::mem::take(&mut last_count));
-        }
-        deltas.push(count.wrapping_sub(last_count));
-        if let Some(span) = spans.last_mut() {
-            span.length += filled as u32 + 1;
-        }
-        (next, last_count) = (index.wrapping_add(1), *count);
-    }
-    (spans, deltas)
-}
-
-/// Indexes and counts, those added up that become one at the lower resolution.
-fn merged(buckets: &otlp::exponential_histogram_data_point::Buckets, scale_down: u32) -> Vec<(i32, i64)> {
-    let mut merged: Vec<(i32, i64)> = Vec::new();
-    for (place, count) in buckets.bucket_counts.iter().enumerate() {
-        let index = ((i64::from(buckets.offset) + place as i64) >> scale_down) + 1;
-        let Ok(index) = i32::try_from(index) else { break };
-        match merged.last_mut() {
-            Some((last, sum)) if *last == index => *sum = sum.wrapping_add(*count as i64),
-            _ => merged.push((index, *count as i64)),
-        }
-    }
-    merged
 }

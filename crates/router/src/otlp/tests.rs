@@ -1,6 +1,8 @@
 use otlp::metric::Data;
 use otlp::number_data_point::Value;
+use thanoxide_model::STALE_NAN_BITS;
 use thanoxide_model::histogram::Span;
+use thanoxide_model::write_batch::HistogramValue;
 
 use super::*;
 
@@ -14,7 +16,7 @@ fn attribute(key: &str, value: &str) -> otlp::KeyValue {
 fn request(metrics: Vec<otlp::Metric>, resource: Vec<otlp::KeyValue>) -> otlp::ExportMetricsServiceRequest {
     let resource_metrics = otlp::ResourceMetrics {
         resource: Some(otlp::Resource { attributes: resource }),
-        scope_metrics: vec![otlp::ScopeMetrics { metrics }],
+        scope_metrics: vec![otlp::ScopeMetrics { metrics, ..Default::default() }],
     };
     otlp::ExportMetricsServiceRequest { resource_metrics: vec![resource_metrics] }
 }
@@ -59,7 +61,10 @@ fn points_become_series_with_target_info() {
         attribute("host.name", "h"),
     ];
     let metrics = vec![metric("temp", "Cel", gauge), metric("io", "By", sum(2)), metric("delta", "", sum(1))];
-    let settings = OtlpSettings { promoted: vec!["host.name".to_string(), "absent".to_string()], ..Default::default() };
+    let settings = OtlpSettings {
+        promotion: Promotion::Named(vec!["host.name".to_string(), "absent".to_string()]),
+        ..Default::default()
+    };
     let translated = translate(&request(metrics, resource), &settings);
     assert_eq!(translated.faults.text().unwrap(), "invalid temporality for metric \"delta\"");
     assert_eq!(

@@ -2,11 +2,11 @@ package main
 
 // `ringreceiver otlp` turns OTLP requests into series with stock's own packages, one request a line of standard input:
 //
-//	{"strategy": NAME, "promoted": [NAME, …], "request": BASE64}
-//	{"strategy": NAME, "promoted": [NAME, …], "json": BASE64}
+//	{"promoted": [NAME, …], "request": BASE64}
+//	{"promoted": [NAME, …], "json": BASE64}
 //
 // A line of its output is {"error": TEXT, "series": [{"labels": {…}, "samples": [[t, bits]], "histograms": [[t, text]],
-// "exemplars": [[t, bits, {…}]]}]}. The default strategy is that of Thanos's receiver; the others are Prometheus's.
+// "exemplars": [[t, bits, {…}]]}]}. It is what Thanos's receiver does; what Prometheus's does is told by `oracle otlp`.
 
 import (
 	"bufio"
@@ -17,11 +17,7 @@ import (
 	"math"
 	"os"
 
-	"github.com/prometheus/prometheus/config"
-	"github.com/prometheus/prometheus/model/exemplar"
 	"github.com/prometheus/prometheus/model/histogram"
-	"github.com/prometheus/prometheus/model/labels"
-	"github.com/prometheus/prometheus/storage/remote/otlptranslator/prometheusremotewrite"
 	"github.com/thanos-io/thanos/pkg/receive/otlptranslator"
 	"github.com/thanos-io/thanos/pkg/store/labelpb"
 	"github.com/thanos-io/thanos/pkg/store/storepb/prompb"
@@ -29,10 +25,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
 )
 
-const defaultStrategy = "UnderscoreEscapingWithSuffixes"
-
 type question struct {
-	Strategy string   `json:"strategy"`
 	Promoted []string `json:"promoted"`
 	Request  string   `json:"request"`
 	JSON     string   `json:"json"`
@@ -79,18 +72,15 @@ func translate(q question) answer {
 	if err != nil {
 		return answer{Error: err.Error()}
 	}
-	if q.Strategy == defaultStrategy {
-		return byThanos(request.Metrics(), q)
-	}
-	return byPrometheus(request.Metrics(), q)
+	return byThanos(request.Metrics(), q)
 }
 
 func bits(v float64) string { return fmt.Sprintf("%016x", math.Float64bits(v)) }
 
 // described is a text with all that a histogram says, layout included.
 func described(h *histogram.Histogram) string {
-	return fmt.Sprintf("%d %s %d %d %s %v %v %v %v", h.Schema, bits(h.ZeroThreshold), h.ZeroCount, h.Count, bits(h.Sum),
-		spans(h.PositiveSpans), h.PositiveBuckets, spans(h.NegativeSpans), h.NegativeBuckets)
+	return fmt.Sprintf("%d %s %d %d %s %v %v %v %v %v %d", h.Schema, bits(h.ZeroThreshold), h.ZeroCount, h.Count, bits(h.Sum),
+		spans(h.PositiveSpans), h.PositiveBuckets, spans(h.NegativeSpans), h.NegativeBuckets, h.CustomValues, h.CounterResetHint)
 }
 
 func spans(s []histogram.Span) []string {
@@ -134,59 +124,4 @@ func named(pairs []labelpb.ZLabel) map[string]string {
 		}
 	}
 	return names
-}
-
-// collector keeps what Prometheus's converter appends.
-type collector struct {
-	byLabels map[string]*series
-	all      []*series
-}
-
-func (c *collector) of(ls labels.Labels) *series {
-	key := ls.String()
-	if c.byLabels[key] == nil {
-		c.byLabels[key] = &series{Labels: ls.WithoutEmpty().Map(), Samples: [][2]any{}, Histograms: [][2]any{}, Exemplars: [][3]any{}}
-		c.all = append(c.all, c.byLabels[key])
-	}
-	return c.byLabels[key]
-}
-
-func (c *collector) add(s *series, exemplars []exemplar.Exemplar) {
-	for _, e := range exemplars {
-		s.Exemplars = append(s.Exemplars, [3]any{e.Ts, bits(e.Value), e.Labels.WithoutEmpty().Map()})
-	}
-}
-
-func (c *collector) AppendSample(ls labels.Labels, _ prometheusremotewrite.Metadata, _, t int64, v float64, es []exemplar.Exemplar) error {
-	s := c.of(ls)
-	s.Samples = append(s.Samples, [2]any{t, bits(v)})
-	c.add(s, es)
-	return nil
-}
-
-func (c *collector) AppendHistogram(ls labels.Labels, _ prometheusremotewrite.Metadata, _, t int64, h *histogram.Histogram, es []exemplar.Exemplar) error {
-	s := c.of(ls)
-	s.Histograms = append(s.Histograms, [2]any{t, described(h)})
-	c.add(s, es)
-	return nil
-}
-
-func byPrometheus(metrics pmetric.Metrics, q question) answer {
-	strategies := map[string][2]bool{
-		"UnderscoreEscapingWithoutSuffixes": {false, false},
-		"NoUTF8EscapingWithSuffixes":        {true, true},
-		"NoTranslation":                     {false, true},
-	}
-	strategy := strategies[q.Strategy]
-	collected := &collector{byLabels: map[string]*series{}, all: []*series{}}
-	converter := prometheusremotewrite.NewPrometheusConverter(collected)
-	_, err := converter.FromMetrics(context.Background(), metrics, prometheusremotewrite.Settings{
-		AddMetricSuffixes: strategy[0], AllowUTF8: strategy[1],
-		PromoteResourceAttributes: prometheusremotewrite.NewPromoteResourceAttributes(config.OTLPConfig{PromoteResourceAttributes: q.Promoted}),
-	})
-	a := answer{Series: collected.all}
-	if err != nil {
-		a.Error = err.Error()
-	}
-	return a
 }
