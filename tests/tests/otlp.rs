@@ -31,7 +31,7 @@ fn random_requests_become_stocks_series() -> Result<()> {
     let number = |name, default| std::env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(default);
     let (count, seed) = (number("THANOXIDE_OTLP_REQUESTS", 1000), number("THANOXIDE_OTLP_SEED", 4711));
     for (place, (name, strategy)) in TranslationStrategy::NAMES.into_iter().enumerate() {
-        let mut random = Random(seed + place as u64);
+        let mut random = Random { state: seed + place as u64, has_names: strategy != TranslationStrategy::default() };
         // Pieces, so that memory stays small.
         for piece in 0..count.div_ceil(1000) {
             let size = (count - piece * 1000).min(1000) as usize;

@@ -8,12 +8,16 @@ use thanoxide_router::otlp::{OtlpSettings, Promotion, TranslationStrategy};
 const AT: u64 = 1_790_000_000_000_000_000;
 
 /// splitmix64.
-pub(crate) struct Random(pub(crate) u64);
+pub(crate) struct Random {
+    pub(crate) state: u64,
+    /// Whether attributes may be called `__name__`: Thanos makes two labels of that name then, in no order.
+    pub(crate) has_names: bool,
+}
 
 impl Random {
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.state;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
@@ -92,7 +96,8 @@ fn attributes(random: &mut Random) -> Vec<otlp::KeyValue> {
     let is_label = |place: usize| place < KEYS.len() - NO_LABELS;
     let one_in = |place| if is_label(place) { 5 } else { 200 };
     let chosen = KEYS.iter().enumerate().filter(|(place, _)| random.below(one_in(*place)) == 0);
-    let chosen = chosen.map(|(_, key)| key).collect::<Vec<_>>();
+    let chosen = chosen.map(|(_, key)| *key).collect::<Vec<_>>();
+    let chosen = chosen.into_iter().filter(|key| random.has_names || *key != "__name__").collect::<Vec<_>>();
     chosen.into_iter().map(|key| otlp::KeyValue { key: key.to_string(), value: Some(any_value(random, 0)) }).collect()
 }
 
