@@ -48,6 +48,7 @@ pub(crate) fn shown(translated: &Translated) -> Shown {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let bits = |value: f64| format!("{:016x}", value.to_bits());
     let spans = |spans: &[Span]| format!("[{}]", joined(spans.iter().map(|s| format!("{}:{}", s.offset, s.length))));
+    let bounds = |bounds: &[f64]| format!("[{}]", joined(bounds.iter().map(|bound| bits(*bound))));
     let series = batch.series.iter().map(|series| {
         let labels: BTreeMap<_, _> = batch.labels_of(series).map(|(name, value)| (text(name), text(value))).collect();
         let samples: Vec<_> = batch.samples_of(series).iter().map(|s| json!([s.timestamp_ms, bits(s.value)])).collect();
@@ -68,7 +69,7 @@ pub(crate) fn shown(translated: &Translated) -> Shown {
                     numbers(&h.positive_buckets),
                     spans(&h.negative_spans),
                     numbers(&h.negative_buckets),
-                    format!("[{}]", joined(h.custom_values.iter().map(|bound| bits(*bound)))),
+                    bounds(&h.custom_values),
                     match h.counter_reset_hint {
                         CounterResetHint::Unknown => 0,
                         CounterResetHint::CounterReset => 1,
