@@ -80,6 +80,12 @@ pub trait Disk: Send + Sync + Debug {
 
     /// Writes a small file whole: a temporary name, sync, rename, sync of the directory.
     fn write_atomically(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.replace(path, bytes)?;
+        self.sync_dir(path.parent().unwrap_or(Path::new(".")))
+    }
+
+    /// As [`Disk::write_atomically`] without the last sync: after a crash the file is the old one or the new one.
+    fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let mut temporary = path.as_os_str().to_owned();
         temporary.push(".tmp");
         let temporary = PathBuf::from(temporary);
@@ -87,8 +93,7 @@ pub trait Disk: Send + Sync + Debug {
         file.append(bytes)?;
         file.sync_data()?;
         drop(file);
-        self.rename(&temporary, path)?;
-        self.sync_dir(path.parent().unwrap_or(Path::new(".")))
+        self.rename(&temporary, path)
     }
 }
 

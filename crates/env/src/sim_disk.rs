@@ -32,8 +32,8 @@ struct State {
     ordering_calls: u64,
     /// The one of these that is not done though it says so; 0 is none.
     skipped: u64,
-    /// What that was.
-    skipped_call: Option<String>,
+    /// What that was, and how many steps were recorded before.
+    skipped_call: Option<(String, usize)>,
     /// Syncs of files so far.
     data_syncs: u64,
     /// The one of these that fails and forgets what it should have written; 0 is none.
@@ -76,7 +76,8 @@ impl State {
     fn is_done(&mut self, call: &str, inode: Inode) -> bool {
         self.ordering_calls += 1;
         if self.ordering_calls == self.skipped {
-            self.skipped_call = Some(format!("{call} {}", self.tree.path_of(inode).display()));
+            let recorded = self.journal.as_ref().map_or(0, |journal| journal.steps().len());
+            self.skipped_call = Some((format!("{call} {}", self.tree.path_of(inode).display()), recorded));
             return false;
         }
         true
@@ -122,7 +123,12 @@ impl SimDisk {
 
     /// The call that [`SimDisk::skip`] left out, once it came.
     pub fn skipped_call(&self) -> Option<String> {
-        self.state.lock().skipped_call.clone()
+        self.state.lock().skipped_call.as_ref().map(|(call, _)| call.clone())
+    }
+
+    /// How many steps were recorded before that call.
+    pub fn skipped_at(&self) -> Option<usize> {
+        self.state.lock().skipped_call.as_ref().map(|(_, recorded)| *recorded)
     }
 
     /// How many syncs and renames there were.

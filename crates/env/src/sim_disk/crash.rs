@@ -64,6 +64,8 @@ pub struct CrashStates {
     step: usize,
     phase: &'static str,
     acknowledged: u64,
+    /// The first step whose states are looked at.
+    from: usize,
     choices: Vec<Choice>,
     seen: HashSet<(u128, u64, &'static str)>,
 }
@@ -81,6 +83,7 @@ impl Journal {
             step: 0,
             phase: "",
             acknowledged: 0,
+            from: 0,
             choices: Vec::new(),
             seen: HashSet::new(),
         }
@@ -108,6 +111,11 @@ impl Iterator for CrashStates {
 }
 
 impl CrashStates {
+    /// Leaves out the states before so many steps were done.
+    pub fn from(self, step: usize) -> Self {
+        CrashStates { from: step, ..self }
+    }
+
     fn take(&mut self, step: Step) {
         match step {
             Step::Append { inode, .. } | Step::Truncate { inode, .. } => {
@@ -127,7 +135,9 @@ impl CrashStates {
             }
             Step::Mark { phase, acknowledged } => (self.phase, self.acknowledged) = (phase, acknowledged),
         }
-        self.choices = self.choose();
+        if self.step > self.from {
+            self.choices = self.choose();
+        }
     }
 
     fn sync_data(&mut self, inode: Inode) {

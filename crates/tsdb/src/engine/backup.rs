@@ -12,7 +12,7 @@ use std::sync::Arc;
 use thanoxide_env::{Disk, Env};
 use thanoxide_model::TenantId;
 
-use super::blocks::LocalBlock;
+use super::blocks::{LocalBlock, remove_block};
 use super::tenant::Tenant;
 use super::{Engine, EngineError, GENERATION_FILE, create_durably};
 use crate::block::CREATION_SUFFIX;
@@ -90,12 +90,16 @@ impl Engine {
             if disk.exists(&temporary)? {
                 disk.remove_dir_all(&temporary)?;
             }
-            copy_tree(disk, block, &temporary)?;
-            disk.write_atomically(&temporary.join(META_FILE), &meta.to_json())?;
+            each_file(disk, block, &temporary, &mut |file, dir| {
+                let name = file.file_name().unwrap_or_default();
+                let to = dir.join(name);
+                if name == META_FILE { write(disk, &to, &meta.to_json()) } else { copy(disk, file, &to) }
+            })?;
             disk.rename(&temporary, &path)?;
             disk.sync_dir(&tenant.dir)
         };
-        take().map_err(io)?;
+        // It may be half there, or whole but for the last sync; whoever tries again must not find it.
+        take().inspect_err(|_| remove_block(&tenant.dir, meta.ulid, &self.env)).map_err(io)?;
         let opened = LocalBlock::open(&path, &self.env).map_err(|e| EngineError::of_block(&path, e))?;
         let mut state = tenant.state.write();
         state.blocks = Arc::new(state.blocks.with(Arc::new(opened)));
@@ -154,8 +158,10 @@ fn link_tree(disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<()> {
     each_file(disk, from, to, &mut |file, dir| link_into(disk, file, dir))
 }
 
-fn copy_tree(disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<()> {
-    each_file(disk, from, to, &mut |file, dir| copy(disk, file, &dir.join(file.file_name().unwrap_or_default())))
+fn write(disk: &dyn Disk, to: &Path, bytes: &[u8]) -> io::Result<()> {
+    let file = disk.create(to)?;
+    file.append(bytes)?;
+    file.sync_data()
 }
 
 /// Makes the directories of a block in another place, and has each file put there.

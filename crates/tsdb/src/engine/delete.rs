@@ -53,7 +53,8 @@ impl Tenant {
     ) -> Result<LocalBlock, EngineError> {
         let dir = self.dir.join(meta.ulid.to_string());
         let io = |error| EngineError::io(&dir, &error);
-        env.disk.write_atomically(&dir.join(TOMBSTONES_FILE), &tombstones.to_bytes()).map_err(io)?;
+        // The directory is synced behind both.
+        env.disk.replace(&dir.join(TOMBSTONES_FILE), &tombstones.to_bytes()).map_err(io)?;
         meta.stats.num_tombstones = tombstones.len() as u64;
         env.disk.write_atomically(&dir.join(META_FILE), &meta.to_json()).map_err(io)?;
         LocalBlock::open(&dir, env).map_err(|error| EngineError::block(&dir, error))

@@ -1,18 +1,20 @@
 //! A life of an engine on a recorded disk, and the check of every state that a crash could leave of it.
 #![allow(dead_code, reason = "each test uses a part")]
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use thanoxide_env::sim_disk::crash::Crash;
 use thanoxide_env::{Disk, Env, ManualClock, SeededRandom, SimDisk};
 use thanoxide_model::Labels;
 use thanoxide_model::series::Columns;
+use thanoxide_tsdb::block::{Block, block_id};
 use thanoxide_tsdb::chunk::decode;
 use thanoxide_tsdb::engine::{Engine, EngineOptions};
 
-use crate::engine_support::{Samples, append, batch, contains, options, tenant};
+use crate::engine_support::{Samples, append, batch, contains, tenant};
 
 pub(crate) const ROOT: &str = "/data";
 
@@ -30,6 +32,10 @@ pub(crate) struct Life {
     pub(crate) engine: Option<Engine>,
     /// `models[n]` is all that was ever tried before the n-th acknowledgement.
     models: Vec<Samples>,
+    /// The newest backup, and the model that it is of, by the acknowledgement from which on it is there.
+    backups: BTreeMap<u64, PathBuf>,
+    /// The acknowledgements of deletions.
+    deletions: BTreeSet<u64>,
     phase: &'static str,
     options: EngineOptions,
     /// The first sync or rename of this life.
@@ -45,11 +51,7 @@ pub(crate) fn sim_env(disk: &SimDisk, seed: u64) -> Env {
 
 impl Life {
     /// Begins on a disk, of which `known` is readable; recording begins before the engine opens it.
-    pub(crate) fn begin(disk: SimDisk, phase: &'static str, known: Samples) -> Result<Self, String> {
-        Life::begin_with(disk, phase, known, options())
-    }
-
-    pub(crate) fn begin_with(
+    pub(crate) fn begin(
         disk: SimDisk,
         phase: &'static str,
         known: Samples,
@@ -58,7 +60,17 @@ impl Life {
         disk.record();
         disk.mark(phase, 0);
         let first_call = disk.ordering_calls() + 1;
-        let mut life = Life { disk, engine: None, models: vec![known], phase, options, first_call, settled_calls: 0 };
+        let mut life = Life {
+            disk,
+            engine: None,
+            models: vec![known],
+            backups: BTreeMap::new(),
+            deletions: BTreeSet::new(),
+            phase,
+            options,
+            first_call,
+            settled_calls: 0,
+        };
         life.open()?;
         Ok(life)
     }
@@ -126,15 +138,47 @@ impl Life {
         Err("the disk is well and nothing is acknowledged".to_string())
     }
 
-    /// A deletion of all samples of a series before a time, however it is done.
+    /// A deletion of a series' samples of some time, however it is done.
     pub(crate) fn delete(
         &mut self,
         labels: &Labels,
-        before_ms: i64,
+        range_ms: Range<i64>,
         how: impl FnOnce(&Self) -> Result<(), String>,
     ) -> Result<(), String> {
         let mut model = self.models[self.models.len() - 1].clone();
-        model.entry(labels.clone()).or_default().retain(|t, _| *t >= before_ms);
+        model.entry(labels.clone()).or_default().retain(|t, _| !range_ms.contains(t));
+        self.deletions.insert(self.models.len() as u64);
+        self.change(model, how)?;
+        // Whatever comes next, there is a moment in which nothing is being deleted.
+        self.change(self.models[self.models.len() - 1].clone(), |_| Ok(()))
+    }
+
+    /// Adds samples, however that is done.
+    pub(crate) fn add(
+        &mut self,
+        samples: &Samples,
+        how: impl FnOnce(&Self) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let model = union(&self.models[self.models.len() - 1], samples);
+        self.change(model, how)
+    }
+
+    /// A copy of all that there is.
+    pub(crate) fn back_up(&mut self, into: &Path) -> Result<(), String> {
+        let model = self.models[self.models.len() - 1].clone();
+        let path = if self.disk.may_fail() { into.with_extension("again") } else { into.to_path_buf() };
+        let tried = |life: &Self| {
+            let first = life.engine().backup(into);
+            // What a failed one left stays in the way.
+            if first.is_err() && life.disk.may_fail() { life.engine().backup(&path) } else { first }
+        };
+        self.change(model, |life| tried(life).map(drop).map_err(|e| format!("backup: {e}")))?;
+        let there = if self.disk.exists(&path).unwrap() { path } else { into.to_path_buf() };
+        self.backups.insert(self.models.len() as u64 - 1, there);
+        Ok(())
+    }
+
+    fn change(&mut self, model: Samples, how: impl FnOnce(&Self) -> Result<(), String>) -> Result<(), String> {
         self.models.push(model);
         how(self)?;
         self.disk.mark(self.phase, self.models.len() as u64 - 1);
@@ -159,7 +203,9 @@ impl Life {
     ) -> Result<BTreeMap<&'static str, usize>, String> {
         self.engine = None;
         let mut counts = BTreeMap::new();
-        let states = self.disk.take_journal().crash_states(random_choices, 3);
+        // Before a call that was left out nothing differs from the life with it.
+        let from = self.disk.skipped_at().unwrap_or(0);
+        let states = self.disk.take_journal().crash_states(random_choices, seed()).from(from);
         for (n, crash) in states.enumerate() {
             let again = again > 0 && n % again == 0;
             self.check_state(&crash, again).map_err(|e| {
@@ -188,6 +234,10 @@ impl Life {
             return Err(format!("invented {}", difference(&have, &union(acknowledged, tried))));
         }
         drop(engine);
+        self.check_blocks(&crash.disk, crash.acknowledged)?;
+        if let Some((of, path)) = self.backups.range(..=crash.acknowledged).next_back() {
+            self.check_backup(&crash.disk, path, &self.models[*of as usize])?;
+        }
         if !again {
             return Ok(());
         }
@@ -198,6 +248,34 @@ impl Life {
 }
 
 impl Life {
+    /// None is half there, and each knows how much of it is deleted.
+    fn check_blocks(&self, disk: &SimDisk, acknowledged: u64) -> Result<(), String> {
+        let dir = Path::new(ROOT).join(tenant().as_str());
+        let deleting = self.deletions.contains(&(acknowledged + 1));
+        for path in disk.list(&dir).unwrap_or_default() {
+            if path.extension().is_some_and(|suffix| suffix == "corrupt") {
+                return Err(format!("{} is half there", path.display()));
+            }
+            let Some(_) = block_id(&path) else { continue };
+            let block = Block::open(disk, &path).map_err(|e| format!("{}: {e}", path.display()))?;
+            let (counted, told) = (block.tombstones().len() as u64, block.meta().stats.num_tombstones);
+            if counted != told && !deleting {
+                return Err(format!("{} has {counted} tombstones and tells {told}", path.display()));
+            }
+        }
+        Ok(())
+    }
+
+    /// A backup has what was there when it was made.
+    fn check_backup(&self, disk: &SimDisk, path: &Path, model: &Samples) -> Result<(), String> {
+        let engine = Engine::open(path, self.options.clone(), sim_env(&disk.fork(), 1000));
+        let have = read(&engine.map_err(|e| format!("the backup: {e}"))?)?;
+        if have == *model {
+            return Ok(());
+        }
+        Err(format!("the backup loses {}, invents {}", difference(model, &have), difference(&have, model)))
+    }
+
     /// Looks at a disk as a stock program does, which knows nothing of our own files.
     fn check_for_stock(&self, disk: &SimDisk, acknowledged: &Samples) -> Result<(), String> {
         let tenant_dir = Path::new(ROOT).join(tenant().as_str());
@@ -213,6 +291,27 @@ impl Life {
         }
         Err(format!("stock loses {}", difference(acknowledged, &have)))
     }
+}
+
+/// All samples of a block.
+pub(crate) fn of_block(disk: &SimDisk, path: &Path) -> Result<Samples, String> {
+    let block = Block::open(disk, path).map_err(|e| e.to_string())?;
+    let mut all = Samples::new();
+    for series in block.select(&[], i64::MIN, i64::MAX).map_err(|e| e.to_string())? {
+        let (labels, chunks) = series.map_err(|e| e.to_string())?;
+        let samples = all.entry(labels).or_default();
+        for chunk in &chunks {
+            let mut columns = Columns::default();
+            decode(chunk, i64::MIN, i64::MAX, &mut columns).map_err(|e| e.to_string())?;
+            samples.extend(columns.timestamps_ms.iter().zip(&columns.values).map(|(t, v)| (*t, v.to_bits())));
+        }
+    }
+    Ok(all)
+}
+
+/// Of the random choices.
+fn seed() -> u64 {
+    std::env::var("THANOXIDE_CRASH_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(3)
 }
 
 /// All samples of the tenant. Each one must come once.
