@@ -15,8 +15,20 @@ use thanoxide_model::labels::go_quote;
 pub(crate) struct Place {
     /// The turn of the operator in the order of evaluation: that of the syntax tree, from the bottom up.
     pub(crate) turn: u32,
-    /// Where the part begins, bytes.
+    /// Where the part begins, bytes, or [`Place::FORGOTTEN`].
     pub(crate) start: usize,
+}
+
+impl Place {
+    /// Prometheus does not know any more where a subquery was, and says that it was at the beginning.
+    pub(crate) const FORGOTTEN: usize = usize::MAX;
+}
+
+/// How far an expression is from where the same stands earlier.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Shift {
+    pub(crate) turns: u32,
+    pub(crate) bytes: usize,
 }
 
 /// How much a note matters.
@@ -231,7 +243,10 @@ impl Note {
     }
 
     fn print(&self, query: &str) -> String {
-        let at = line_and_column(query, self.position.start);
+        let at = match self.position.start {
+            Place::FORGOTTEN => line_and_column(query, 0),
+            start => line_and_column(query, start),
+        };
         let text = &self.text;
         match &self.tally {
             Tally::Occurrences(count) if *count > 1 => format!("{text} ({count} occurrences) ({at})"),
@@ -343,6 +358,16 @@ impl Annotations {
         for note in other.notes.into_values() {
             self.add(note);
         }
+    }
+
+    /// The same, told of a place further on.
+    pub(crate) fn shifted(&self, by: Shift) -> Annotations {
+        let mut shifted = self.clone();
+        for note in shifted.notes.values_mut() {
+            note.position.turn += by.turns;
+            note.position.start = note.position.start.saturating_add(by.bytes);
+        }
+        shifted
     }
 
     /// Whether there is none.

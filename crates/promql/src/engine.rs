@@ -80,6 +80,8 @@ pub struct QueryOptions {
     pub analyze: bool,
     /// Samples are counted for each step.
     pub per_step_stats: bool,
+    /// Nobody asks how many samples were looked at, so that what does not matter to the answer need not be read.
+    pub uncounted: bool,
 }
 
 /// An expression and the text that it was read from.
@@ -197,8 +199,8 @@ impl Engine {
         let cx = Context::new(source, settings, Arc::clone(&budget), deadline, self.options.pool.as_deref(), tally);
         cx.deadline.check()?;
         let mut lowering = match kind {
-            Kind::Instant => Lowering::instant(settings, grid.start_ms),
-            Kind::Range { end_ms } => Lowering::range(settings, grid, end_ms),
+            Kind::Instant => Lowering::instant(settings, query.text, grid.start_ms),
+            Kind::Range { end_ms } => Lowering::range(settings, query.text, grid, end_ms),
         };
         if options.analyze {
             lowering.record(Recorder::new(Arc::clone(clock)));
@@ -233,7 +235,7 @@ impl Engine {
         Ok(QueryResult { value, warnings, infos: notes.texts(Level::Info, query.text), stats, analysis })
     }
 
-    /// The operators of a query, which is not evaluated: all figures are 0. `step_ms` is `None` for an instant query.
+    /// The operators of a query of which no samples are counted; it is not evaluated: all figures are 0. `step_ms` is `None` for an instant query.
     pub fn explain(
         &self,
         query: Query<'_>,
@@ -241,12 +243,12 @@ impl Engine {
         end_ms: i64,
         step_ms: Option<i64>,
     ) -> Result<AnalysisNode, QueryError> {
-        let settings = self.settings(&QueryOptions::default());
+        let settings = self.settings(&QueryOptions { uncounted: true, ..QueryOptions::default() });
         let (mut lowering, grid) = match step_ms {
-            None => (Lowering::instant(settings, start_ms), Grid::instant(start_ms)),
+            None => (Lowering::instant(settings, query.text, start_ms), Grid::instant(start_ms)),
             Some(step_ms) => {
                 let grid = Grid::range(start_ms, end_ms, step_ms);
-                (Lowering::range(settings, grid, end_ms), grid)
+                (Lowering::range(settings, query.text, grid, end_ms), grid)
             }
         };
         lowering.record(Recorder::new(Arc::clone(&self.options.clock)));
@@ -262,6 +264,7 @@ impl Engine {
             delayed_name_removal: self.options.delayed_name_removal,
             type_and_unit_labels: self.options.type_and_unit_labels,
             use_start_timestamps: self.options.use_start_timestamps,
+            uncounted: options.uncounted && !options.per_step_stats,
         }
     }
 }

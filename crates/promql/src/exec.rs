@@ -25,6 +25,7 @@ pub(crate) mod samples;
 pub(crate) mod scalar;
 pub(crate) mod selection;
 pub(crate) mod set;
+pub(crate) mod shared;
 pub(crate) mod smoothed;
 pub(crate) mod sort;
 pub(crate) mod subquery;
@@ -41,10 +42,10 @@ use crate::annotations::{Annotations, Note};
 use crate::engine::QueryError;
 use crate::limits::{Budget, Charge, Deadline};
 use column::Column;
-use tally::Tally;
+use tally::{Counted, Tally};
 
 /// One series of an operator's output.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct SeriesColumn {
     pub(crate) labels: Labels,
     /// The name is to go, but not before the end (delayed name removal).
@@ -97,6 +98,8 @@ pub(crate) struct Settings {
     pub(crate) delayed_name_removal: bool,
     pub(crate) type_and_unit_labels: bool,
     pub(crate) use_start_timestamps: bool,
+    /// Nobody asks how many samples are looked at: what does not matter need not be read.
+    pub(crate) uncounted: bool,
 }
 
 /// What all operators of one query share.
@@ -133,6 +136,14 @@ impl<'a> Context<'a> {
         if !notes.is_empty() {
             self.notes.lock().unwrap_or_else(PoisonError::into_inner).merge(notes);
         }
+    }
+
+    /// Evaluates a part of the query and keeps what it tells apart; says as well what it counted.
+    pub(crate) fn apart<T>(&self, part: impl FnOnce() -> T) -> (T, Annotations, Counted) {
+        let swap = |notes| std::mem::replace(&mut *self.notes.lock().unwrap_or_else(PoisonError::into_inner), notes);
+        let before = swap(Annotations::default());
+        let (result, counted) = self.tally.counted(part);
+        (result, swap(before), counted)
     }
 
     /// Hands on what storage warned of.

@@ -5,14 +5,17 @@
 
 mod analysis;
 mod call;
+mod push_down;
 mod reference;
 mod select;
+mod sharing;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::analysis::Recorder;
 use crate::annotations::Place;
-use crate::ast::{Aggregate, AggregateOp, At, Binary, BinaryOp, DurationContext, Expr, TimeSpan, UnaryOp};
+use crate::ast::{Aggregate, AggregateOp, At, Binary, BinaryOp, Cardinality, DurationContext, Expr, TimeSpan, UnaryOp};
 use crate::engine::QueryError;
 use crate::exec::aggregation::count_values::CountValues;
 use crate::exec::aggregation::top::TopK;
@@ -31,6 +34,8 @@ use crate::exec::vector_scalar::VectorScalar;
 use crate::exec::{Batch, Context, Settings, Stream};
 use crate::types::ValueType;
 use analysis::is_name_pinned;
+use push_down::{is_quiet, push_down};
+use sharing::Known;
 
 /// More steps than any memory holds, even without other limits.
 const MAX_STEPS: usize = 1 << 27;
@@ -68,6 +73,8 @@ struct Scope {
     /// The step that selectors are told.
     hint_step_ms: i64,
     histograms: Needed,
+    /// Whether a subquery is around it.
+    in_subquery: bool,
 }
 
 /// What is needed of native histograms.
@@ -129,7 +136,10 @@ impl Stream for Discarded {
 pub(crate) struct Lowering {
     settings: Settings,
     times: QueryTimes,
+    /// The query, for what stands in it twice.
+    text: String,
     selections: Vec<Arc<Selection>>,
+    known: Vec<Known>,
     /// Operators so far.
     turns: u32,
     recorder: Option<Recorder>,
@@ -137,15 +147,18 @@ pub(crate) struct Lowering {
 
 impl Lowering {
     /// For an instant query.
-    pub(crate) fn instant(settings: Settings, time_ms: i64) -> Self {
-        let times = QueryTimes { start_ms: time_ms, end_ms: time_ms, step_ms: 0 };
-        Lowering { settings, times, selections: Vec::new(), turns: 0, recorder: None }
+    pub(crate) fn instant(settings: Settings, text: &str, time_ms: i64) -> Self {
+        Self::new(settings, text, QueryTimes { start_ms: time_ms, end_ms: time_ms, step_ms: 0 })
     }
 
     /// For a range query; its end need not be a step.
-    pub(crate) fn range(settings: Settings, grid: Grid, end_ms: i64) -> Self {
-        let times = QueryTimes { start_ms: grid.start_ms, end_ms, step_ms: grid.step_ms };
-        Lowering { settings, times, selections: Vec::new(), turns: 0, recorder: None }
+    pub(crate) fn range(settings: Settings, text: &str, grid: Grid, end_ms: i64) -> Self {
+        Self::new(settings, text, QueryTimes { start_ms: grid.start_ms, end_ms, step_ms: grid.step_ms })
+    }
+
+    fn new(settings: Settings, text: &str, times: QueryTimes) -> Self {
+        let (text, selections, known) = (text.to_string(), Vec::new(), Vec::new());
+        Lowering { settings, times, text, selections, known, turns: 0, recorder: None }
     }
 
     /// Watches the operators that are made from now on.
@@ -167,6 +180,7 @@ impl Lowering {
             grouping: None,
             hint_step_ms: self.times.step_ms,
             histograms: Needed::All,
+            in_subquery: false,
         };
         let expr = expr.unparen();
         Ok(match expr.value_type() {
@@ -221,7 +235,7 @@ impl Lowering {
             return self.operator(expr, scope);
         }
         let node = self.recorder.as_mut().map(|recorder| recorder.enter(expr.to_string()));
-        let stream = self.operator(expr, scope)?;
+        let stream = self.shared(expr, scope)?;
         Ok(match (&mut self.recorder, node) {
             (Some(recorder), Some(node)) => recorder.leave(node, stream),
             _ => stream,
@@ -345,13 +359,19 @@ impl Lowering {
         let Some(matching) = binary.matching.clone() else {
             return Err(QueryError::Internal("binary expression of vectors without matching".into()));
         };
-        let (lhs, rhs) = (self.vector(&binary.lhs, scope)?, self.vector(&binary.rhs, scope)?);
+        let (lhs, rhs) = match self.settings.uncounted {
+            true => push_down(binary, &matching),
+            false => (Cow::Borrowed(&binary.lhs), Cow::Borrowed(&binary.rhs)),
+        };
+        let many = if matching.card == Cardinality::OneToMany { &rhs } else { &lhs };
+        let may_skip = self.settings.uncounted && is_quiet(many);
+        let (lhs, rhs) = (self.vector(&lhs, scope)?, self.vector(&rhs, scope)?);
         let steps = scope.grid.steps;
         Ok(if op.is_set() {
-            Box::new(SetOperation::new(op, matching, lhs, rhs, steps))
+            Box::new(SetOperation::new(op, matching, lhs, rhs, steps, may_skip))
         } else {
             let (sides, return_bool, position) = (Some((lhs, rhs)), binary.return_bool, self.place(start));
-            Box::new(VectorVector { sides, op, return_bool, matching, position, steps })
+            Box::new(VectorVector { sides, op, return_bool, matching, position, steps, may_skip })
         })
     }
 }

@@ -50,6 +50,8 @@ pub struct Evaluation {
     pub lookback_ms: Option<i64>,
     /// Operators are watched, and what they took is told.
     pub analyze: bool,
+    /// Nobody asks how many samples are looked at.
+    pub uncounted: bool,
     /// Samples are counted for each step.
     pub per_step_stats: bool,
     /// Whom it asks, and for what.
@@ -158,6 +160,7 @@ impl QueryService {
             interrupt,
             analyze: evaluation.analyze,
             per_step_stats: evaluation.per_step_stats,
+            uncounted: evaluation.uncounted,
         };
         let run = move || run(&engine, &source, &evaluation, &options);
         let result = tokio::task::spawn_blocking(run).await;

@@ -11,6 +11,8 @@ pub(crate) struct Absent {
     pub(crate) inner: Option<Box<dyn Stream>>,
     pub(crate) labels: Labels,
     pub(crate) steps: usize,
+    /// The rest need not be read once there is something at every step.
+    pub(crate) may_stop: bool,
 }
 
 impl Stream for Absent {
@@ -20,6 +22,9 @@ impl Stream for Absent {
         let mut absent = Bits::all(self.steps);
         while let Some(batch) = inner.next(cx)? {
             batch.series.iter().for_each(|s| absent.subtract(&s.column.present()));
+            if self.may_stop && !absent.any() {
+                break;
+            }
         }
         if !absent.any() {
             return Ok(None);

@@ -26,6 +26,8 @@ pub(crate) struct VectorVector {
     pub(crate) matching: VectorMatching,
     pub(crate) position: Place,
     pub(crate) steps: usize,
+    /// The "many" side need not be read where that changes nothing.
+    pub(crate) may_skip: bool,
 }
 
 impl Stream for VectorVector {
@@ -37,6 +39,9 @@ impl Stream for VectorVector {
             (collect(&mut *rhs, cx).map_err(|error| first_error(&mut *lhs, error, cx))?, lhs)
         };
         let has_fill = self.matching.fill_lhs.is_some() || self.matching.fill_rhs.is_some();
+        if self.may_skip && one.series.is_empty() && !has_fill {
+            return Ok(None);
+        }
         let mut joined = Join::new(self, &one.series, cx.budget.charge(0)?, cx);
         if joined.may_have_duplicates() {
             // Whether they matter depends on where the other side has anything at all.

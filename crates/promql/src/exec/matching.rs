@@ -29,7 +29,8 @@ pub(crate) fn signature(labels: &Labels, matching: &VectorMatching) -> Labels {
     labels.filter(|name| is_matched(name, matching))
 }
 
-fn is_matched(name: &[u8], matching: &VectorMatching) -> bool {
+/// Whether a label is among those that series of one match group share.
+pub(crate) fn is_matched(name: &[u8], matching: &VectorMatching) -> bool {
     is_listed(name, &matching.labels) == matching.on && (matching.on || name != b"__name__")
 }
 

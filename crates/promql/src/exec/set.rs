@@ -14,6 +14,8 @@ pub(crate) struct SetOperation {
     pub(crate) lhs: Box<dyn Stream>,
     pub(crate) rhs: Option<Box<dyn Stream>>,
     pub(crate) steps: usize,
+    /// The left side need not be read where that changes nothing.
+    pub(crate) may_skip: bool,
     present: Presence,
 }
 
@@ -45,8 +47,9 @@ impl SetOperation {
         lhs: Box<dyn Stream>,
         rhs: Box<dyn Stream>,
         steps: usize,
+        may_skip: bool,
     ) -> Self {
-        SetOperation { op, matching, lhs, rhs: Some(rhs), steps, present: Presence::default() }
+        SetOperation { op, matching, lhs, rhs: Some(rhs), steps, may_skip, present: Presence::default() }
     }
 
     fn or(&mut self, rhs: &mut dyn Stream, cx: &Context<'_>) -> Result<Batch, QueryError> {
@@ -94,6 +97,9 @@ impl Stream for SetOperation {
         }
         if let Some(mut rhs) = self.rhs.take() {
             self.note_presence(&mut *rhs, cx).map_err(|error| first_error(&mut *self.lhs, error, cx))?;
+        }
+        if self.may_skip && self.op == BinaryOp::And && self.present.steps.is_empty() {
+            return Ok(None);
         }
         let Some(mut batch) = self.lhs.next(cx)? else { return Ok(None) };
         for series in &mut batch.series {

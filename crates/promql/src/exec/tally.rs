@@ -22,6 +22,14 @@ pub(crate) struct Tally {
     muted: AtomicU32,
 }
 
+/// What a part of a query looked at.
+#[derive(Debug, Default)]
+pub(crate) struct Counted {
+    total: u64,
+    /// Empty where steps are not counted.
+    by_step: Vec<u64>,
+}
+
 impl Tally {
     /// `steps` is 0 where only the total is wanted.
     pub(crate) fn new(steps: usize) -> Self {
@@ -85,6 +93,27 @@ impl Tally {
         result
     }
 
+    /// Counts what is evaluated, and says what that was.
+    pub(crate) fn counted<T>(&self, inside: impl FnOnce() -> T) -> (T, Counted) {
+        let before = self.snapshot();
+        let result = inside();
+        let after = self.snapshot();
+        let by_step = after.by_step.iter().zip(&before.by_step).map(|(after, before)| after - before).collect();
+        (result, Counted { total: after.total - before.total, by_step })
+    }
+
+    fn snapshot(&self) -> Counted {
+        let by_step = if self.is_by_step() { self.by_step.as_slice() } else { &[] };
+        let by_step = by_step.iter().map(|count| count.load(Ordering::Relaxed)).collect();
+        Counted { total: self.total(), by_step }
+    }
+
+    /// Counts the same once more.
+    pub(crate) fn add_again(&self, counted: &Counted) {
+        self.add(counted.total);
+        counted.by_step.iter().enumerate().for_each(|(step, samples)| self.place(step, *samples));
+    }
+
     /// All samples.
     pub(crate) fn total(&self) -> u64 {
         self.total.load(Ordering::Relaxed)
@@ -120,6 +149,18 @@ mod tests {
             tally.place(0, 5);
         });
         assert_eq!((tally.total(), tally.into_steps()), (17, vec![5, 7, 5]));
+    }
+
+    #[test]
+    fn what_was_counted_counts_again() {
+        let tally = Tally::new(2);
+        tally.add(1);
+        let ((), counted) = tally.counted(|| {
+            tally.add(5);
+            tally.place(1, 5);
+        });
+        tally.add_again(&counted);
+        assert_eq!((tally.total(), tally.into_steps()), (11, vec![0, 10]));
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use thanoxide_model::{FloatHistogram, Labels, Regexp};
 
+use super::push_down::is_quiet;
 use super::{Discarded, Lowering, Scope, Vector, is_label_name};
+use crate::annotations::Place;
 use crate::ast::{Call, Expr};
 use crate::engine::QueryError;
 use crate::exec::absent::{Absent, labels_of};
@@ -100,12 +102,12 @@ impl Lowering {
         check_edges(range.shape.edges, call.function.name)?;
         // Prometheus forgets where a subquery was.
         let position = self.place(match call.args.first().map(Expr::unparen) {
-            None | Some(Expr::Subquery(_)) => 0,
+            None | Some(Expr::Subquery(_)) => Place::FORGOTTEN,
             Some(first) => first.span().start,
         });
         let stream = RangeCallStream::new(range, function, scalars, scope.grid, position);
         if function == RangeFunction::AbsentOverTime {
-            return Ok(absent(Box::new(stream), range_arg, scope));
+            return Ok(self.absence(Box::new(stream), range_arg, scope));
         }
         Ok(Box::new(stream))
     }
@@ -113,7 +115,17 @@ impl Lowering {
     fn absent(&mut self, call: &Call, scope: &Scope) -> Result<Vector, QueryError> {
         let of = arg(call, 0)?.unparen();
         let inner = self.vector(of, scope)?;
-        Ok(absent(inner, of, scope))
+        Ok(self.absence(inner, of, scope))
+    }
+
+    fn absence(&self, inner: Vector, of: &Expr, scope: &Scope) -> Vector {
+        let labels = match of {
+            Expr::Vector(selector) => labels_of(&selector.matchers),
+            Expr::Matrix(matrix) => labels_of(&matrix.selector.matchers),
+            _ => Labels::empty(),
+        };
+        let may_stop = self.settings.uncounted && is_quiet(of);
+        Box::new(Absent { inner: Some(inner), labels, steps: scope.grid.steps, may_stop })
     }
 
     fn clamp(&mut self, call: &Call, scope: &Scope) -> Result<Vector, QueryError> {
@@ -288,13 +300,4 @@ fn check_edges(edges: Edges, function: &str) -> Result<(), QueryError> {
     }
     let fit = fit.join(", ");
     Err(QueryError::Execution(format!("{word} modifier can only be used with: {fit} - not with {function}")))
-}
-
-fn absent(inner: Vector, of: &Expr, scope: &Scope) -> Vector {
-    let labels = match of {
-        Expr::Vector(selector) => labels_of(&selector.matchers),
-        Expr::Matrix(matrix) => labels_of(&matrix.selector.matchers),
-        _ => Labels::empty(),
-    };
-    Box::new(Absent { inner: Some(inner), labels, steps: scope.grid.steps })
 }

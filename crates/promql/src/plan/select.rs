@@ -137,7 +137,8 @@ impl Lowering {
         let modifiers = Modifiers { at_ms: self.at_ms(subquery.at), offset_ms };
         let grid: Grid = inner_grid(scope.grid, modifiers, range_ms, step_ms);
         let end_ms = last_ms(scope.grid, modifiers);
-        let inner_scope = Scope { grid, end_ms, hint_step_ms: step_ms, histograms: Needed::Buckets, ..scope.clone() };
+        let (histograms, in_subquery) = (Needed::Buckets, true);
+        let inner_scope = Scope { grid, end_ms, hint_step_ms: step_ms, histograms, in_subquery, ..scope.clone() };
         let inner = self.vector(&subquery.expr, &inner_scope)?;
         let name_pinned = is_name_pinned(&subquery.expr);
         let samples = RangeSamples::Computed(grid);

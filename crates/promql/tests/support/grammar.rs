@@ -285,7 +285,11 @@ impl Grammar<'_> {
     }
 
     fn vector_vector(&mut self, depth: usize, kind: Kind) -> String {
-        let (lhs, rhs) = (self.vector(depth, kind), self.related(depth, kind));
+        let lhs = self.vector(depth, kind);
+        let rhs = if self.dice.percent(8) { lhs.clone() } else { self.related(depth, kind) };
+        if self.dice.percent(8) {
+            return self.twice(&lhs, &rhs);
+        }
         if self.dice.percent(25) {
             let op = self.dice.pick(&["and", "or", "unless", "or"]);
             let matching = match self.dice.below(4) {
@@ -330,6 +334,22 @@ impl Grammar<'_> {
     }
 
     /// Mostly of the same kind.
+    /// An aggregation that stands there twice, with something between.
+    fn twice(&mut self, of: &str, other: &str) -> String {
+        let (aggregation, by) = (self.dice.pick(&AGGREGATIONS), self.dice.pick(&["a", "a, b", "instance", "job", "le"]));
+        let one = format!("{aggregation} by ({by}) ({of})");
+        match self.dice.below(8) {
+            0 => format!("{one} and {one}"),
+            1 => format!("({one} > {}) or ({one} < {})", self.dice.pick(&NUMBERS), self.dice.pick(&NUMBERS)),
+            2 => format!("{one} / ignoring (a) group_left () sum without (a) ({one})"),
+            3 => format!("max_over_time(({one})[5m:1m]) - {one}"),
+            4 => format!("({one} - sum({one})) or -{one}"),
+            5 => format!("({other}) and on ({by}) {one} unless on ({by}) {one} > bool 1"),
+            6 => format!("({other}) * on ({by}) group_left () {one} + on ({by}) group_left () {one}"),
+            _ => format!("{one} + scalar({one}) + ({one})"),
+        }
+    }
+
     fn related(&mut self, depth: usize, kind: Kind) -> String {
         let other = if self.dice.percent(10) { Kind::Float } else { kind };
         self.vector(depth, other)

@@ -95,6 +95,7 @@ fn evaluation(
         timeout: timeout.map(|ms| Duration::from_millis(ms.max(0) as u64)),
         lookback_ms: Some(lookback_ms),
         analyze: matches!(params.get("analyze"), "true" | "1"),
+        uncounted: params.get("stats").is_empty(),
         per_step_stats: service.config().features.per_step_stats && params.get("stats") == "all",
         read,
     })
