@@ -30,6 +30,9 @@ pub struct SelectHints {
     pub by: bool,
     /// At most so many series are of interest; 0 is all.
     pub limit: usize,
+    /// Besides the labels by which series differ, only these are of interest. A source that knows how may leave the others
+    /// out: series are still one each and in the order of all their labels, and may have a label that nobody else has.
+    pub projection: Option<Vec<String>>,
 }
 
 /// Why storage could not answer.

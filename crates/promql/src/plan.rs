@@ -5,6 +5,7 @@
 
 mod analysis;
 mod call;
+mod projection;
 mod push_down;
 mod reference;
 mod select;
@@ -34,6 +35,7 @@ use crate::exec::vector_scalar::VectorScalar;
 use crate::exec::{Batch, Context, Settings, Stream};
 use crate::types::ValueType;
 use analysis::is_name_pinned;
+use projection::projection;
 use push_down::{is_quiet, push_down};
 use sharing::Known;
 
@@ -73,6 +75,8 @@ struct Scope {
     /// The step that selectors are told.
     hint_step_ms: i64,
     histograms: Needed,
+    /// The only labels of a selector that matter.
+    projection: Option<Vec<String>>,
     /// Whether a subquery is around it.
     in_subquery: bool,
 }
@@ -180,6 +184,7 @@ impl Lowering {
             grouping: None,
             hint_step_ms: self.times.step_ms,
             histograms: Needed::All,
+            projection: None,
             in_subquery: false,
         };
         let expr = expr.unparen();
@@ -302,12 +307,14 @@ impl Lowering {
     }
 
     fn argument(&mut self, expr: &Expr, scope: &Scope) -> Result<ScalarArg, QueryError> {
-        Ok(ScalarArg::new(self.scalar(expr.unparen(), scope)?, scope.grid))
+        let scope = Scope { projection: None, ..scope.clone() };
+        Ok(ScalarArg::new(self.scalar(expr.unparen(), &scope)?, scope.grid))
     }
 
     fn aggregate(&mut self, aggregate: &Aggregate, scope: &Scope) -> Result<Vector, QueryError> {
         let mut grouping = Grouping { labels: aggregate.grouping.clone(), without: aggregate.without };
-        let inner_scope = Scope { grouping: Some(grouping.clone()), ..scope.inside(aggregate.op.as_str()) };
+        let projection = projection(aggregate);
+        let inner_scope = Scope { grouping: Some(grouping.clone()), projection, ..scope.inside(aggregate.op.as_str()) };
         let expr = aggregate.expr.unparen();
         let steps = scope.grid.steps;
         if aggregate.op == AggregateOp::CountValues {

@@ -56,6 +56,13 @@ impl Budget {
         }
     }
 
+    /// What was taken will be taken once more.
+    pub(crate) fn give_back(&self, series: usize, chunks: usize, bytes: u64) {
+        self.series.used.fetch_sub(series as u64, Ordering::Relaxed);
+        self.chunks.used.fetch_sub(chunks as u64, Ordering::Relaxed);
+        self.bytes.used.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
     pub(crate) fn take_series(&self, count: usize) -> Result<(), Exceeded> {
         self.series.take(count as u64)
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use thanoxide_env::Disk;
 use thanoxide_model::Matcher;
 use thanoxide_tsdb::encoding::FileSource;
-use thanoxide_tsdb::index::{IndexError, IndexReader, SeriesReader};
+use thanoxide_tsdb::index::{IndexError, IndexReader, SeriesParts, SeriesReader};
 
 use crate::chunk_frame::ChunkPlace;
 use crate::selection::SelectError;
@@ -31,16 +31,19 @@ impl BlockIndex {
     }
 
     /// Visits the series that satisfy all matchers and have chunks in `start_ms..=end_ms`, in the order of their own labels,
-    /// with those chunks, until `visit` says false.
+    /// with those chunks, until `visit` says false. With `only`, other labels are not read.
     pub(crate) fn select<'a>(
         &'a self,
         matchers: &[Matcher],
-        start_ms: i64,
-        end_ms: i64,
-        mut visit: impl FnMut(&[(&'a [u8], &'a [u8])], &[ChunkPlace]) -> Result<bool, SelectError>,
+        (start_ms, end_ms): (i64, i64),
+        only: Option<&[String]>,
+        mut visit: impl FnMut(&SeriesParts<'a>, &[ChunkPlace]) -> Result<bool, SelectError>,
     ) -> Result<(), SelectError> {
         let mut places = Vec::new();
         let mut reader = SeriesReader::new(&self.reader);
+        if let Some(names) = only {
+            reader = reader.only(names);
+        }
         for series in self.reader.matching(matchers)? {
             let entry = reader.read(series)?;
             places.clear();
@@ -50,11 +53,16 @@ impl BlockIndex {
                 min_time_ms: chunk.min_time_ms,
                 max_time_ms: chunk.max_time_ms,
             }));
-            if !places.is_empty() && !visit(&entry.labels, &places)? {
+            if !places.is_empty() && !visit(entry, &places)? {
                 break;
             }
         }
         Ok(())
+    }
+
+    /// Whether any series has a label of that name.
+    pub(crate) fn has_name(&self, name: &[u8]) -> bool {
+        self.reader.label_names().any(|known| known == name)
     }
 
     /// Label names of the series that satisfy all matchers, sorted.

@@ -70,6 +70,7 @@ impl From<Exceeded> for Stop {
 impl SourceContext {
     /// `blocks` are to answer and share what the request may hold: one batch sent and one under way each.
     pub(crate) fn new(store: &BucketStore, request: Arc<SeriesRequest>, blocks: usize) -> Self {
+        let request = if blocks > 1 { with_all_labels(request) } else { request };
         let most_bytes = store.config.batch_bytes.min(store.bucket.range_cost().max_request_bytes * BATCH_REQUESTS);
         SourceContext {
             request,
@@ -163,6 +164,13 @@ impl SourceContext {
             .observe(series.iter().flat_map(|s| &s.chunks).map(AggrChunk::data_bytes).sum::<usize>() as f64);
         Ok((series, warnings))
     }
+}
+
+/// Several blocks are put in order by all labels.
+fn with_all_labels(request: Arc<SeriesRequest>) -> Arc<SeriesRequest> {
+    let mut request = Arc::unwrap_or_clone(request);
+    request.hints.projection = None;
+    Arc::new(request)
 }
 
 async fn send(sender: &mpsc::Sender<SourceEvent>, event: SourceEvent) -> Result<(), Stop> {

@@ -90,6 +90,33 @@ async fn replica_labels_go_and_their_series_become_one() {
 }
 
 #[tokio::test]
+async fn labels_that_nobody_wants_may_be_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    let bucket = filesystem(dir.path());
+    put_case(&*bucket, "raw-floats").await;
+    let store = store(bucket, dir.path(), |_| ());
+    store.sync_now().await.unwrap();
+    let mut projected_answers = 0;
+    for (kind, value) in [("=~", ".+"), ("=", "flag"), ("=~", "f.*"), ("=~", ".*_total")] {
+        for wanted in [vec![], vec!["__name__"], vec!["__name__", "job", "cluster"]] {
+            let matchers = vec![matcher("__name__", kind, value)];
+            let whole = ask(&store, SeriesRequest { matchers, ..everything() }).await.unwrap();
+            let mut request = SeriesRequest { matchers: vec![matcher("__name__", kind, value)], ..everything() };
+            request.hints.projection = Some(wanted.iter().map(ToString::to_string).collect());
+            let projected = ask(&store, request).await.unwrap();
+            let is_wanted = |name: &[u8]| wanted.iter().any(|w| w.as_bytes() == name);
+            assert_eq!(projected.series.len(), whole.series.len(), "{value}");
+            for (projected, whole) in projected.series.iter().zip(&whole.series) {
+                assert_eq!(projected.chunks, whole.chunks, "{value}: in the order of all labels");
+                assert_eq!(projected.labels.filter(is_wanted), whole.labels.filter(is_wanted));
+            }
+            projected_answers += usize::from(projected.series.iter().all(|s| s.labels.get(b"\xff").is_some()));
+        }
+    }
+    assert!(projected_answers >= 3, "{projected_answers}");
+}
+
+#[tokio::test]
 async fn requests_are_answered_as_asked() {
     let dir = tempfile::tempdir().unwrap();
     let bucket = filesystem(dir.path());

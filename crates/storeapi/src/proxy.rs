@@ -188,6 +188,11 @@ impl Store for ProxyStore {
     async fn series(&self, request: SeriesRequest) -> Result<SeriesStream, StoreError> {
         let (asked, warnings) = self.matching(&Wanted::of_series(&request)).await?;
         let (limit, partial_response) = (request.limit, request.partial_response);
+        let mut request = request;
+        if asked.len() > 1 {
+            // Their answers are put in order by all labels.
+            request.hints.projection = None;
+        }
         let request = Arc::new(request);
         let inputs = asked.into_iter().map(|a| pump::start(a, Arc::clone(&request), self.config.response_timeout));
         Ok(merge::merge(inputs.collect(), warnings, partial_response, limit))

@@ -18,6 +18,7 @@
 mod lists;
 mod matching;
 mod offsets;
+mod projection;
 mod reader;
 mod series_reader;
 mod symbols;
@@ -25,6 +26,7 @@ mod verdicts;
 mod writer;
 
 pub use offsets::Posting;
+use projection::Projection;
 pub use reader::IndexReader;
 pub(crate) use reader::read_chunk_metas;
 pub use series_reader::SeriesReader;
@@ -74,6 +76,15 @@ pub struct SeriesParts<'a> {
     pub chunks: Vec<ChunkMeta>,
     /// The numbers of the texts of `labels`. The next series shares most of them, and need not look for their texts.
     symbols: Vec<(u32, u32)>,
+    /// Only some labels are wanted.
+    projection: Option<Projection>,
+}
+
+impl SeriesParts<'_> {
+    /// Whether all series read so far had labels of the same names. Only known where not all labels are read.
+    pub fn is_uniform(&self) -> bool {
+        self.projection.as_ref().is_some_and(Projection::is_uniform)
+    }
 }
 
 /// Why an index could not be read or written.

@@ -92,7 +92,7 @@ impl Info {
             function: "info".into(),
             ..SelectHints::default()
         };
-        let reader = Selection::new(matchers, hints, false).announce();
+        let reader = Selection::new(matchers, hints, None, false).announce();
         let mut selector = InstantSelector::new(reader, self.grid, modifiers, Take::Milliseconds);
         let mut infos = cx.tally.muted(|| collect(&mut selector, cx))?.series;
         infos.retain(|info| targets.may_belong(&info.labels));

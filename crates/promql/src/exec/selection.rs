@@ -14,7 +14,10 @@ use crate::limits::Charge;
 /// What one or more operators read.
 pub(crate) struct Selection {
     matchers: Vec<Matcher>,
+    /// Without a projection.
     hints: SelectHints,
+    /// What all that read it want, together.
+    projection: Mutex<Option<Vec<String>>>,
     /// Only counts and sums of histograms are of interest.
     stats_only: bool,
     users: AtomicUsize,
@@ -28,8 +31,23 @@ struct Kept {
 }
 
 impl Selection {
-    pub(crate) fn new(matchers: Vec<Matcher>, hints: SelectHints, stats_only: bool) -> Arc<Self> {
-        Arc::new(Selection { matchers, hints, stats_only, users: AtomicUsize::new(0), kept: Mutex::default() })
+    pub(crate) fn new(
+        matchers: Vec<Matcher>,
+        hints: SelectHints,
+        projection: Option<Vec<String>>,
+        stats_only: bool,
+    ) -> Arc<Self> {
+        let (users, projection, kept) = (AtomicUsize::new(0), Mutex::new(projection), Mutex::default());
+        Arc::new(Selection { matchers, hints, projection, stats_only, users, kept })
+    }
+
+    /// Gives these labels as well; `None` is all.
+    pub(crate) fn widen(&self, projection: Option<Vec<String>>) {
+        let mut wanted = self.projection.lock().unwrap_or_else(PoisonError::into_inner);
+        *wanted = wanted.take().zip(projection).map(|(mut wanted, more)| {
+            wanted.extend(more);
+            wanted
+        });
     }
 
     /// Whether it answers another selector as well.
@@ -44,7 +62,9 @@ impl Selection {
     }
 
     fn open(&self, cx: &Context<'_>) -> Result<Box<dyn SeriesSet>, QueryError> {
-        Ok(cx.source.select(&self.hints, &self.matchers)?)
+        let projection = self.projection.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let hints = SelectHints { projection, ..self.hints.clone() };
+        Ok(cx.source.select(&hints, &self.matchers)?)
     }
 
     fn keep(&self, cx: &Context<'_>) -> Result<Arc<Vec<Series>>, QueryError> {

@@ -137,20 +137,35 @@ mod tests {
     fn what_holds_on_one_side_is_asked_of_the_other() {
         for (text, pushed) in [
             ("a{x=\"1\"} and on (x) b", "a{x=\"1\"} and on (x) b{x=\"1\"}"),
-            ("a and on (x) sum by (x, y) (rate(b{x=\"1\",y!=\"2\"}[5m]))", "a{x=\"1\"} and on (x) sum by (x, y) (rate(b{x=\"1\",y!=\"2\"}[5m]))"),
+            (
+                "a and on (x) sum by (x, y) (rate(b{x=\"1\",y!=\"2\"}[5m]))",
+                "a{x=\"1\"} and on (x) sum by (x, y) (rate(b{x=\"1\",y!=\"2\"}[5m]))",
+            ),
             ("a{x=\"1\"} unless b", "a{x=\"1\"} unless b{x=\"1\"}"),
             ("a unless b{x=\"1\"}", "a unless b{x=\"1\"}"),
             ("a or b{x=\"1\"}", "a or b{x=\"1\"}"),
-            ("a * on (x) group_left () sum by (x) (b{x=\"1\",y=\"2\"})", "a{x=\"1\"} * on (x) group_left () sum by (x) (b{x=\"1\",y=\"2\"})"),
-            ("sum by (x) (b{x=\"1\"}) * on (x) group_right () a", "sum by (x) (b{x=\"1\"}) * on (x) group_right () a{x=\"1\"}"),
+            (
+                "a * on (x) group_left () sum by (x) (b{x=\"1\",y=\"2\"})",
+                "a{x=\"1\"} * on (x) group_left () sum by (x) (b{x=\"1\",y=\"2\"})",
+            ),
+            (
+                "sum by (x) (b{x=\"1\"}) * on (x) group_right () a",
+                "sum by (x) (b{x=\"1\"}) * on (x) group_right () a{x=\"1\"}",
+            ),
             // Two of `b` may belong to one group, which is an error.
             ("a * on (x) group_left () b{x=\"1\"}", "a * on (x) group_left () b{x=\"1\"}"),
             ("a{x=\"1\"} * on (x) group_left () b", "a{x=\"1\"} * on (x) group_left () b"),
-            ("a * on (x) group_left () sum by (x, y) (b{x=\"1\"})", "a * on (x) group_left () sum by (x, y) (b{x=\"1\"})"),
+            (
+                "a * on (x) group_left () sum by (x, y) (b{x=\"1\"})",
+                "a * on (x) group_left () sum by (x, y) (b{x=\"1\"})",
+            ),
             ("a and on (y) b{x=\"1\"}", "a and on (y) b{x=\"1\"}"),
             ("a and ignoring (x) b{x=\"1\"}", "a and ignoring (x) b{x=\"1\"}"),
             ("rate(a[5m]) and b{x=\"1\"}", "rate(a[5m]) and b{x=\"1\"}"),
-            ("a and label_replace(b{x=\"1\"}, \"x\", \"\", \"\", \"\")", "a and label_replace(b{x=\"1\"}, \"x\", \"\", \"\", \"\")"),
+            (
+                "a and label_replace(b{x=\"1\"}, \"x\", \"\", \"\", \"\")",
+                "a and label_replace(b{x=\"1\"}, \"x\", \"\", \"\", \"\")",
+            ),
             ("a and absent(b{x=\"1\"})", "a and absent(b{x=\"1\"})"),
             ("a and on (__name__) {__name__=\"a\",x=\"1\"}", "a and on (__name__) {__name__=\"a\",x=\"1\"}"),
         ] {

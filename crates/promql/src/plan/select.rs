@@ -80,15 +80,18 @@ impl Lowering {
             grouping: grouping.map(|g| g.labels.clone()).unwrap_or_default(),
             by: grouping.is_some_and(|g| !g.without),
             limit: 0,
+            projection: None,
         };
-        Ok((self.share(&selector.matchers, hints, scope.histograms == Needed::Stats), modifiers))
+        Ok((self.share(&selector.matchers, hints, scope), modifiers))
     }
 
-    fn share(&mut self, matchers: &[Matcher], hints: SelectHints, stats_only: bool) -> SelectionReader {
+    fn share(&mut self, matchers: &[Matcher], hints: SelectHints, scope: &Scope) -> SelectionReader {
+        let (stats_only, projection) = (scope.histograms == Needed::Stats, scope.projection.clone());
         if let Some(known) = self.selections.iter().find(|s| s.is_same(matchers, &hints, stats_only)) {
+            known.widen(projection);
             return known.announce();
         }
-        let selection = Selection::new(matchers.to_vec(), hints, stats_only);
+        let selection = Selection::new(matchers.to_vec(), hints, projection, stats_only);
         self.selections.push(Arc::clone(&selection));
         selection.announce()
     }
@@ -138,7 +141,9 @@ impl Lowering {
         let grid: Grid = inner_grid(scope.grid, modifiers, range_ms, step_ms);
         let end_ms = last_ms(scope.grid, modifiers);
         let (histograms, in_subquery) = (Needed::Buckets, true);
-        let inner_scope = Scope { grid, end_ms, hint_step_ms: step_ms, histograms, in_subquery, ..scope.clone() };
+        let projection = None;
+        let inner_scope =
+            Scope { grid, end_ms, hint_step_ms: step_ms, histograms, in_subquery, projection, ..scope.clone() };
         let inner = self.vector(&subquery.expr, &inner_scope)?;
         let name_pinned = is_name_pinned(&subquery.expr);
         let samples = RangeSamples::Computed(grid);

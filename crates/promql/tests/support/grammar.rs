@@ -336,7 +336,8 @@ impl Grammar<'_> {
     /// Mostly of the same kind.
     /// An aggregation that stands there twice, with something between.
     fn twice(&mut self, of: &str, other: &str) -> String {
-        let (aggregation, by) = (self.dice.pick(&AGGREGATIONS), self.dice.pick(&["a", "a, b", "instance", "job", "le"]));
+        let (aggregation, by) =
+            (self.dice.pick(&AGGREGATIONS), self.dice.pick(&["a", "a, b", "instance", "job", "le"]));
         let one = format!("{aggregation} by ({by}) ({of})");
         match self.dice.below(8) {
             0 => format!("{one} and {one}"),

@@ -41,9 +41,15 @@ impl SeriesSet for Set {
 }
 
 impl SeriesSource for Memory {
-    fn select(&self, _: &SelectHints, matchers: &[Matcher]) -> Result<Box<dyn SeriesSet>, SourceError> {
-        let selected: Vec<_> =
+    fn select(&self, hints: &SelectHints, matchers: &[Matcher]) -> Result<Box<dyn SeriesSet>, SourceError> {
+        let mut selected: Vec<_> =
             self.series.iter().filter(|(l, _)| matchers.iter().all(|m| m.matches_labels(l))).cloned().collect();
+        if let Some(wanted) = &hints.projection {
+            for (ordinal, (labels, _)) in selected.iter_mut().enumerate() {
+                let wanted = labels.filter(|name| wanted.iter().any(|w| w.as_bytes() == name));
+                *labels = wanted.with(b"\xff", ordinal.to_string().as_bytes());
+            }
+        }
         Ok(Box::new(Set(selected.into_iter())))
     }
 }

@@ -72,6 +72,7 @@ pub(crate) fn series_from_proto(request: thanos::SeriesRequest) -> Result<Series
             grouping: grouping.labels,
             by: grouping.by,
             limit,
+            projection: None,
         },
         shard: request.shard_info.map(shard_from_proto).transpose()?,
         without_replica_labels: request.without_replica_labels,

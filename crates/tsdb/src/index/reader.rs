@@ -183,7 +183,13 @@ impl IndexReader {
 
     fn read_body<'s>(&'s self, body: &[u8], into: &mut SeriesParts<'s>) -> Result<(), IndexError> {
         let mut reader = Reader::new(body);
-        self.read_labels(&mut reader, into)?;
+        match into.projection.take() {
+            None => self.read_labels(&mut reader, into)?,
+            Some(mut projection) => {
+                self.read_wanted(&mut reader, &mut projection, into)?;
+                into.projection = Some(projection);
+            }
+        }
         read_chunk_metas_into(&mut reader, &mut into.chunks).in_section("series")
     }
 
@@ -227,7 +233,8 @@ impl IndexReader {
         Ok(())
     }
 
-    fn storable(&self, symbol: u32) -> Result<&[u8], IndexError> {
+    /// A text that a label may have.
+    pub(super) fn storable(&self, symbol: u32) -> Result<&[u8], IndexError> {
         let text = self.symbols.get(symbol)?;
         match text.len() <= MAX_LABEL_BYTES {
             true => Ok(text),

@@ -1,5 +1,6 @@
 //! Reads many series of an index, in order: neighbours come with one read.
 
+use super::projection::Projection;
 use super::reader::IndexReader;
 use super::{IndexError, SeriesParts};
 
@@ -25,6 +26,12 @@ impl<'a> SeriesReader<'a> {
     pub fn new(index: &'a IndexReader) -> Self {
         let parts = SeriesParts::default();
         SeriesReader { index, window: Vec::new(), window_start: 0, ahead_bytes: FIRST_BYTES, parts }
+    }
+
+    /// Gives no other labels than these.
+    pub fn only(mut self, names: &[String]) -> Self {
+        self.parts.projection = Some(Projection::new(names));
+        self
     }
 
     /// Labels and chunks of a series.
