@@ -10,11 +10,17 @@ use thanoxide_flags::Matches;
 use thanoxide_ingester::Ingester;
 use thanoxide_router::head_series::watch_head_series;
 use thanoxide_router::{Limiter, OtlpSettings, Promotion, RouterConfig, TranslationStrategy};
-use thanoxide_server::{CertificateField, Shutdown};
+use thanoxide_server::{CertificateField, HttpMetricsConfig, Shutdown, TenantHeader};
 
 use crate::node::Node;
 use crate::receive::hop_secret;
 use crate::standalone::tenant_of;
+
+/// Buckets of durations of the default forward timeout.
+const RECEIVE_BUCKETS_SECONDS: [f64; 20] =
+    [0.001, 0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.25, 0.5, 0.75, 1.0, 2.0, 3.0, 4.0, 5.0];
+/// There are no buckets beyond it, however long a write may take.
+const MAX_BUCKET_SECONDS: f64 = 120.0;
 
 /// What the flags of `receive` say of the router. Everything is read and checked here, before anything is bound.
 pub(crate) fn router_config(matches: &Matches) -> Result<RouterConfig> {
@@ -62,6 +68,19 @@ fn otlp_settings(matches: &Matches) -> Result<OtlpSettings> {
         key_before_underscore: matches.switch("receive.otlp-label-name-underscore-sanitization"),
         keep_underscores: matches.switch("receive.otlp-label-name-preserve-multiple-underscores"),
     })
+}
+
+/// How Thanos's receiver counts requests: by tenant, and in finer buckets the longer a write may be on its way.
+pub(crate) fn request_metrics(matches: &Matches) -> Result<HttpMetricsConfig> {
+    let default_tenant = tenant_of(matches, "receive.default-tenant-id")?;
+    let tenants = TenantHeader::new(matches.text("receive.tenant-header"), default_tenant.as_str())?;
+    let mut seconds = RECEIVE_BUCKETS_SECONDS.to_vec();
+    let longest = matches.duration("receive-forward-timeout").as_secs_f64().min(MAX_BUCKET_SECONDS);
+    seconds.extend((1..).map(|step| 5.0 + 2.0 * f64::from(step)).take_while(|bound| *bound < longest));
+    if seconds.last().is_some_and(|last| *last < longest) {
+        seconds.push(longest);
+    }
+    Ok(HttpMetricsConfig { tenants: Some(tenants), duration_buckets_seconds: seconds })
 }
 
 /// The tenant's header and default, which `standalone` has as well.

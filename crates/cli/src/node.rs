@@ -12,8 +12,8 @@ use thanoxide_server::grpc::RoutesBuilder;
 use thanoxide_server::http::Router;
 use thanoxide_server::process::{BuildInfo, register_process_metrics};
 use thanoxide_server::{
-    BasicAuth, GrpcKind, GrpcMethod, GrpcMetrics, GrpcServer, HttpMetrics, HttpServer, Metrics, Probe, RunGroup,
-    Shutdown, metrics_router,
+    BasicAuth, GrpcKind, GrpcMethod, GrpcMetrics, GrpcServer, HttpMetrics, HttpMetricsConfig, HttpServer, Metrics,
+    Probe, RunGroup, Shutdown, metrics_router,
 };
 
 use crate::tls::{self, WebListener};
@@ -45,9 +45,10 @@ pub struct Node {
 }
 
 impl Node {
-    /// Binds the listeners of `--http-address` and `--grpc-address`, with the grace periods and connection age of the flags.
-    pub async fn bind(component: &'static str, matches: &Matches) -> Result<Self> {
-        let mut node = Node::bind_quick(component, matches).await?;
+    /// Binds the listeners of `--http-address` and `--grpc-address`, with the grace periods and connection age of the flags;
+    /// HTTP requests are counted as `requests` says.
+    pub async fn bind(component: &'static str, matches: &Matches, requests: HttpMetricsConfig) -> Result<Self> {
+        let mut node = Node::bind_quick(component, matches, requests).await?;
         node.grpc_grace = matches.duration("grpc-grace-period");
         node.grpc = node.grpc.with_max_connection_age(matches.duration("grpc-server-max-connection-age"));
         node.stop_deadline = node.http_grace.max(node.grpc_grace).max(STOP_DEADLINE);
@@ -55,7 +56,7 @@ impl Node {
     }
 
     /// As [`Node::bind`], for a program that stops within [`STOP_DEADLINE`] whatever its clients do.
-    pub async fn bind_quick(component: &'static str, matches: &Matches) -> Result<Self> {
+    pub async fn bind_quick(component: &'static str, matches: &Matches, requests: HttpMetricsConfig) -> Result<Self> {
         let env = Env::system();
         let tls = tls::grpc_server(matches).context("setup gRPC server")?;
         let web = WebListener::from_flags(matches).context("server could not be started")?;
@@ -68,7 +69,7 @@ impl Node {
         register_process_metrics(&mut registry, &build);
         Ok(Node {
             probe: Probe::new(component, &mut registry),
-            http_metrics: HttpMetrics::new(&mut registry, None, Arc::clone(&env.clock)),
+            http_metrics: HttpMetrics::new(&mut registry, requests, Arc::clone(&env.clock)),
             grpc_metrics: GrpcMetrics::new(&mut registry, &GRPC_METHODS, Arc::clone(&env.clock)),
             registry,
             env,

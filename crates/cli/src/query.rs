@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use thanoxide_flags::Matches;
+use thanoxide_query::api::handler_of;
 use thanoxide_query::features::Meaning;
 use thanoxide_query::{Features, QueryConfig, QueryMetrics, QueryService};
-use thanoxide_server::Shutdown;
 use thanoxide_server::grpc::RoutesBuilder;
+use thanoxide_server::{HttpMetricsConfig, Shutdown};
 use thanoxide_storeapi::{
     ClientConfig, EndpointWatch, ProxyConfig, ProxyStore, RemoteStore, Store, WatchConfig, WatchedEndpoint,
 };
@@ -65,7 +66,7 @@ fn endpoints(matches: &Matches) -> Result<Vec<WatchedEndpoint>> {
 pub async fn run(matches: &Matches) -> Result<()> {
     let config = query_config(matches)?;
     let endpoints = endpoints(matches)?;
-    let mut node = Node::bind("query", matches).await?;
+    let mut node = Node::bind("query", matches, HttpMetricsConfig::default()).await?;
     let response_timeout = Some(matches.duration("store.response-timeout")).filter(|d| !d.is_zero());
     let proxy = ProxyConfig { component: "query".to_string(), response_timeout };
     let proxy = Arc::new(ProxyStore::new(proxy, Vec::new()));
@@ -80,7 +81,7 @@ pub async fn run(matches: &Matches) -> Result<()> {
     let query = QueryService::new(config, Arc::clone(&store), Arc::clone(&node.env.clock), metrics);
     let mut services = RoutesBuilder::default();
     thanoxide_storeapi::add_store(&mut services, store);
-    let api = node.http_metrics.instrument("query", query.router());
+    let api = node.http_metrics.instrument_each(handler_of, query.router());
     let probe = node.probe.clone();
     node.group.add("endpoints", move |shutdown: Shutdown| async move {
         let rounds = async {

@@ -285,7 +285,7 @@ async fn serve_capnproto(matches: &Matches, node: &mut Node, writer: Arc<dyn Wri
 
 async fn bind(matches: &Matches) -> Result<(Node, HttpServer)> {
     let tls = tls::remote_write_server(matches)?;
-    let node = Node::bind("receive", matches).await?;
+    let node = Node::bind("receive", matches, intake::request_metrics(matches)?).await?;
     let listener = HttpServer::bind("remote-write.address", matches.text("remote-write.address")).await?.with_tls(tls);
     tracing::info!(component = "remote-write", address = %listener.local_addr()?, "listening");
     Ok((node, listener))

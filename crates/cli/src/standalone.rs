@@ -11,10 +11,11 @@ use thanoxide_flags::Matches;
 use thanoxide_ingester::{Ingester, IngesterConfig, IngesterDeps, IngesterMetrics};
 use thanoxide_model::TenantId;
 use thanoxide_objstore::Bucket;
+use thanoxide_query::api::handler_of;
 use thanoxide_query::{QueryConfig, QueryMetrics, QueryService};
 use thanoxide_router::{ReplicationMetrics, Router as WriteRouter, RouterConfig, RouterDeps, RouterMetrics};
 use thanoxide_server::grpc::RoutesBuilder;
-use thanoxide_server::{HttpServer, Shutdown};
+use thanoxide_server::{HttpMetricsConfig, HttpServer, Shutdown};
 use thanoxide_store::{BucketStore, StoreConfig};
 use thanoxide_storeapi::{Store, WriteStore};
 
@@ -55,7 +56,7 @@ impl Config {
 /// Runs until a signal comes.
 pub async fn run(matches: &Matches) -> Result<()> {
     let config = Config::from_flags(matches)?;
-    let mut node = Node::bind_quick("standalone", matches).await?;
+    let mut node = Node::bind_quick("standalone", matches, HttpMetricsConfig::default()).await?;
     let write_http = HttpServer::bind("remote-write.address", matches.text("remote-write.address")).await?;
     let write_address = write_http.local_addr()?;
     tracing::info!(component = "remote-write", address = %write_address, "listening");
@@ -85,7 +86,7 @@ pub async fn run(matches: &Matches) -> Result<()> {
     run_ingester(&mut node, &ingester);
     run_gateway(&mut node, &ingester, &gateway);
     let page = Page::new(facts, Arc::clone(&ingester), gateway, Arc::clone(&node.env.clock));
-    let api = node.http_metrics.instrument("query", query.router()).merge(page.router());
+    let api = node.http_metrics.instrument_each(handler_of, query.router()).merge(page.router());
     let mut services = RoutesBuilder::default();
     thanoxide_storeapi::add_store(&mut services, store);
     thanoxide_storeapi::add_write_store(&mut services, Arc::clone(&writer), None);

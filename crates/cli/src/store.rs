@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use thanoxide_block::{FetcherConfig, TimeBound};
 use thanoxide_flags::Matches;
+use thanoxide_server::HttpMetricsConfig;
 use thanoxide_server::grpc::RoutesBuilder;
 use thanoxide_server::http::Router;
 use thanoxide_store::{BucketStore, StoreConfig};
@@ -46,7 +47,7 @@ fn config(matches: &Matches) -> Result<StoreConfig> {
 /// Runs until a signal comes.
 pub async fn run(matches: &Matches) -> Result<()> {
     let config = config(matches)?;
-    let mut node = Node::bind("store", matches).await?;
+    let mut node = Node::bind("store", matches, HttpMetricsConfig::default()).await?;
     let bucket = bucket::from_flags(matches, &mut node)?;
     let bucket = bucket.context("one of --objstore.config and --objstore.config-file is required")?;
     let gateway = Arc::new(BucketStore::new(config, node.env.clone(), bucket, &mut node.registry));

@@ -90,6 +90,7 @@ impl Ingester {
         let clock = Arc::clone(&deps.env.clock);
         let engine = Arc::new(Engine::open(&config.dir, options, deps.env)?);
         engine.open_tenant(&config.default_tenant)?;
+        deps.metrics.tenants.watch(&engine);
         let memory = MemoryGuard::new(config.memory_limit_bytes);
         let ingester = Ingester {
             memory,
@@ -278,8 +279,6 @@ impl Ingester {
             let label = [("tenant", summary.tenant.to_string())];
             let broken = summary.stats.unread_blocks + summary.stats.corrupt_blocks;
             self.metrics.quarantined_blocks.get_or_create(&label).set(broken as i64);
-            self.metrics.head_series.get_or_create(&label).set(summary.stats.series as i64);
-            self.metrics.head_chunks.get_or_create(&label).set(summary.stats.chunks as i64);
             self.count_exemplars(&summary.tenant);
         }
     }

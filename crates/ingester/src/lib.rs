@@ -20,6 +20,7 @@ mod read_exemplars;
 mod series_limits;
 pub mod shipping;
 pub mod status_api;
+pub mod tenant_metrics;
 pub mod write;
 
 pub use config::{IngesterConfig, TenantLabels};

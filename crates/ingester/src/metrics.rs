@@ -7,6 +7,7 @@ use prometheus_client::registry::Registry;
 use thanoxide_block::metrics::ShipperMetrics;
 
 use crate::exemplar_metrics::ExemplarMetrics;
+use crate::tenant_metrics::TenantMetrics;
 
 /// `tenant="…"`.
 pub type TenantLabel = [(&'static str, String); 1];
@@ -14,10 +15,8 @@ pub type TenantLabel = [(&'static str, String); 1];
 /// Metrics of the tenants in the engine.
 #[derive(Clone, Debug)]
 pub struct IngesterMetrics {
-    /// Series in heads.
-    pub head_series: Family<TenantLabel, Gauge>,
-    /// Chunks in heads.
-    pub head_chunks: Family<TenantLabel, Gauge>,
+    /// What tenants hold.
+    pub tenants: TenantMetrics,
     /// Samples taken.
     pub appended: Family<TenantLabel, Counter>,
     /// Samples refused as out of order.
@@ -46,8 +45,7 @@ impl IngesterMetrics {
     /// Registers them.
     pub fn new(registry: &mut Registry) -> Self {
         let metrics = IngesterMetrics {
-            head_series: Family::default(),
-            head_chunks: Family::default(),
+            tenants: TenantMetrics::default(),
             appended: Family::default(),
             out_of_order: Family::default(),
             out_of_bounds: Family::default(),
@@ -61,16 +59,7 @@ impl IngesterMetrics {
             shipper: ShipperMetrics::new(registry),
         };
         let m = &metrics;
-        registry.register(
-            "prometheus_tsdb_head_series",
-            "Total number of series in the head block",
-            m.head_series.clone(),
-        );
-        registry.register(
-            "prometheus_tsdb_head_chunks",
-            "Total number of chunks in the head block",
-            m.head_chunks.clone(),
-        );
+        registry.register_collector(Box::new(m.tenants.clone()));
         registry.register(
             "thanoxide_tsdb_quarantined_tenants",
             "Number of tenants that cannot be opened and are not served",
@@ -114,10 +103,9 @@ impl IngesterMetrics {
     /// Forgets a tenant.
     pub(crate) fn remove_tenant(&self, tenant: &str) {
         let label = [("tenant", tenant.to_string())];
-        self.head_series.remove(&label);
-        self.head_chunks.remove(&label);
+        self.quarantined_blocks.remove(&label);
         self.exemplars.remove_tenant(&label);
-        let counters = [&self.appended, &self.out_of_order, &self.out_of_bounds];
+        let counters = [&self.appended, &self.out_of_order, &self.out_of_bounds, &self.too_old];
         for family in counters.into_iter().chain([&self.compactions, &self.compactions_failed]) {
             family.remove(&label);
         }

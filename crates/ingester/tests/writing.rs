@@ -129,6 +129,12 @@ async fn what_is_counted_has_the_names_of_stock() {
     for line in [
         "prometheus_tsdb_head_series{tenant=\"default\"} 1",
         "prometheus_tsdb_head_chunks{tenant=\"default\"} 1",
+        "prometheus_tsdb_head_series_created_total{tenant=\"default\"} 1",
+        "prometheus_tsdb_head_series_removed_total{tenant=\"default\"} 0",
+        &format!("prometheus_tsdb_head_min_time{{tenant=\"default\"}} {}", START_MS + 7 * HOUR_MS + 1),
+        &format!("prometheus_tsdb_head_max_time{{tenant=\"default\"}} {}", START_MS + 7 * HOUR_MS + 1),
+        &format!("prometheus_tsdb_lowest_timestamp{{tenant=\"default\"}} {}", START_MS + 4 * HOUR_MS),
+        "prometheus_tsdb_blocks_loaded{tenant=\"default\"} 1",
         "prometheus_tsdb_head_samples_appended_total{tenant=\"default\"} 2",
         "prometheus_tsdb_out_of_order_samples_total{tenant=\"default\"} 1",
         "prometheus_tsdb_out_of_bound_samples_total{tenant=\"default\"} 1",

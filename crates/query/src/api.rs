@@ -45,6 +45,28 @@ pub fn routes(service: Arc<QueryService>) -> Router {
         .layer(cors_layer())
 }
 
+/// The name under which requests of a route are counted: Thanos's, where it has the route.
+pub fn handler_of(route: &str) -> &'static str {
+    match route.strip_prefix("/api/v1/").unwrap_or_default() {
+        "query_range" => "query_range",
+        "series" => "series",
+        "labels" => "label_names",
+        "label/{name}/values" => "label_values",
+        "metadata" => "metadata",
+        "query_exemplars" => "exemplars",
+        "rules" => "rules",
+        "alerts" => "alerts",
+        "stores" => "stores",
+        "format_query" => "format_query",
+        "parse_query" => "parse_query",
+        "status/buildinfo" => "status_build",
+        "status/flags" => "status_flags",
+        "status/runtimeinfo" => "status_runtime",
+        // Explanations are counted with queries.
+        _ => "query",
+    }
+}
+
 /// OPTIONS is answered everywhere, with nothing but headers.
 async fn not_allowed(method: Method) -> Response {
     match method {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::Request;
+use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
@@ -20,17 +20,32 @@ pub const DURATION_BUCKETS_SECONDS: [f64; 17] =
 type Labels = Vec<(&'static str, String)>;
 type Histograms = Family<Labels, Histogram, Buckets>;
 
+/// What is counted beyond the default.
+#[derive(Debug)]
+pub struct HttpMetricsConfig {
+    /// With it all metrics get the label `tenant`.
+    pub tenants: Option<TenantHeader>,
+    /// Buckets of durations, in seconds.
+    pub duration_buckets_seconds: Vec<f64>,
+}
+
+impl Default for HttpMetricsConfig {
+    fn default() -> Self {
+        HttpMetricsConfig { tenants: None, duration_buckets_seconds: DURATION_BUCKETS_SECONDS.to_vec() }
+    }
+}
+
 /// Buckets of one histogram family.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Buckets {
-    Durations,
+    Durations(Arc<[f64]>),
     Sizes,
 }
 
 impl MetricConstructor<Histogram> for Buckets {
     fn new_metric(&self) -> Histogram {
         match self {
-            Buckets::Durations => Histogram::new(DURATION_BUCKETS_SECONDS),
+            Buckets::Durations(seconds) => Histogram::new(seconds.iter().copied()),
             Buckets::Sizes => Histogram::new(exponential_buckets(64.0, 2.0, 10)),
         }
     }
@@ -53,15 +68,16 @@ struct Inner {
 }
 
 impl HttpMetrics {
-    /// Registers the metrics; with `tenants` they get the label `tenant`.
-    pub fn new(registry: &mut Registry, tenants: Option<TenantHeader>, clock: Arc<dyn Clock>) -> Self {
+    /// Registers the metrics.
+    pub fn new(registry: &mut Registry, config: HttpMetricsConfig, clock: Arc<dyn Clock>) -> Self {
+        let durations = Buckets::Durations(config.duration_buckets_seconds.into());
         let inner = Inner {
             requests: Family::default(),
-            durations: Family::new_with_constructor(Buckets::Durations),
+            durations: Family::new_with_constructor(durations),
             request_sizes: Family::new_with_constructor(Buckets::Sizes),
             response_sizes: Family::new_with_constructor(Buckets::Sizes),
             inflight: Family::default(),
-            tenants: tenants.map(|header| (header, TenantLabels::default())),
+            tenants: config.tenants.map(|header| (header, TenantLabels::default())),
             clock,
         };
         registry.register("http_requests", "Tracks the number of HTTP requests.", inner.requests.clone());
@@ -78,9 +94,19 @@ impl HttpMetrics {
 
     /// Counts all requests of `router`'s routes under the handler name `handler`.
     pub fn instrument(&self, handler: &'static str, router: Router) -> Router {
+        self.instrument_each(move |_| handler, router)
+    }
+
+    /// Counts requests of `router`'s routes under the handler name of each route's path.
+    pub fn instrument_each(
+        &self,
+        handler: impl Fn(&str) -> &'static str + Clone + Send + Sync + 'static,
+        router: Router,
+    ) -> Router {
         let metrics = self.clone();
         router.route_layer(axum::middleware::from_fn(move |request: Request, next: Next| {
-            let metrics = metrics.clone();
+            let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+            let (metrics, handler) = (metrics.clone(), handler(path));
             async move { metrics.observe(handler, request, next).await }
         }))
     }

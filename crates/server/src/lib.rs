@@ -40,7 +40,7 @@ pub use bind::BindError;
 pub use exposition::{Metrics, metrics_router};
 pub use grpc::GrpcServer;
 pub use grpc_metrics::{GrpcKind, GrpcMethod, GrpcMetrics};
-pub use http_metrics::HttpMetrics;
+pub use http_metrics::{HttpMetrics, HttpMetricsConfig};
 pub use identity::{CertificateField, ClientIdentity};
 pub use listener::{HttpLimits, HttpServer};
 pub use log::{LogFormat, LogLevel};

@@ -12,8 +12,8 @@ use thanoxide_server::exposition::ExpositionFormat;
 use thanoxide_server::grpc::RoutesBuilder;
 use thanoxide_server::http::{Router, get, gzip_layer};
 use thanoxide_server::{
-    GrpcKind, GrpcMethod, GrpcMetrics, GrpcServer, HttpLimits, HttpMetrics, HttpServer, Metrics, Probe, Shutdown,
-    metrics_router,
+    GrpcKind, GrpcMethod, GrpcMetrics, GrpcServer, HttpLimits, HttpMetrics, HttpMetricsConfig, HttpServer, Metrics,
+    Probe, Shutdown, metrics_router,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -41,7 +41,7 @@ async fn fetch(address: SocketAddr, path: &str) -> (u16, String) {
 async fn probes_and_metrics_answer_as_thanos_does() {
     let mut registry = Registry::default();
     let probe = Probe::new("receive", &mut registry);
-    let http = HttpMetrics::new(&mut registry, None, Arc::new(SystemClock::default()));
+    let http = HttpMetrics::new(&mut registry, HttpMetricsConfig::default(), Arc::new(SystemClock::default()));
     let page = http.instrument("page", Router::new().route("/page", get(async || "x".repeat(1000))));
     let router = probe.router().merge(page.layer(gzip_layer())).merge(metrics_router(Metrics::new(registry)));
     let (address, ..) = serve(router, HttpLimits::default(), LONG).await;

@@ -68,6 +68,8 @@ pub(crate) type Slot = u32;
 pub struct HeadStats {
     /// Series.
     pub series: usize,
+    /// Series that came since the head was made, whether they are still there or not.
+    pub created: u64,
     /// Chunks, open ones included.
     pub chunks: usize,
     /// Samples taken since the head was made.
@@ -100,6 +102,7 @@ pub struct Head {
     /// The first time among the series that a sweep has seen, and of samples since it began.
     swept_min_time_ms: i64,
     appended: u64,
+    created: u64,
     chunks: usize,
     /// Where full chunks go.
     store: Arc<ChunkStore>,
@@ -129,6 +132,7 @@ impl Head {
             visible_from_ms: i64::MIN,
             swept_min_time_ms: i64::MAX,
             appended: 0,
+            created: 0,
             chunks: 0,
             store,
             late: LateSamples::default(),
@@ -153,6 +157,7 @@ impl Head {
     pub fn stats(&self) -> HeadStats {
         HeadStats {
             series: self.table.len(),
+            created: self.created,
             chunks: self.chunks,
             appended: self.appended,
             times_ms: self.times_ms(),
@@ -177,6 +182,7 @@ impl Head {
         series_ref: SeriesRef,
         labels: impl Iterator<Item = (&'a [u8], &'a [u8])>,
     ) -> Slot {
+        self.created += 1;
         let Head { slab, table, labels: known, live, beside, .. } = self;
         let slot = slab.insert(Series::new(hash, series_ref, Box::default()));
         let mut places = 0;

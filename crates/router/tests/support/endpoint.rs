@@ -10,7 +10,7 @@ use thanoxide_env::SystemClock;
 use thanoxide_model::{TenantId, WriteBatch};
 use thanoxide_router::{Router, RouterConfig, RouterDeps, RouterMetrics};
 use thanoxide_server::exposition::ExpositionFormat;
-use thanoxide_server::{HttpMetrics, HttpServer, Metrics, Shutdown, TenantHeader};
+use thanoxide_server::{HttpMetrics, HttpMetricsConfig, HttpServer, Metrics, Shutdown, TenantHeader};
 use thanoxide_storeapi::{WriteError, WriteOutcome, WriteStore};
 
 /// Keeps batches and answers what it is told to.
@@ -43,7 +43,11 @@ impl Endpoint {
         let mut registry = Registry::default();
         let metrics = RouterMetrics::new(&mut registry);
         let tenants = TenantHeader::new(&config.tenant_header, &config.default_tenant).unwrap();
-        let http = HttpMetrics::new(&mut registry, Some(tenants), Arc::new(SystemClock::default()));
+        let http = HttpMetrics::new(
+            &mut registry,
+            HttpMetricsConfig { tenants: Some(tenants), ..HttpMetricsConfig::default() },
+            Arc::new(SystemClock::default()),
+        );
         let clock = Arc::new(SystemClock::default());
         let deps = RouterDeps { store: Arc::clone(&store) as Arc<dyn WriteStore>, metrics, clock };
         let routes = Router::new(config, deps).unwrap().routes(&http);

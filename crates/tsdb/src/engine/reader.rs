@@ -18,6 +18,8 @@ use crate::meta::BlockMeta;
 pub struct TenantStats {
     /// Series in the head.
     pub series: usize,
+    /// Series that came into the head since the tenant was opened, whether they are still there or not.
+    pub created: u64,
     /// Chunks in the head, open ones included.
     pub chunks: usize,
     /// Samples taken since the tenant was opened.
@@ -126,6 +128,7 @@ impl TenantReader {
         let times = head.times_ms.into_iter().chain(head.late_times_ms).chain(blocks.times_ms());
         TenantStats {
             series: head.series,
+            created: head.created,
             chunks: head.chunks,
             appended: head.appended,
             head_times_ms: head.times_ms,
