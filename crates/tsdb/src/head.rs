@@ -41,10 +41,10 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 use roaring::RoaringBitmap;
 
-pub use append::{AppendLimits, LateLimits, Rejected, Scratch};
+pub use append::{AppendLimits, LateLimits, Rejected, Scratch, StartTimes};
 pub use collect::SelectedSeries;
 pub use memory::HeadMemory;
-pub(crate) use open_chunk::{OpenChunk, Pushed, range_end};
+pub(crate) use open_chunk::{At, OpenChunk, Pushed, range_end};
 pub(crate) use order::SeriesOrder;
 pub(crate) use restore::Restore;
 pub use restore::RestoreCounts;

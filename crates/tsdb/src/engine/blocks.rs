@@ -270,16 +270,14 @@ pub(super) fn write_block(
         BlockError::Io(e) => EngineError::io(&path, &e),
         other => EngineError::block(&path, other),
     })?;
-    if !written {
-        return Ok(None);
-    }
+    let Some(started) = written else { return Ok(None) };
     let block = LocalBlock::open(&path, env).map_err(|e| EngineError::block(&path, e))?;
-    // Heads know no start times.
-    let _ = block.start_times.set(false);
+    let _ = block.start_times.set(started);
     Ok(Some(block))
 }
 
-fn write_series(tenant: &Tenant, id: BlockId, min_ms: i64, end_ms: i64, env: &Env) -> Result<bool, BlockError> {
+/// Says whether some chunk has start times; `None` where there is nothing to write.
+fn write_series(tenant: &Tenant, id: BlockId, min_ms: i64, end_ms: i64, env: &Env) -> Result<Option<bool>, BlockError> {
     let last_ms = end_ms.saturating_sub(1);
     let (mut order, mut next) = (SeriesOrder::default(), Some(0));
     while let Some(from) = next {
@@ -295,7 +293,7 @@ fn write_series(tenant: &Tenant, id: BlockId, min_ms: i64, end_ms: i64, env: &En
         version: META_VERSION,
         ..BlockMeta::default()
     };
-    let mut writer = BlockWriter::create(&*env.disk, &tenant.dir, meta, &symbols)?;
+    let (mut writer, mut started) = (BlockWriter::create(&*env.disk, &tenant.dir, meta, &symbols)?, false);
     for slots in slots.chunks(SERIES_AT_A_TIME) {
         let (files, series) = {
             let state = tenant.state.read();
@@ -305,11 +303,12 @@ fn write_series(tenant: &Tenant, id: BlockId, min_ms: i64, end_ms: i64, env: &En
         for SelectedSeries { labels, chunks } in load(&files, series)? {
             // None are left where all were damaged.
             if !chunks.is_empty() {
+                started |= chunks.iter().any(|chunk| chunk.encoding.has_start_times());
                 writer.add_series(&labels, &chunks)?;
             }
         }
     }
-    Ok(writer.finish()?.is_some())
+    Ok(writer.finish()?.map(|_| started))
 }
 
 /// Removes a block, whole or half written. What cannot be removed now goes at the next start or stays, doing no harm.

@@ -20,7 +20,7 @@ use thanoxide_model::{Exemplar, Labels, TenantId};
 use super::takeover::{STOCK_DIRS, WAL_DIR};
 use super::tenant::Tenant;
 use super::{Engine, EngineError, fence};
-use crate::chunk::Chunk;
+use crate::chunk::{Chunk, without_start_times};
 use crate::chunk_store::load;
 use crate::head::{SelectedSeries, Slot};
 use crate::wal::LogWriter;
@@ -99,9 +99,13 @@ impl<'d> StockHeadWriter<'d> {
         push_series(&mut self.record, series, pairs.into_iter());
         let late = late.into_iter().map(|chunk| (chunk, true));
         for (chunk, out_of_order) in chunks.into_iter().map(|chunk| (chunk, false)).chain(late) {
-            let chunk = HeadChunk { series, out_of_order, chunk };
-            self.chunks.push(&chunk).map_err(|e| EngineError::io(&self.dir, &e))?;
-            self.done.chunks += 1;
+            // Most stock programs know the encodings 1 to 3 only.
+            let known = without_start_times(chunk).map_err(|e| EngineError::block(&self.dir, e))?;
+            for chunk in known {
+                let chunk = HeadChunk { series, out_of_order, chunk };
+                self.chunks.push(&chunk).map_err(|e| EngineError::io(&self.dir, &e))?;
+                self.done.chunks += 1;
+            }
         }
         if self.record.len() >= RECORD_BYTES { self.log_series() } else { Ok(()) }
     }

@@ -27,6 +27,9 @@ pub struct EngineOptions {
     /// The room that blocks, log and chunk files may take together; beyond it each tenant gives up its share, oldest blocks first. `None` is
     /// no limit.
     pub retention_bytes: Option<u64>,
+    /// Whether the start times of samples in order are kept, as with Prometheus's feature `st-storage`: chunks get the
+    /// encodings 4 to 6.
+    pub store_start_times: bool,
     /// Bytes in a segment of the log, and the least tail of it that is worth a snapshot.
     pub segment_bytes: u64,
     /// Whether a commit waits for the disk. Without, a crash of the machine loses what was acknowledged last.
@@ -49,6 +52,7 @@ impl Default for EngineOptions {
             max_exemplars: 0,
             retention_ms: None,
             retention_bytes: None,
+            store_start_times: false,
             segment_bytes: 128 * 1024 * 1024,
             sync_commits: true,
             min_free_bytes: 16 * 1024 * 1024,

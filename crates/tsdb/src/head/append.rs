@@ -1,9 +1,10 @@
 //! Taking a batch: finding or making its series, judging each sample, and writing down what was taken.
 
 use thanoxide_model::write_batch::{HistogramValue, SeriesSpan};
-use thanoxide_model::{Labels, Sample, Verdict, WriteBatch, is_stale_nan};
+use thanoxide_model::{Labels, Verdict, WriteBatch, is_stale_nan};
 
 use super::late::LateValue;
+use super::open_chunk::At;
 use super::packing::{Prepared, RUN, Run};
 use super::sample_records::SampleRecords;
 use super::series::{DEFINITIONS, Fit, Series};
@@ -14,14 +15,24 @@ use crate::log::exemplars::ExemplarsWriter;
 use crate::wal::record::SeriesRef;
 
 /// What bounds one batch.
-struct Bounds {
+struct Bounds<'a> {
     /// The oldest time that is taken in order, and late.
     min_time_ms: i64,
     late_from_ms: i64,
     limits: AppendLimits,
+    /// Since when the samples count; `None` where that is not kept.
+    starts: Option<StartTimes<'a>>,
 }
 
-impl Bounds {
+impl Bounds<'_> {
+    fn float_at(&self, index: u32, timestamp_ms: i64) -> At {
+        At { timestamp_ms, start_ms: self.starts.map(|starts| start_of(starts.samples_ms, index)) }
+    }
+
+    fn histogram_at(&self, index: u32, timestamp_ms: i64) -> At {
+        At { timestamp_ms, start_ms: self.starts.map(|starts| start_of(starts.histograms_ms, index)) }
+    }
+
     /// What becomes of a sample that does not fit in order.
     fn late(&self, timestamp_ms: i64) -> Fit {
         let LateLimits { window_ms, refuse } = self.limits.late;
@@ -33,6 +44,20 @@ impl Bounds {
             _ => return Fit::Late,
         })
     }
+}
+
+fn start_of(starts_ms: &[i64], index: u32) -> i64 {
+    starts_ms.get(index as usize).copied().unwrap_or_default()
+}
+
+/// Since when the samples of a batch count, by their places in its columns. Those without, and beyond the end, are unknown:
+/// 0 as in Prometheus.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StartTimes<'a> {
+    /// Of the float samples.
+    pub samples_ms: &'a [i64],
+    /// Of the histograms.
+    pub histograms_ms: &'a [i64],
 }
 
 /// Samples of one series that were not taken.
@@ -148,9 +173,15 @@ impl Target<'_> {
 
 impl Head {
     /// Takes what can be taken of a batch. What the log must hold of it is in `scratch` afterwards.
-    pub fn append(&mut self, batch: &WriteBatch, limits: &AppendLimits, scratch: &mut Scratch) {
+    pub fn append(
+        &mut self,
+        batch: &WriteBatch,
+        limits: &AppendLimits,
+        starts: Option<StartTimes<'_>>,
+        scratch: &mut Scratch,
+    ) {
         scratch.clear();
-        let bounds = self.bounds(batch, limits);
+        let bounds = self.bounds(batch, limits, starts);
         let mut run = std::mem::take(&mut scratch.run);
         for (first, spans) in (0u32..).step_by(RUN).zip(batch.series.chunks(RUN)) {
             self.prepare(batch, spans, &mut run);
@@ -173,7 +204,7 @@ impl Head {
     }
 
     /// The oldest times that are still taken: fixed for a batch when it begins.
-    fn bounds(&self, batch: &WriteBatch, limits: &AppendLimits) -> Bounds {
+    fn bounds<'a>(&self, batch: &WriteBatch, limits: &AppendLimits, starts: Option<StartTimes<'a>>) -> Bounds<'a> {
         let mut newest_ms = self.max_time_ms;
         if newest_ms == i64::MIN {
             // The first sample ever sets the time, as in Prometheus; one from the future must not.
@@ -184,7 +215,7 @@ impl Head {
             newest_ms = times.into_iter().find(|t| *t <= limits.max_time_ms).unwrap_or(i64::MIN);
         }
         let min_time_ms = self.min_valid_ms.max(newest_ms.saturating_sub(self.chunk_range_ms / 2));
-        Bounds { min_time_ms, late_from_ms: newest_ms.saturating_sub(limits.late.window_ms), limits: *limits }
+        Bounds { min_time_ms, late_from_ms: newest_ms.saturating_sub(limits.late.window_ms), limits: *limits, starts }
     }
 
     fn append_series(
@@ -192,18 +223,20 @@ impl Head {
         batch: &WriteBatch,
         span: &SeriesSpan,
         mut target: Target<'_>,
-        bounds: &Bounds,
+        bounds: &Bounds<'_>,
         scratch: &mut Scratch,
     ) {
         let (floats, histograms) = (batch.samples_of(span), batch.histograms_of(span));
-        for sample in floats {
-            self.append_float(sample, &mut target, bounds, scratch);
+        for (index, sample) in (span.samples.start..).zip(floats) {
+            let at = bounds.float_at(index, sample.timestamp_ms);
+            self.append_float(at, sample.value, &mut target, bounds, scratch);
         }
-        for sample in histograms {
+        for (index, sample) in (span.histograms.start..).zip(histograms) {
+            let at = bounds.histogram_at(index, sample.timestamp_ms);
             match &sample.value {
                 HistogramValue::Int(value) if value.validate().is_err() => target.refuse_histogram(scratch),
                 HistogramValue::Float(value) if value.validate().is_err() => target.refuse_histogram(scratch),
-                value => self.append_histogram(sample.timestamp_ms, value, &mut target, bounds, scratch),
+                value => self.append_histogram(at, value, &mut target, bounds, scratch),
             }
         }
         self.define(&target, scratch);
@@ -213,19 +246,20 @@ impl Head {
         }
     }
 
-    fn append_float(&mut self, sample: &Sample, target: &mut Target<'_>, bounds: &Bounds, scratch: &mut Scratch) {
-        let (t, v) = (sample.timestamp_ms, sample.value);
+    #[inline]
+    fn append_float(&mut self, at: At, v: f64, target: &mut Target<'_>, bounds: &Bounds<'_>, scratch: &mut Scratch) {
+        let t = at.timestamp_ms;
         if is_stale_nan(v)
             && let Some(stale) = self.series(target).and_then(Series::stale_histogram)
         {
-            return self.append_histogram(t, &stale, target, bounds, scratch);
+            return self.append_histogram(at, &stale, target, bounds, scratch);
         }
         let fit = self.fit(t, target, bounds, |series| series.fit_float(t, v));
         match self.settle(fit, target, scratch) {
             Some((_, series_ref)) if fit == Fit::Late => self.take_late(series_ref, t, LateValue::Float(v), scratch),
             Some((slot, series_ref)) => {
-                self.push_float(slot, t, v);
-                scratch.records.push_float(slot, series_ref, t, v);
+                self.push_float(slot, at, v);
+                scratch.records.push_float(slot, series_ref, at, v);
             }
             None => {}
         }
@@ -233,20 +267,21 @@ impl Head {
 
     fn append_histogram(
         &mut self,
-        t: i64,
+        at: At,
         value: &HistogramValue,
         target: &mut Target<'_>,
-        bounds: &Bounds,
+        bounds: &Bounds<'_>,
         scratch: &mut Scratch,
     ) {
+        let t = at.timestamp_ms;
         let fit = self.fit(t, target, bounds, |series| series.fit_histogram(t, value));
         match self.settle(fit, target, scratch) {
             Some((_, series_ref)) if fit == Fit::Late => {
                 self.take_late(series_ref, t, LateValue::Histogram(value.clone()), scratch);
             }
             Some((slot, series_ref)) => {
-                self.push_histogram(slot, t, value);
-                scratch.records.push_histogram(slot, series_ref, t, value);
+                self.push_histogram(slot, at, value);
+                scratch.records.push_histogram(slot, series_ref, at, value);
             }
             None => {}
         }
@@ -259,7 +294,7 @@ impl Head {
         }
     }
 
-    fn fit(&self, t: i64, target: &Target<'_>, bounds: &Bounds, of_series: impl FnOnce(&Series) -> Fit) -> Fit {
+    fn fit(&self, t: i64, target: &Target<'_>, bounds: &Bounds<'_>, of_series: impl FnOnce(&Series) -> Fit) -> Fit {
         if t > bounds.limits.max_time_ms {
             return Fit::Refused(Verdict::TooFarInFuture);
         }
@@ -321,17 +356,17 @@ impl Head {
         series_ref
     }
 
-    pub(super) fn push_float(&mut self, slot: Slot, timestamp_ms: i64, value: f64) {
+    pub(super) fn push_float(&mut self, slot: Slot, at: At, value: f64) {
         if let Some(series) = self.slab.get_mut(slot) {
-            self.chunks += series.push_float(timestamp_ms, value, self.chunk_range_ms, &self.store);
-            self.note_time(timestamp_ms);
+            self.chunks += series.push_float(at, value, self.chunk_range_ms, &self.store);
+            self.note_time(at.timestamp_ms);
         }
     }
 
-    pub(super) fn push_histogram(&mut self, slot: Slot, timestamp_ms: i64, value: &HistogramValue) {
+    pub(super) fn push_histogram(&mut self, slot: Slot, at: At, value: &HistogramValue) {
         if let Some(series) = self.slab.get_mut(slot) {
-            self.chunks += series.push_histogram(timestamp_ms, value, self.chunk_range_ms, &self.store);
-            self.note_time(timestamp_ms);
+            self.chunks += series.push_histogram(at, value, self.chunk_range_ms, &self.store);
+            self.note_time(at.timestamp_ms);
         }
     }
 

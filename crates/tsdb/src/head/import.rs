@@ -3,6 +3,7 @@
 use thanoxide_model::Labels;
 use thanoxide_model::write_batch::HistogramValue;
 
+use super::open_chunk::At;
 use super::series::Fit;
 use super::{Head, Slot};
 
@@ -23,7 +24,7 @@ impl Head {
     pub(crate) fn import_float(&mut self, slot: Slot, timestamp_ms: i64, value: f64) {
         let fit = self.slab.get(slot).map(|series| series.fit_float(timestamp_ms, value));
         if timestamp_ms >= self.min_valid_ms && fit == Some(Fit::Newest) {
-            self.push_float(slot, timestamp_ms, value);
+            self.push_float(slot, At::time(timestamp_ms), value);
         }
     }
 
@@ -31,7 +32,7 @@ impl Head {
     pub(crate) fn import_histogram(&mut self, slot: Slot, timestamp_ms: i64, value: &HistogramValue) {
         let fit = self.slab.get(slot).map(|series| series.fit_histogram(timestamp_ms, value));
         if timestamp_ms >= self.min_valid_ms && fit == Some(Fit::Newest) {
-            self.push_histogram(slot, timestamp_ms, value);
+            self.push_histogram(slot, At::time(timestamp_ms), value);
         }
     }
 

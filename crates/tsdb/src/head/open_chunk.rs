@@ -11,6 +11,7 @@ use thanoxide_model::{FloatHistogram, Histogram};
 
 use crate::chunk::histogram::{Appended, HistogramAppender, NativeHistogram};
 use crate::chunk::xor::XorAppender;
+use crate::chunk::xor2::{Xor2Appender, Xor2Iter};
 use crate::chunk::{Chunk, ChunkError, Encoding};
 use crate::encoding::{DecodeError, Put, Reader};
 use crate::wal::histogram_record::{push_histogram, read_float_histogram, read_histogram};
@@ -39,6 +40,21 @@ fn predicted_end(start_ms: i64, current_ms: i64, end_ms: i64, ratio_to_full: f64
     if chunks <= 1.0 { end_ms } else { (start_ms as f64 + whole / chunks.floor()) as i64 }
 }
 
+/// When a sample is, and since when it counts. Samples with and without start times are never in one chunk.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct At {
+    pub(crate) timestamp_ms: i64,
+    /// `None` where start times are not kept; 0 is unknown.
+    pub(crate) start_ms: Option<i64>,
+}
+
+impl At {
+    /// Without a start time.
+    pub(crate) fn time(timestamp_ms: i64) -> Self {
+        At { timestamp_ms, start_ms: None }
+    }
+}
+
 /// A chunk that still grows. It is never empty.
 #[derive(Debug)]
 pub(crate) struct OpenChunk {
@@ -51,8 +67,40 @@ pub(crate) struct OpenChunk {
 #[derive(Debug)]
 enum Samples {
     Floats(XorAppender),
+    StartedFloats(Box<StartedFloats>),
     Ints(Box<Histograms<Histogram>>),
     FloatHistograms(Box<Histograms<FloatHistogram>>),
+}
+
+/// Floats with start times.
+#[derive(Debug)]
+struct StartedFloats {
+    appender: Xor2Appender,
+    last: f64,
+}
+
+impl StartedFloats {
+    fn begin(start_ms: i64, timestamp_ms: i64, value: f64) -> Self {
+        let mut appender = Xor2Appender::new();
+        appender.append(start_ms, timestamp_ms, value);
+        StartedFloats { appender, last: value }
+    }
+
+    /// Appends the samples of a chunk once more, so that it goes on to the bit.
+    fn restore(bytes: &[u8]) -> Result<Self, ChunkError> {
+        let (mut iter, mut restored) = (Xor2Iter::new(bytes)?, None);
+        while let Some((timestamp_ms, value)) = iter.next()? {
+            let start_ms = iter.start_ms();
+            let open = restored.get_or_insert_with(|| StartedFloats { appender: Xor2Appender::new(), last: value });
+            open.append(start_ms, timestamp_ms, value);
+        }
+        restored.ok_or_else(|| DecodeError::UnexpectedEnd.into())
+    }
+
+    fn append(&mut self, start_ms: i64, timestamp_ms: i64, value: f64) {
+        self.appender.append(start_ms, timestamp_ms, value);
+        self.last = value;
+    }
 }
 
 #[derive(Debug)]
@@ -62,6 +110,8 @@ struct Histograms<H: NativeHistogram> {
     last_time_ms: i64,
     /// Whether the chunk's end was predicted.
     end_known: bool,
+    /// Whether the chunk has start times.
+    started: bool,
 }
 
 impl OpenChunk {
@@ -70,32 +120,32 @@ impl OpenChunk {
     }
 
     /// Begins a chunk with a float.
-    pub(crate) fn float(timestamp_ms: i64, value: f64, range_ms: i64) -> Self {
-        let mut xor = XorAppender::new();
-        xor.append(timestamp_ms, value);
-        OpenChunk::begin(timestamp_ms, range_ms, Samples::Floats(xor))
+    pub(crate) fn float(at: At, value: f64, range_ms: i64) -> Self {
+        let samples = match at.start_ms {
+            None => {
+                let mut xor = XorAppender::new();
+                xor.append(at.timestamp_ms, value);
+                Samples::Floats(xor)
+            }
+            Some(start_ms) => Samples::StartedFloats(Box::new(StartedFloats::begin(start_ms, at.timestamp_ms, value))),
+        };
+        OpenChunk::begin(at.timestamp_ms, range_ms, samples)
     }
 
     /// Begins a chunk with a histogram. `previous` is the chunk before, where there is one.
-    pub(crate) fn histogram(
-        timestamp_ms: i64,
-        value: &HistogramValue,
-        range_ms: i64,
-        previous: Option<&OpenChunk>,
-    ) -> Self {
+    pub(crate) fn histogram(at: At, value: &HistogramValue, range_ms: i64, previous: Option<&OpenChunk>) -> Self {
         let before = previous.map(|open| &open.samples);
         let samples = match value {
             HistogramValue::Int(value) => {
-                let before = before.and_then(|b| if let Samples::Ints(b) = b { Some(&b.appender) } else { None });
-                Samples::Ints(Box::new(Histograms::begin(before, timestamp_ms, value)))
+                let before = before.and_then(|b| if let Samples::Ints(b) = b { Some(&**b) } else { None });
+                Samples::Ints(Box::new(Histograms::begin(before, at, value)))
             }
             HistogramValue::Float(value) => {
-                let before =
-                    before.and_then(|b| if let Samples::FloatHistograms(b) = b { Some(&b.appender) } else { None });
-                Samples::FloatHistograms(Box::new(Histograms::begin(before, timestamp_ms, value)))
+                let before = before.and_then(|b| if let Samples::FloatHistograms(b) = b { Some(&**b) } else { None });
+                Samples::FloatHistograms(Box::new(Histograms::begin(before, at, value)))
             }
         };
-        OpenChunk::begin(timestamp_ms, range_ms, samples)
+        OpenChunk::begin(at.timestamp_ms, range_ms, samples)
     }
 
     pub(crate) fn min_time_ms(&self) -> i64 {
@@ -106,6 +156,7 @@ impl OpenChunk {
     pub(crate) fn max_time_ms(&self) -> i64 {
         match &self.samples {
             Samples::Floats(xor) => xor.last_timestamp_ms(),
+            Samples::StartedFloats(floats) => floats.appender.last_timestamp_ms(),
             Samples::Ints(h) => h.last_time_ms,
             Samples::FloatHistograms(h) => h.last_time_ms,
         }
@@ -115,6 +166,7 @@ impl OpenChunk {
     pub(crate) fn capacity_bytes(&self) -> usize {
         match &self.samples {
             Samples::Floats(xor) => xor.capacity_bytes(),
+            Samples::StartedFloats(floats) => floats.appender.bytes().len(),
             Samples::Ints(h) => h.appender.bytes().len(),
             Samples::FloatHistograms(h) => h.appender.bytes().len(),
         }
@@ -125,65 +177,81 @@ impl OpenChunk {
     pub(crate) fn last_byte(&self) -> u8 {
         match &self.samples {
             Samples::Floats(xor) => xor.last_byte(),
-            Samples::Ints(_) | Samples::FloatHistograms(_) => 0,
+            Samples::StartedFloats(_) | Samples::Ints(_) | Samples::FloatHistograms(_) => 0,
         }
     }
 
     /// The newest value, if it is a float.
     pub(crate) fn last_float(&self) -> Option<f64> {
-        if let Samples::Floats(xor) = &self.samples { Some(xor.last_value()) } else { None }
+        match &self.samples {
+            Samples::Floats(xor) => Some(xor.last_value()),
+            Samples::StartedFloats(floats) => Some(floats.last),
+            Samples::Ints(_) | Samples::FloatHistograms(_) => None,
+        }
     }
 
     /// The newest value, if it is a histogram.
     pub(crate) fn last_histogram(&self) -> Option<HistogramValue> {
         match &self.samples {
-            Samples::Floats(_) => None,
+            Samples::Floats(_) | Samples::StartedFloats(_) => None,
             Samples::Ints(h) => Some(HistogramValue::Int(Arc::clone(&h.last))),
             Samples::FloatHistograms(h) => Some(HistogramValue::Float(Arc::clone(&h.last))),
         }
     }
 
     /// Appends a float at a later time, if it goes into this chunk. May settle where the chunk ends.
-    pub(crate) fn push_float(&mut self, timestamp_ms: i64, value: f64) -> bool {
-        let Samples::Floats(xor) = &mut self.samples else { return false };
-        if xor.len_bytes() > MOST_FLOAT_BYTES {
+    #[inline]
+    pub(crate) fn push_float(&mut self, at: At, value: f64) -> bool {
+        let (len_bytes, count, last_ms) = match (&self.samples, at.start_ms) {
+            (Samples::Floats(xor), None) => (xor.len_bytes(), xor.sample_count(), xor.last_timestamp_ms()),
+            (Samples::StartedFloats(floats), Some(_)) => {
+                let xor2 = &floats.appender;
+                (xor2.bytes().len(), xor2.sample_count(), xor2.last_timestamp_ms())
+            }
+            _ => return false,
+        };
+        if len_bytes > MOST_FLOAT_BYTES {
             return false;
         }
-        let count = xor.sample_count();
         if count == TARGET_SAMPLES / 4 {
-            self.next_at_ms = predicted_end(self.min_time_ms, xor.last_timestamp_ms(), self.next_at_ms, 4.0);
+            self.next_at_ms = predicted_end(self.min_time_ms, last_ms, self.next_at_ms, 4.0);
         }
-        if timestamp_ms >= self.next_at_ms || count >= TARGET_SAMPLES * 2 {
+        if at.timestamp_ms >= self.next_at_ms || count >= TARGET_SAMPLES * 2 {
             return false;
         }
-        xor.append(timestamp_ms, value);
+        match &mut self.samples {
+            Samples::Floats(xor) => xor.append(at.timestamp_ms, value),
+            Samples::StartedFloats(floats) => floats.append(at.start_ms.unwrap_or_default(), at.timestamp_ms, value),
+            Samples::Ints(_) | Samples::FloatHistograms(_) => return false,
+        }
         true
     }
 
     /// Appends a histogram at a later time. Says what became of it; `Cut` did not take it.
-    pub(crate) fn push_histogram(&mut self, timestamp_ms: i64, value: &HistogramValue, range_ms: i64) -> Pushed {
-        if !self.takes_histogram(timestamp_ms, value, range_ms) {
+    pub(crate) fn push_histogram(&mut self, at: At, value: &HistogramValue, range_ms: i64) -> Pushed {
+        if !self.takes_histogram(at, value, range_ms) {
             return Pushed::Cut;
         }
         let next = match (&mut self.samples, value) {
-            (Samples::Ints(ours), HistogramValue::Int(value)) => ours.push(timestamp_ms, value).map(Samples::Ints),
+            (Samples::Ints(ours), HistogramValue::Int(value)) => ours.push(at, value).map(Samples::Ints),
             (Samples::FloatHistograms(ours), HistogramValue::Float(value)) => {
-                ours.push(timestamp_ms, value).map(Samples::FloatHistograms)
+                ours.push(at, value).map(Samples::FloatHistograms)
             }
             _ => return Pushed::Cut,
         };
         match next {
-            Some(samples) => Pushed::Next(Box::new(OpenChunk::begin(timestamp_ms, range_ms, samples))),
+            Some(samples) => Pushed::Next(Box::new(OpenChunk::begin(at.timestamp_ms, range_ms, samples))),
             None => Pushed::Here,
         }
     }
 
     /// Whether a histogram goes into this chunk as far as size and time tell. May settle where the chunk ends.
-    fn takes_histogram(&mut self, timestamp_ms: i64, value: &HistogramValue, range_ms: i64) -> bool {
+    fn takes_histogram(&mut self, at: At, value: &HistogramValue, range_ms: i64) -> bool {
+        let timestamp_ms = at.timestamp_ms;
         let max_time_ms = self.max_time_ms();
         let (bytes, count, end_known) = match (&mut self.samples, value) {
-            (Samples::Ints(ours), HistogramValue::Int(_)) => ours.measure(),
-            (Samples::FloatHistograms(ours), HistogramValue::Float(_)) => ours.measure(),
+            (Samples::Ints(ours), HistogramValue::Int(_)) if ours.fits(at) => ours.measure(),
+            (Samples::FloatHistograms(ours), HistogramValue::Float(_)) if ours.fits(at) => ours.measure(),
             _ => return false,
         };
         // As long as no end was predicted, the chunk ends with its range at the latest, however few samples it has.
@@ -202,8 +270,15 @@ impl OpenChunk {
         // Copies, so that the buffers' spare room is given back.
         let (encoding, data) = match &self.samples {
             Samples::Floats(xor) => (Encoding::Xor, Bytes::from(xor.to_bytes())),
-            Samples::Ints(h) => (Encoding::Histogram, Bytes::copy_from_slice(h.appender.bytes())),
-            Samples::FloatHistograms(h) => (Encoding::FloatHistogram, Bytes::copy_from_slice(h.appender.bytes())),
+            Samples::StartedFloats(f) => (Encoding::Xor2, Bytes::copy_from_slice(f.appender.bytes())),
+            Samples::Ints(h) => {
+                let encoding = if h.started { Encoding::HistogramSt } else { Encoding::Histogram };
+                (encoding, Bytes::copy_from_slice(h.appender.bytes()))
+            }
+            Samples::FloatHistograms(h) => {
+                let encoding = if h.started { Encoding::FloatHistogramSt } else { Encoding::FloatHistogram };
+                (encoding, Bytes::copy_from_slice(h.appender.bytes()))
+            }
         };
         Chunk { min_time_ms: self.min_time_ms, max_time_ms: self.max_time_ms(), encoding, data }
     }
@@ -213,33 +288,41 @@ const NONE: u8 = 0;
 const FLOATS: u8 = 1;
 const INTS: u8 = 2;
 const FLOAT_HISTOGRAMS: u8 = 3;
+const STARTED_FLOATS: u8 = 4;
+const STARTED_INTS: u8 = 5;
+const STARTED_FLOAT_HISTOGRAMS: u8 = 6;
 
 /// Puts a series' open chunk to rest, to the bit.
 ///
 /// ```text
-/// open   := u8 0 | (u8 1, times, appender of floats | u8 2 or 3, times, u8 end known, str bytes, histogram)
+/// open   := u8 0 | (u8 1, times, appender of floats | u8 2 or 3, times, u8 end known, str bytes, histogram
+///         | u8 4, times, str bytes | u8 5 or 6, as 2 or 3 with start times)
 /// times  := varint first | uvarint last - first | varint next cut
 /// ```
 pub(crate) fn save(open: Option<&OpenChunk>, out: &mut Vec<u8>) {
     let Some(open) = open else { return out.put_u8(NONE) };
     out.put_u8(match &open.samples {
         Samples::Floats(_) => FLOATS,
+        Samples::StartedFloats(_) => STARTED_FLOATS,
+        Samples::Ints(h) if h.started => STARTED_INTS,
         Samples::Ints(_) => INTS,
+        Samples::FloatHistograms(h) if h.started => STARTED_FLOAT_HISTOGRAMS,
         Samples::FloatHistograms(_) => FLOAT_HISTOGRAMS,
     });
     out.put_varint(open.min_time_ms);
     out.put_uvarint(open.max_time_ms().wrapping_sub(open.min_time_ms) as u64);
     out.put_varint(open.next_at_ms);
-    let mut histograms = |end_known: bool, bytes: &[u8], last: HistogramValue| {
+    let histograms = |out: &mut Vec<u8>, end_known: bool, bytes: &[u8], last: HistogramValue| {
         out.put_u8(u8::from(end_known));
         out.put_uvarint_bytes(bytes);
         push_histogram(out, &last);
     };
     match &open.samples {
         Samples::Floats(xor) => xor.save(out),
-        Samples::Ints(h) => histograms(h.end_known, h.appender.bytes(), HistogramValue::Int(Arc::clone(&h.last))),
+        Samples::StartedFloats(floats) => out.put_uvarint_bytes(floats.appender.bytes()),
+        Samples::Ints(h) => histograms(out, h.end_known, h.appender.bytes(), HistogramValue::Int(Arc::clone(&h.last))),
         Samples::FloatHistograms(h) => {
-            histograms(h.end_known, h.appender.bytes(), HistogramValue::Float(Arc::clone(&h.last)));
+            histograms(out, h.end_known, h.appender.bytes(), HistogramValue::Float(Arc::clone(&h.last)));
         }
     }
 }
@@ -255,18 +338,24 @@ pub(crate) fn restore(reader: &mut Reader<'_>) -> Result<Option<OpenChunk>, Chun
     let next_at_ms = reader.varint()?;
     let samples = match kind {
         FLOATS => Samples::Floats(XorAppender::restore(reader)?),
-        INTS => {
-            Samples::Ints(Box::new(Histograms::restore(reader, max_time_ms, |reader| match read_histogram(reader)? {
+        STARTED_FLOATS => Samples::StartedFloats(Box::new(StartedFloats::restore(reader.uvarint_bytes()?)?)),
+        INTS | STARTED_INTS => {
+            let started = kind == STARTED_INTS;
+            Samples::Ints(Box::new(Histograms::restore(reader, max_time_ms, started, |reader| match read_histogram(
+                reader,
+            )? {
                 HistogramValue::Int(last) => Ok(last),
                 HistogramValue::Float(_) => Err(DecodeError::UnexpectedEnd),
             })?))
         }
-        FLOAT_HISTOGRAMS => Samples::FloatHistograms(Box::new(Histograms::restore(reader, max_time_ms, |reader| {
-            match read_float_histogram(reader)? {
+        FLOAT_HISTOGRAMS | STARTED_FLOAT_HISTOGRAMS => {
+            let started = kind == STARTED_FLOAT_HISTOGRAMS;
+            let last = |reader: &mut Reader<'_>| match read_float_histogram(reader)? {
                 HistogramValue::Float(last) => Ok(last),
                 HistogramValue::Int(_) => Err(DecodeError::UnexpectedEnd),
-            }
-        })?)),
+            };
+            Samples::FloatHistograms(Box::new(Histograms::restore(reader, max_time_ms, started, last)?))
+        }
         _ => return Err(DecodeError::UnexpectedEnd.into()),
     };
     let open = OpenChunk { min_time_ms, next_at_ms, samples };
@@ -285,20 +374,29 @@ pub(crate) enum Pushed {
 }
 
 impl<H: NativeHistogram> Histograms<H> {
-    fn begin(previous: Option<&HistogramAppender<H>>, timestamp_ms: i64, value: &Arc<H>) -> Self {
-        let mut appender = HistogramAppender::new(false);
-        appender.append(previous, 0, timestamp_ms, &**value);
-        Histograms { appender, last: Arc::clone(value), last_time_ms: timestamp_ms, end_known: false }
+    fn begin(previous: Option<&Self>, At { timestamp_ms, start_ms }: At, value: &Arc<H>) -> Self {
+        let started = start_ms.is_some();
+        let mut appender = HistogramAppender::new(started);
+        // As in Prometheus a chunk of the other encoding counts as none.
+        let previous = previous.filter(|previous| previous.started == started).map(|previous| &previous.appender);
+        appender.append(previous, start_ms.unwrap_or_default(), timestamp_ms, &**value);
+        Histograms { appender, last: Arc::clone(value), last_time_ms: timestamp_ms, end_known: false, started }
+    }
+
+    /// Whether the chunk has start times where the sample has.
+    fn fits(&self, at: At) -> bool {
+        self.started == at.start_ms.is_some()
     }
 
     fn restore(
         reader: &mut Reader<'_>,
         last_time_ms: i64,
+        started: bool,
         last: impl FnOnce(&mut Reader<'_>) -> Result<Arc<H>, DecodeError>,
     ) -> Result<Self, ChunkError> {
         let end_known = reader.u8()? != 0;
-        let appender = HistogramAppender::from_bytes(reader.uvarint_bytes()?.to_vec(), false)?;
-        Ok(Histograms { appender, last: last(reader)?, last_time_ms, end_known })
+        let appender = HistogramAppender::from_bytes(reader.uvarint_bytes()?.to_vec(), started)?;
+        Ok(Histograms { appender, last: last(reader)?, last_time_ms, end_known, started })
     }
 
     fn measure(&mut self) -> (usize, usize, &mut bool) {
@@ -306,8 +404,8 @@ impl<H: NativeHistogram> Histograms<H> {
     }
 
     /// Appends, or gives the chunk that must follow.
-    fn push(&mut self, timestamp_ms: i64, value: &Arc<H>) -> Option<Box<Self>> {
-        match self.appender.append(None, 0, timestamp_ms, &**value) {
+    fn push(&mut self, At { timestamp_ms, start_ms }: At, value: &Arc<H>) -> Option<Box<Self>> {
+        match self.appender.append(None, start_ms.unwrap_or_default(), timestamp_ms, &**value) {
             Appended::Appended | Appended::Recoded => {
                 (self.last, self.last_time_ms) = (Arc::clone(value), timestamp_ms);
                 None
@@ -318,6 +416,7 @@ impl<H: NativeHistogram> Histograms<H> {
                 last: Arc::clone(value),
                 last_time_ms: timestamp_ms,
                 end_known: self.end_known,
+                started: self.started,
             })),
         }
     }
@@ -334,10 +433,10 @@ mod tests {
         let (mut open, mut counts): (Option<OpenChunk>, Vec<usize>) = (None, Vec::new());
         for t in times {
             let value = value(t);
-            if open.as_mut().is_some_and(|chunk| chunk.push_float(t, value)) {
+            if open.as_mut().is_some_and(|chunk| chunk.push_float(At::time(t), value)) {
                 *counts.last_mut().unwrap() += 1;
             } else {
-                open = Some(OpenChunk::float(t, value, RANGE_MS));
+                open = Some(OpenChunk::float(At::time(t), value, RANGE_MS));
                 counts.push(1);
             }
         }

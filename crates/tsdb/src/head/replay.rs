@@ -6,6 +6,7 @@
 //! their files.
 
 use super::Slot;
+use super::open_chunk::At;
 use super::restore::RestoreCounts;
 use super::series::{Fit, Series};
 use super::slab::{PAGE_SLOTS, Slab};
@@ -134,21 +135,22 @@ fn apply_page(page: &mut [Option<Series>], waiting: &[Waiting], base_ms: i64, ru
         for Waiting { value, after_ms, place } in run {
             let timestamp_ms = base_ms.wrapping_add(i64::from(*after_ms));
             if let Some(Some(series)) = page.get_mut(usize::from(*place)) {
-                push(series, timestamp_ms, *value, rules, applied);
+                push(series, At::time(timestamp_ms), *value, rules, applied);
             }
         }
     }
 }
 
 #[inline]
-pub(super) fn push(series: &mut Series, timestamp_ms: i64, value: f64, rules: Rules<'_>, applied: &mut Applied) {
+pub(super) fn push(series: &mut Series, at: At, value: f64, rules: Rules<'_>, applied: &mut Applied) {
+    let timestamp_ms = at.timestamp_ms;
     if timestamp_ms < rules.min_valid_ms {
         applied.counts.in_blocks += 1;
     } else if series.fit_float(timestamp_ms, value) != Fit::Newest {
         applied.counts.known += 1;
     } else {
         applied.counts.samples += 1;
-        applied.chunks += series.push_float(timestamp_ms, value, rules.chunk_range_ms, rules.store);
+        applied.chunks += series.push_float(at, value, rules.chunk_range_ms, rules.store);
         applied.min_time_ms = applied.min_time_ms.min(timestamp_ms);
         applied.max_time_ms = applied.max_time_ms.max(timestamp_ms);
     }

@@ -6,6 +6,7 @@
 use thanoxide_model::labels::{MAX_LABEL_BYTES, push_packed};
 
 use super::late::LateValue;
+use super::open_chunk::At;
 use super::replay::{self, Applied, Replay, Rules};
 use super::series::{DEFINITIONS, Fit, FullChunk, Series};
 use super::{Head, Slot, open_chunk};
@@ -231,9 +232,13 @@ impl Restore {
         let orphans = self.counts.orphans;
         let read = match frame.kind {
             Some(FrameKind::Floats) => self.floats(FloatsReader::new(frame.payload)),
-            Some(FrameKind::Histograms) => {
+            Some(FrameKind::StartedFloats) => {
                 self.apply_replay();
-                self.histograms(HistogramsReader::new(frame.payload))
+                self.started_floats(FloatsReader::new(frame.payload))
+            }
+            Some(kind @ (FrameKind::Histograms | FrameKind::StartedHistograms)) => {
+                self.apply_replay();
+                self.histograms(HistogramsReader::new(frame.payload), kind == FrameKind::StartedHistograms)
             }
             Some(kind @ (FrameKind::LateFloats | FrameKind::LateHistograms)) => {
                 self.late(kind, frame.position, frame.payload)
@@ -345,19 +350,30 @@ impl Restore {
                 }
                 self.apply_replay();
             }
-            self.float(slot, &sample);
+            self.float(slot, &sample, None);
         }
         Ok(())
     }
 
-    fn float(&mut self, slot: Slot, sample: &RefSample) {
+    fn started_floats(&mut self, mut reader: FloatsReader<'_>) -> Result<(), DecodeError> {
+        while let Some(sample) = reader.next()? {
+            let start_ms = reader.start_ms()?;
+            if let Some(slot) = self.slot_of(sample.series) {
+                self.float(slot, &sample, Some(start_ms));
+            }
+        }
+        Ok(())
+    }
+
+    fn float(&mut self, slot: Slot, sample: &RefSample, start_ms: Option<i64>) {
         let Some(series) = self.head.slab.get_mut(slot) else { return };
         let rules = Rules {
             chunk_range_ms: self.head.chunk_range_ms,
             min_valid_ms: self.head.min_valid_ms,
             store: &self.head.store,
         };
-        replay::push(series, sample.timestamp_ms, sample.value, rules, &mut self.applied);
+        let at = At { timestamp_ms: sample.timestamp_ms, start_ms };
+        replay::push(series, at, sample.value, rules, &mut self.applied);
     }
 
     /// Applies the floats that wait to be put in order.
@@ -368,12 +384,13 @@ impl Restore {
         self.applied = self.applied.add(&applied);
     }
 
-    fn histograms(&mut self, mut reader: HistogramsReader<'_>) -> Result<(), DecodeError> {
+    fn histograms(&mut self, mut reader: HistogramsReader<'_>, started: bool) -> Result<(), DecodeError> {
         while let Some(sample) = reader.next()? {
             let (t, value) = (sample.timestamp_ms, &sample.value);
+            let start_ms = if started { Some(reader.start_ms()?) } else { None };
             let Some(slot) = self.slot_of(sample.series) else { continue };
             if self.takes(slot, t, |series| series.fit_histogram(t, value)) {
-                self.head.push_histogram(slot, t, value);
+                self.head.push_histogram(slot, At { timestamp_ms: t, start_ms }, value);
             }
         }
         Ok(())

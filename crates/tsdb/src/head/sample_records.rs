@@ -9,6 +9,7 @@ use thanoxide_model::write_batch::HistogramValue;
 
 use super::Slot;
 use super::late::{LateRecords, LateValue};
+use super::open_chunk::At;
 use crate::log::FrameKind;
 use crate::log::floats::FloatsWriter;
 use crate::log::histograms::HistogramsWriter;
@@ -25,11 +26,13 @@ pub(crate) struct SampleRecords {
     /// The kind that each series has in the growing payloads, once there are histograms.
     kinds: HashMap<Slot, FrameKind, FixedState>,
     has_histograms: bool,
+    /// Whether the samples have start times. All of a batch have, or none.
+    started: bool,
 }
 
 impl SampleRecords {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (FrameKind, &[u8])> {
-        let growing = [(FrameKind::Floats, self.floats.bytes()), (FrameKind::Histograms, self.histograms.bytes())];
+        let growing = self.growing();
         let done = self.done.iter().map(|(kind, payload)| (*kind, payload.as_slice()));
         done.chain(growing).filter(|(_, payload)| !payload.is_empty()).chain(self.late.iter())
     }
@@ -45,28 +48,45 @@ impl SampleRecords {
         self.late.clear();
         self.kinds.clear();
         self.has_histograms = false;
+        self.started = false;
+    }
+
+    fn growing(&self) -> [(FrameKind, &[u8]); 2] {
+        let (floats, histograms) = match self.started {
+            false => (FrameKind::Floats, FrameKind::Histograms),
+            true => (FrameKind::StartedFloats, FrameKind::StartedHistograms),
+        };
+        [(floats, self.floats.bytes()), (histograms, self.histograms.bytes())]
     }
 
     pub(crate) fn push_late(&mut self, series: SeriesRef, timestamp_ms: i64, value: &LateValue) {
         self.late.push(series, timestamp_ms, value);
     }
 
-    pub(crate) fn push_float(&mut self, slot: Slot, series: SeriesRef, timestamp_ms: i64, value: f64) {
+    pub(crate) fn push_float(&mut self, slot: Slot, series: SeriesRef, at: At, value: f64) {
         // A batch of floats only, which most are, pays nothing for the order of kinds.
         if self.has_histograms {
             self.keep_order(slot, FrameKind::Floats);
         }
-        self.floats.push(series, timestamp_ms, value);
+        self.floats.push(series, at.timestamp_ms, value);
+        if let Some(start_ms) = at.start_ms {
+            self.started = true;
+            self.floats.push_start(start_ms);
+        }
     }
 
-    pub(crate) fn push_histogram(&mut self, slot: Slot, series: SeriesRef, timestamp_ms: i64, value: &HistogramValue) {
+    pub(crate) fn push_histogram(&mut self, slot: Slot, series: SeriesRef, at: At, value: &HistogramValue) {
         if !self.has_histograms {
             // Which series the floats so far belong to was not noted.
             self.finish_growing();
             self.has_histograms = true;
         }
         self.keep_order(slot, FrameKind::Histograms);
-        self.histograms.push(series, timestamp_ms, value);
+        self.histograms.push(series, at.timestamp_ms, value);
+        if let Some(start_ms) = at.start_ms {
+            self.started = true;
+            self.histograms.push_start(start_ms);
+        }
     }
 
     fn keep_order(&mut self, slot: Slot, kind: FrameKind) {
@@ -77,9 +97,9 @@ impl SampleRecords {
     }
 
     fn finish_growing(&mut self) {
-        let growing = [(FrameKind::Floats, self.floats.bytes()), (FrameKind::Histograms, self.histograms.bytes())];
-        let full = growing.iter().filter(|(_, payload)| !payload.is_empty());
-        self.done.extend(full.map(|(kind, payload)| (*kind, payload.to_vec())));
+        let full = self.growing().into_iter().filter(|(_, payload)| !payload.is_empty());
+        let full: Vec<_> = full.map(|(kind, payload)| (kind, payload.to_vec())).collect();
+        self.done.extend(full);
         self.floats.clear();
         self.histograms.clear();
         self.kinds.clear();

@@ -7,7 +7,7 @@ use thanoxide_model::write_batch::HistogramValue;
 use thanoxide_model::{FloatHistogram, Histogram, Verdict};
 
 use super::labels::Pair;
-use super::open_chunk::{OpenChunk, Pushed};
+use super::open_chunk::{At, OpenChunk, Pushed};
 use crate::chunk::Chunk;
 use crate::chunk_store::{ChunkStore, ClosedChunk, HeadChunk};
 use crate::wal::record::SeriesRef;
@@ -179,28 +179,28 @@ impl Series {
     }
 
     /// Appends a float that fits as the newest. Says how many chunks began.
-    pub(crate) fn push_float(&mut self, timestamp_ms: i64, value: f64, range_ms: i64, store: &ChunkStore) -> usize {
-        if self.open.as_mut().is_some_and(|open| open.push_float(timestamp_ms, value)) {
+    pub(crate) fn push_float(&mut self, at: At, value: f64, range_ms: i64, store: &ChunkStore) -> usize {
+        if self.open.as_mut().is_some_and(|open| open.push_float(at, value)) {
             return 0;
         }
         self.seal(store);
-        self.open = Some(OpenChunk::float(timestamp_ms, value, range_ms));
+        self.open = Some(OpenChunk::float(at, value, range_ms));
         1
     }
 
     /// Appends a histogram that fits as the newest. Says how many chunks began.
     pub(crate) fn push_histogram(
         &mut self,
-        timestamp_ms: i64,
+        at: At,
         value: &HistogramValue,
         range_ms: i64,
         store: &ChunkStore,
     ) -> usize {
-        let pushed = self.open.as_mut().map(|open| open.push_histogram(timestamp_ms, value, range_ms));
+        let pushed = self.open.as_mut().map(|open| open.push_histogram(at, value, range_ms));
         let next = match pushed {
             Some(Pushed::Here) => return 0,
             Some(Pushed::Next(next)) => *next,
-            Some(Pushed::Cut) | None => OpenChunk::histogram(timestamp_ms, value, range_ms, self.open.as_ref()),
+            Some(Pushed::Cut) | None => OpenChunk::histogram(at, value, range_ms, self.open.as_ref()),
         };
         self.seal(store);
         self.open = Some(next);

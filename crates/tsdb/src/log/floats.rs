@@ -7,6 +7,8 @@
 //!          | bits 0-5: the value's form, see `value`
 //! ```
 //! Before the first sample reference and time are 0. Nothing refers to another frame.
+//!
+//! In a frame of samples with start times each sample is followed by `varint start - start before`; 0 is unknown.
 
 use super::value::{ValueWriter, read_value};
 use crate::encoding::{DecodeError, Put, Reader};
@@ -22,6 +24,7 @@ pub struct FloatsWriter {
     bytes: Vec<u8>,
     series: SeriesRef,
     timestamp_ms: i64,
+    start_ms: i64,
     values: ValueWriter,
 }
 
@@ -46,6 +49,13 @@ impl FloatsWriter {
         self.bytes[at] = control | self.values.put(&mut self.bytes, value);
     }
 
+    /// Adds the start time of the sample added last. All samples of a payload have one, or none has.
+    #[inline]
+    pub fn push_start(&mut self, start_ms: i64) {
+        self.bytes.put_varint(start_ms.wrapping_sub(self.start_ms));
+        self.start_ms = start_ms;
+    }
+
     /// The payload; empty where nothing was added.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -54,7 +64,7 @@ impl FloatsWriter {
     /// Starts over.
     pub fn clear(&mut self) {
         self.bytes.clear();
-        (self.series, self.timestamp_ms) = (0, 0);
+        (self.series, self.timestamp_ms, self.start_ms) = (0, 0, 0);
     }
 }
 
@@ -64,12 +74,20 @@ pub struct FloatsReader<'a> {
     reader: Reader<'a>,
     series: SeriesRef,
     timestamp_ms: i64,
+    start_ms: i64,
 }
 
 impl<'a> FloatsReader<'a> {
     /// Begins.
     pub fn new(payload: &'a [u8]) -> Self {
-        FloatsReader { reader: Reader::new(payload), series: 0, timestamp_ms: 0 }
+        FloatsReader { reader: Reader::new(payload), series: 0, timestamp_ms: 0, start_ms: 0 }
+    }
+
+    /// The start time of the sample read last, in a frame that has them.
+    #[inline]
+    pub fn start_ms(&mut self) -> Result<i64, DecodeError> {
+        self.start_ms = self.start_ms.wrapping_add(self.reader.varint()?);
+        Ok(self.start_ms)
     }
 
     /// The next sample; `None` after the last.

@@ -40,6 +40,10 @@ pub enum FrameKind {
     Metadata = 9,
     /// `uvarint`: the late samples up to this position are in blocks.
     LateTruncation = 10,
+    /// Float samples with start times, newer than all of their series.
+    StartedFloats = 11,
+    /// Histograms with start times, newer than all of their series.
+    StartedHistograms = 12,
     /// In a snapshot: what is known of a tenant besides its series.
     Tenant = 16,
     /// In a snapshot: some series of a tenant.
@@ -64,6 +68,8 @@ impl FrameKind {
             Exemplars,
             Metadata,
             LateTruncation,
+            StartedFloats,
+            StartedHistograms,
             Tenant,
             Series,
             End,

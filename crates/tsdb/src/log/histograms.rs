@@ -5,6 +5,7 @@
 //! sample    := u8 1 integer, 2 float | varint ref - ref before | varint time - time before | histogram
 //! histogram := as in Prometheus's records, see `wal::histogram_record`
 //! ```
+//! In a frame of samples with start times each sample is followed by `varint start - start before`; 0 is unknown.
 
 use thanoxide_model::write_batch::HistogramValue;
 
@@ -21,6 +22,7 @@ pub struct HistogramsWriter {
     bytes: Vec<u8>,
     series: SeriesRef,
     timestamp_ms: i64,
+    start_ms: i64,
 }
 
 impl HistogramsWriter {
@@ -33,6 +35,12 @@ impl HistogramsWriter {
         (self.series, self.timestamp_ms) = (series, timestamp_ms);
     }
 
+    /// Adds the start time of the histogram added last. All of a payload have one, or none has.
+    pub fn push_start(&mut self, start_ms: i64) {
+        self.bytes.put_varint(start_ms.wrapping_sub(self.start_ms));
+        self.start_ms = start_ms;
+    }
+
     /// The payload; empty where nothing was added.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -41,7 +49,7 @@ impl HistogramsWriter {
     /// Starts over.
     pub fn clear(&mut self) {
         self.bytes.clear();
-        (self.series, self.timestamp_ms) = (0, 0);
+        (self.series, self.timestamp_ms, self.start_ms) = (0, 0, 0);
     }
 }
 
@@ -51,12 +59,19 @@ pub struct HistogramsReader<'a> {
     reader: Reader<'a>,
     series: SeriesRef,
     timestamp_ms: i64,
+    start_ms: i64,
 }
 
 impl<'a> HistogramsReader<'a> {
     /// Begins.
     pub fn new(payload: &'a [u8]) -> Self {
-        HistogramsReader { reader: Reader::new(payload), series: 0, timestamp_ms: 0 }
+        HistogramsReader { reader: Reader::new(payload), series: 0, timestamp_ms: 0, start_ms: 0 }
+    }
+
+    /// The start time of the histogram read last, in a frame that has them.
+    pub fn start_ms(&mut self) -> Result<i64, DecodeError> {
+        self.start_ms = self.start_ms.wrapping_add(self.reader.varint()?);
+        Ok(self.start_ms)
     }
 
     /// The next histogram; `None` after the last.

@@ -11,7 +11,7 @@ use crate::block::BlockError;
 use crate::chunk::Chunk;
 use crate::engine::SelectedSeries;
 use crate::engine::late_cut::write_late_block;
-use crate::head::{OpenChunk, Pushed};
+use crate::head::{At, OpenChunk, Pushed};
 use crate::meta::BlockId;
 
 type Samples<'a> = Vec<(i64, &'a Value)>;
@@ -73,15 +73,17 @@ struct ChunkBuilder {
 impl ChunkBuilder {
     fn push(&mut self, t: i64, value: &Value) {
         let next = match (value, &mut self.open) {
-            (Value::Float(v), open) => match open.as_mut().map(|open| open.push_float(t, *v)) {
+            (Value::Float(v), open) => match open.as_mut().map(|open| open.push_float(At::time(t), *v)) {
                 Some(true) => return,
-                Some(false) | None => OpenChunk::float(t, *v, self.range_ms),
+                Some(false) | None => OpenChunk::float(At::time(t), *v, self.range_ms),
             },
-            (Value::Histogram(h), open) => match open.as_mut().map(|open| open.push_histogram(t, h, self.range_ms)) {
-                Some(Pushed::Here) => return,
-                Some(Pushed::Next(next)) => *next,
-                Some(Pushed::Cut) | None => OpenChunk::histogram(t, h, self.range_ms, None),
-            },
+            (Value::Histogram(h), open) => {
+                match open.as_mut().map(|open| open.push_histogram(At::time(t), h, self.range_ms)) {
+                    Some(Pushed::Here) => return,
+                    Some(Pushed::Next(next)) => *next,
+                    Some(Pushed::Cut) | None => OpenChunk::histogram(At::time(t), h, self.range_ms, None),
+                }
+            }
         };
         let done = self.open.replace(next);
         self.chunks.extend(done.map(|open| open.snapshot()));
