@@ -74,9 +74,9 @@ pub(super) fn translate_metric(
 ) -> Result<(), String> {
     check(metric, settings)?;
     let name = settings.strategy.metric_name(metric)?;
-    series.say(name.clone(), metadata_of(metric));
-    let mut points = MetricPoints { name, labels, series, strategy: settings.strategy, is_delta: is_delta(metric) };
-    match &metric.data {
+    let mut points =
+        MetricPoints { name: name.clone(), labels, series, strategy: settings.strategy, is_delta: is_delta(metric) };
+    let translated = match &metric.data {
         Some(Data::Gauge(gauge)) => gauge.data_points.iter().try_for_each(|point| points.number(point, false)),
         Some(Data::Sum(sum)) => sum.data_points.iter().try_for_each(|point| points.number(point, true)),
         Some(Data::Histogram(histogram)) => {
@@ -89,7 +89,12 @@ pub(super) fn translate_metric(
         }
         Some(Data::Summary(summary)) => summary.data_points.iter().try_for_each(|point| points.summary(point)),
         None => Ok(()),
+    };
+    // Of a metric without series there is nothing to say.
+    if translated.is_ok() {
+        series.say(name, metadata_of(metric));
     }
+    translated
 }
 
 /// What all series of a point share.
