@@ -36,6 +36,10 @@ struct Options {
 }
 
 fn main() -> Result<()> {
+    if std::env::args().skip(1).any(|arg| arg == "--help" || arg == "-h") {
+        println!("{USAGE}");
+        return Ok(());
+    }
     let options = Options::parse(std::env::args().skip(1))?;
     let (plan, sending) = (&options.plan, &options.sending);
     let (began, outcome) = (Instant::now(), sender::send(plan, sending)?);
@@ -86,7 +90,13 @@ impl Options {
                 is_paced = false;
                 continue;
             }
-            let value = args.next().with_context(|| format!("{flag} wants a value\n{USAGE}"))?;
+            let (flag, value) = match flag.split_once('=') {
+                Some((flag, value)) => (flag.to_string(), value.to_string()),
+                None => {
+                    let value = args.next().with_context(|| format!("{flag} wants a value\n{USAGE}"))?;
+                    (flag, value)
+                }
+            };
             match flag.as_str() {
                 "--target" => target = Some(value),
                 "--path" => path = value,
@@ -149,7 +159,7 @@ mod tests {
 
     #[test]
     fn flags_are_read() {
-        let options = parsed("--target 127.0.0.1:1 --series 2k --protocol 2 --churn 5 --tenant a --unpaced").unwrap();
+        let options = parsed("--target=127.0.0.1:1 --series 2k --protocol 2 --churn 5 --tenant a --unpaced").unwrap();
         assert_eq!((options.plan.series, options.plan.churn), (2_000, Some(5)));
         assert_eq!((options.sending.protocol, options.sending.is_paced), (Protocol::V2, false));
         assert_eq!(options.sending.headers, "THANOS-TENANT: a\r\n");

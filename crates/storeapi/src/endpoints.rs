@@ -126,7 +126,6 @@ impl Member {
         };
         let mut status = EndpointStatus::new(&self.endpoint.name, info.clone());
         (status.last_check_ms, status.last_error) = (last_check_ms, self.last_error.clone());
-        let is_asked = self.endpoint.is_strict || self.last_error.is_none();
-        Some(ProxyEndpoint::checked(Arc::clone(&self.endpoint.store), info, &status, is_asked))
+        Some(ProxyEndpoint::checked(Arc::clone(&self.endpoint.store), info, &status, self.endpoint.is_strict))
     }
 }

@@ -5,6 +5,7 @@
 //! (shards, removal of replica labels) is done here. A part that fails becomes a warning or the end of the answer, as
 //! the request says.
 
+mod attention;
 mod endpoint;
 mod exemplars;
 mod merge;
@@ -67,9 +68,12 @@ impl ProxyStore {
             return Err(StoreError::Aborted("No StoreAPIs available".into()));
         }
         let wanted_ones = endpoints.iter().filter(|e| e.is_asked() && wanted.may_be_from(e));
-        let endpoints: Vec<ProxyEndpoint> = wanted_ones.cloned().collect();
+        let (silent, endpoints): (Vec<_>, Vec<_>) = wanted_ones.cloned().partition(ProxyEndpoint::is_suspect);
         let infos = join_all(endpoints.iter().map(|e| self.within(e.info()))).await;
         let (mut asked, mut warnings) = (Vec::new(), Vec::new());
+        for endpoint in silent {
+            warnings.push(wanted.partial(format!("{} is silent", endpoint.name()))?);
+        }
         for (endpoint, info) in endpoints.iter().zip(infos) {
             match info {
                 Ok(info) if wanted.may_be_in(&info) => asked.push(Asked { endpoint: endpoint.clone(), info }),

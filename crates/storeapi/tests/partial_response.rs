@@ -20,6 +20,8 @@ enum Fault {
     Midway,
     Silent,
     Warning,
+    /// Nothing answers any more, its info neither.
+    Frozen,
 }
 
 #[derive(Debug)]
@@ -28,7 +30,10 @@ struct Faulty(MemoryStore, Fault);
 #[async_trait]
 impl Store for Faulty {
     async fn info(&self) -> Result<StoreInfo, StoreError> {
-        self.0.info().await
+        match self.1 {
+            Fault::Frozen => std::future::pending().await,
+            _ => self.0.info().await,
+        }
     }
 
     async fn series(&self, request: SeriesRequest) -> Result<SeriesStream, StoreError> {
@@ -36,7 +41,7 @@ impl Store for Faulty {
         Ok(match self.1 {
             Fault::Opening => return Err(StoreError::Unavailable("gone".into())),
             Fault::Midway => first.chain(stream::iter([Err(StoreError::Internal("broken".into()))])).boxed(),
-            Fault::Silent => first.chain(stream::pending()).boxed(),
+            Fault::Silent | Fault::Frozen => first.chain(stream::pending()).boxed(),
             Fault::Warning => first.chain(stream::iter([Ok(SeriesFrame::Warning("half".into()))])).boxed(),
         })
     }
@@ -88,6 +93,40 @@ async fn a_failing_endpoint_is_a_warning_or_the_end() {
         assert_eq!(warnings.len(), 1, "{fault:?}: {warnings:?}");
         let error = ask(&proxy, request(&data, PartialResponse::Abort)).await.unwrap_err();
         assert!(matches!(error, StoreError::Aborted(_)), "{fault:?}: {error:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frozen_endpoint_is_left_alone_until_its_watch_knows_better() {
+    let data = Dataset::standard();
+    let memory = || MemoryStore::new("test", data.external.clone(), data.chunked());
+    let info = memory().info().await.unwrap();
+    for response_timeout in [Some(Duration::from_millis(300)), None] {
+        for (fault, is_left_alone) in [(Fault::Frozen, true), (Fault::Silent, false)] {
+            let proxy = ProxyStore::new(ProxyConfig { component: "query".into(), response_timeout }, Vec::new());
+            let endpoints = || {
+                let bad = Arc::new(Faulty(memory(), fault));
+                let good = ProxyEndpoint::local("good", Arc::new(memory()));
+                vec![good, ProxyEndpoint::known("bad", bad, info.clone())]
+            };
+            proxy.set_endpoints(endpoints());
+            let first = ask(&proxy, request(&data, PartialResponse::Warn));
+            let first = tokio::time::timeout(Duration::from_secs(60), first).await;
+            // One that gives signs of life is waited for, unless a timeout forbids that.
+            assert_eq!(first.is_ok(), is_left_alone || response_timeout.is_some(), "{fault:?}");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            if !is_left_alone {
+                continue;
+            }
+            let begin = tokio::time::Instant::now();
+            let (series, warnings) = ask(&proxy, request(&data, PartialResponse::Warn)).await.unwrap();
+            assert_eq!((series, warnings.as_slice()), (data.series.len(), ["bad is silent".to_string()].as_slice()));
+            assert!(ask(&proxy, request(&data, PartialResponse::Abort)).await.is_err());
+            assert_eq!(begin.elapsed(), Duration::ZERO);
+            proxy.set_endpoints(endpoints());
+            let again = ask(&proxy, request(&data, PartialResponse::Warn)).await.unwrap();
+            assert_ne!(again.1, warnings, "it is asked again");
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! One of the stores behind a proxy.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use thanoxide_model::Labels;
 
@@ -22,6 +23,10 @@ struct Known {
     last_error: Option<String>,
     /// Whether it is asked for series.
     is_asked: bool,
+    /// Whether it is asked whatever happens.
+    is_strict: bool,
+    /// It was silent when it should have answered.
+    is_suspect: AtomicBool,
 }
 
 impl ProxyEndpoint {
@@ -32,14 +37,17 @@ impl ProxyEndpoint {
 
     /// A store whose info somebody else keeps fresh.
     pub fn known(name: &str, store: Arc<dyn Store>, info: StoreInfo) -> Self {
-        let known = Known { info, last_check_ms: None, last_error: None, is_asked: true };
+        let (is_strict, is_suspect) = (false, AtomicBool::default());
+        let known = Known { info, last_check_ms: None, last_error: None, is_asked: true, is_strict, is_suspect };
         ProxyEndpoint { name: Arc::from(name), store, known: Some(Arc::new(known)) }
     }
 
-    /// As [`Self::known`], with how and when that became known. Who is not `is_asked` only shows in the list.
-    pub fn checked(store: Arc<dyn Store>, info: StoreInfo, status: &EndpointStatus, is_asked: bool) -> Self {
+    /// As [`Self::known`], with how and when that became known. One whose last answer is an error only shows in the list,
+    /// but a strict one is always asked.
+    pub fn checked(store: Arc<dyn Store>, info: StoreInfo, status: &EndpointStatus, is_strict: bool) -> Self {
         let (last_check_ms, last_error) = (status.last_check_ms, status.last_error.clone());
-        let known = Known { info, last_check_ms, last_error, is_asked };
+        let (is_asked, is_suspect) = (is_strict || last_error.is_none(), AtomicBool::default());
+        let known = Known { info, last_check_ms, last_error, is_asked, is_strict, is_suspect };
         ProxyEndpoint { name: Arc::from(status.name.as_str()), store, known: Some(Arc::new(known)) }
     }
 
@@ -66,6 +74,23 @@ impl ProxyEndpoint {
         self.known.as_ref().is_none_or(|known| known.is_asked)
     }
 
+    /// Whether it is in this process, and nobody watches it.
+    pub(super) fn is_local(&self) -> bool {
+        self.known.is_none()
+    }
+
+    /// It is left alone from now on, until its watch knows better.
+    pub(super) fn suspect(&self) {
+        if let Some(known) = &self.known {
+            known.is_suspect.store(!known.is_strict, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it was silent last.
+    pub(super) fn is_suspect(&self) -> bool {
+        self.known.as_ref().is_some_and(|known| known.is_suspect.load(Ordering::Relaxed))
+    }
+
     /// How it is doing; asks it where nobody else does. Without an answer ever, its component is empty.
     pub(super) async fn status(&self) -> EndpointStatus {
         match (&self.known, self.info().await) {
@@ -83,7 +108,7 @@ impl ProxyEndpoint {
 }
 
 /// An endpoint that takes part in a request.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Asked {
     pub(super) endpoint: ProxyEndpoint,
     pub(super) info: StoreInfo,

@@ -7,6 +7,7 @@ use futures::StreamExt;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::attention::attend;
 use super::endpoint::Asked;
 use crate::resort::without_labels;
 use crate::{SeriesFrame, SeriesRequest, SeriesStream, StoreError, StoreSeries};
@@ -73,17 +74,17 @@ async fn open(asked: &Asked, request: &SeriesRequest, timeout: Option<Duration>)
     if !sorts_itself {
         request.limit = 0;
     }
-    let frames = within(timeout, asked.endpoint.store().series(request)).await??;
-    let frames = impatient(frames, timeout);
+    let frames = attend(asked, timeout, asked.endpoint.store().series(request)).await??;
+    let frames = attended(frames, asked.clone(), timeout);
     if sorts_itself { Ok(frames) } else { without_labels(frames, &replica_labels).await }
 }
 
 /// The same stream, which fails and ends where the next frame takes too long.
-fn impatient(frames: SeriesStream, timeout: Option<Duration>) -> SeriesStream {
-    let steps = futures::stream::unfold(Some(frames), move |frames| async move {
-        let mut frames = frames?;
-        match within(timeout, frames.next()).await {
-            Ok(frame) => frame.map(|f| (f, Some(frames))),
+fn attended(frames: SeriesStream, asked: Asked, timeout: Option<Duration>) -> SeriesStream {
+    let steps = futures::stream::unfold(Some((frames, asked)), move |state| async move {
+        let (mut frames, asked) = state?;
+        match attend(&asked, timeout, frames.next()).await {
+            Ok(frame) => frame.map(|f| (f, Some((frames, asked)))),
             Err(late) => Some((Err(late), None)),
         }
     });
@@ -92,13 +93,4 @@ fn impatient(frames: SeriesStream, timeout: Option<Duration>) -> SeriesStream {
 
 fn falls_to_shard(series: &StoreSeries, asked: &Asked, request: &SeriesRequest) -> bool {
     asked.info.supports_sharding || request.shard.as_ref().is_none_or(|s| s.contains(&series.labels))
-}
-
-async fn within<T>(timeout: Option<Duration>, call: impl Future<Output = T>) -> Result<T, StoreError> {
-    match timeout {
-        None => Ok(call.await),
-        Some(limit) => tokio::time::timeout(limit, call)
-            .await
-            .map_err(|_| StoreError::Deadline(format!("no frame within {limit:?}"))),
-    }
 }

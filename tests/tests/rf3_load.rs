@@ -1,0 +1,175 @@
+//! Three of our ingesters behind one of our routers, replication factor 3, under the load of `thanoxide-loadgen`: each of them dies and freezes in its turn.
+//! No write fails, all that was acknowledged is read back through a querier over all three, and reads go on meanwhile.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use rustix::process::Signal;
+use thanoxide_testkit::nodes::{Node, write_ring};
+use thanoxide_testkit::program::{Program, own};
+
+/// How much, how fast and for how long: CI takes the least.
+#[derive(Clone, Copy)]
+struct Size {
+    series: u64,
+    /// From scrape to scrape, for each series.
+    interval_ms: u64,
+    /// `THANOXIDE_RF3_SECONDS`; 1,800 are asked for.
+    seconds: u64,
+    /// From one fate to the next.
+    pause: Duration,
+    /// What reads must keep to, in times of what they take while all nodes are well.
+    most_times: Option<f64>,
+}
+
+impl Size {
+    fn of_run() -> Self {
+        match std::env::var("THANOXIDE_RF3_SECONDS").ok().and_then(|seconds| seconds.parse().ok()) {
+            // 100,000 samples a second.
+            Some(seconds) => {
+                let pause = Duration::from_secs(14);
+                Size { series: 100_000, interval_ms: 1_000, seconds, pause, most_times: Some(2.0) }
+            }
+            None => {
+                Size { series: 400, interval_ms: 200, seconds: 25, pause: Duration::from_secs(1), most_times: None }
+            }
+        }
+    }
+}
+
+/// How long a node is frozen or dead.
+const AWAY: Duration = Duration::from_secs(5);
+/// Reads a second.
+const READS: u32 = 10;
+
+struct System {
+    nodes: Vec<Node>,
+    router: Program,
+    querier: Program,
+}
+
+impl System {
+    fn start(root: &Path) -> Result<Self> {
+        let nodes: Vec<Node> = (0..3).map(|number| Node::start(root, number)).collect::<Result<_>>()?;
+        let file = root.join("hashrings.json");
+        write_ring(&file, &nodes)?;
+        let flag = format!("--receive.hashrings-file={}", file.display());
+        let args = [
+            flag.as_str(),
+            "--receive.hashrings-algorithm=ketama",
+            "--receive.replication-factor=3",
+            "--receive-forward-max-backoff=1s",
+            "--receive-forward-timeout=3s",
+        ];
+        let router = Program::receiver(&root.join("router"), &args)?;
+        let querier = querier(&nodes)?;
+        Ok(System { nodes, router, querier })
+    }
+}
+
+/// Copies of one stream are put together sample by sample.
+fn querier(nodes: &[Node]) -> Result<Program> {
+    let endpoints: Vec<String> = nodes.iter().map(|node| format!("--endpoint={}", node.grpc)).collect();
+    let mut args = vec!["query", "--http-address=127.0.0.1:0", "--grpc-address=127.0.0.1:0"];
+    args.extend(["--query.replica-label=replica", "--deduplication.func=chain", "--store.response-timeout=300ms"]);
+    args.extend(endpoints.iter().map(String::as_str));
+    Program::thanoxide(&args, &["http", "grpc"])
+}
+
+/// How long reads took, while all nodes were well and after that.
+#[derive(Default)]
+struct Reads {
+    well: Vec<Duration>,
+    troubled: Vec<Duration>,
+}
+
+/// Reads until it is stopped.
+async fn read(url: String, is_troubled: Arc<AtomicBool>, stop: Arc<AtomicBool>) -> Result<Reads> {
+    let (client, mut reads) = (reqwest::Client::new(), Reads::default());
+    let mut pace = tokio::time::interval(Duration::from_secs(1) / READS);
+    pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    // sum by (job) (rate({group="1"}[1m]))
+    let url = format!("{url}/api/v1/query?query=sum%20by%20(job)%20(rate(%7Bgroup%3D%221%22%7D%5B1m%5D))");
+    while !stop.load(Ordering::Relaxed) {
+        pace.tick().await;
+        let begin = Instant::now();
+        let answer = client.get(&url).send().await?;
+        let (status, text) = (answer.status(), answer.text().await?);
+        ensure!(status.is_success() && text.contains("\"status\":\"success\""), "{status}: {text}");
+        let took = if is_troubled.load(Ordering::Relaxed) { &mut reads.troubled } else { &mut reads.well };
+        took.push(begin.elapsed());
+    }
+    Ok(reads)
+}
+
+fn p99(times: &mut [Duration]) -> Duration {
+    times.sort_unstable();
+    times.get(times.len() * 99 / 100).copied().unwrap_or_default()
+}
+
+/// Kills each node in its turn, then freezes each.
+async fn trouble(nodes: &mut [Node], end: Instant, pause: Duration) -> Result<usize> {
+    for turn in 0.. {
+        let node = &mut nodes[turn % 3];
+        if turn % 6 < 3 {
+            node.program.kill()?;
+            tokio::time::sleep(AWAY).await;
+            node.restart()?;
+        } else {
+            node.program.signal(Signal::STOP)?;
+            tokio::time::sleep(AWAY).await;
+            node.program.signal(Signal::CONT)?;
+        }
+        node.await_samples().await?;
+        tokio::time::sleep(pause).await;
+        if turn >= 3 && Instant::now() >= end {
+            return Ok(turn + 1);
+        }
+    }
+    Ok(0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_die_and_freeze_under_load() -> Result<()> {
+    let (dir, size) = (tempfile::tempdir()?, Size::of_run());
+    let mut system = System::start(dir.path())?;
+    let scrapes = size.seconds * 1_000 / size.interval_ms;
+    let authority = |url: String| url.trim_start_matches("http://").to_string();
+    let load = Program::spawn(Command::new(own("thanoxide-loadgen")).args([
+        format!("--target={}", authority(system.router.url("remote-write"))),
+        format!("--api={}", authority(system.querier.url("http"))),
+        format!("--series={}", size.series),
+        format!("--interval-ms={}", size.interval_ms),
+        format!("--scrapes={scrapes}"),
+    ]))?;
+    let (is_troubled, stop) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
+    let reading = tokio::spawn(read(system.querier.url("http"), Arc::clone(&is_troubled), Arc::clone(&stop)));
+    let (begin, time) = (Instant::now(), Duration::from_secs(size.seconds));
+    for node in &system.nodes {
+        node.await_samples().await?;
+    }
+    tokio::time::sleep(time / 20).await;
+    is_troubled.store(true, Ordering::Relaxed);
+    // The last node is back before the last sample is sent: what it missed reaches it as hints.
+    let fates = trouble(&mut system.nodes, begin + time.mul_f64(0.95), size.pause).await?;
+    stop.store(true, Ordering::Relaxed);
+    let mut reads = reading.await??;
+    let log = finish(load, time)?;
+    let (well, troubled) = (p99(&mut reads.well), p99(&mut reads.troubled));
+    let counts = (reads.well.len(), reads.troubled.len());
+    println!("{log}{fates} fates; reads p99 {well:?} of {} while all was well, {troubled:?} of {}", counts.0, counts.1);
+    ensure!(log.contains(", 0 requests failed") && log.contains("0 lost"), "{log}");
+    ensure!(size.most_times.is_none_or(|times| troubled <= well.mul_f64(times)), "reads suffer");
+    Ok(())
+}
+
+/// The generator's own words at its end.
+fn finish(mut load: Program, time: Duration) -> Result<String> {
+    let status = load.wait(time + Duration::from_secs(900))?;
+    ensure!(status.success(), "{status}: {}", load.log());
+    Ok(load.log())
+}
