@@ -54,7 +54,7 @@ struct System {
 
 impl System {
     fn start(root: &Path) -> Result<Self> {
-        let nodes: Vec<Node> = (0..3).map(|number| Node::start(root, number)).collect::<Result<_>>()?;
+        let nodes: Vec<Node> = (0..3).map(|number| Node::start_as(root, number, "any")).collect::<Result<_>>()?;
         let file = root.join("hashrings.json");
         write_ring(&file, &nodes)?;
         let flag = format!("--receive.hashrings-file={}", file.display());
@@ -71,11 +71,11 @@ impl System {
     }
 }
 
-/// Copies of one stream are put together sample by sample.
+/// Its nodes do not say which replica they are: it takes all samples of all of them.
 fn querier(nodes: &[Node]) -> Result<Program> {
     let endpoints: Vec<String> = nodes.iter().map(|node| format!("--endpoint={}", node.grpc)).collect();
     let mut args = vec!["query", "--http-address=127.0.0.1:0", "--grpc-address=127.0.0.1:0"];
-    args.extend(["--query.replica-label=replica", "--deduplication.func=chain", "--store.response-timeout=300ms"]);
+    args.push("--store.response-timeout=300ms");
     args.extend(endpoints.iter().map(String::as_str));
     Program::thanoxide(&args, &["http", "grpc"])
 }

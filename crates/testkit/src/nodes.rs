@@ -14,7 +14,7 @@ const DEADLINE: Duration = Duration::from_secs(120);
 /// One ingester that comes back at its address.
 #[derive(Debug)]
 pub struct Node {
-    name: String,
+    replica: String,
     dir: PathBuf,
     /// Its address for gRPC.
     pub grpc: String,
@@ -25,14 +25,19 @@ pub struct Node {
 impl Node {
     /// Starts the ingester of that number below a directory; ready.
     pub fn start(root: &Path, number: usize) -> Result<Self> {
-        let (name, dir) = (format!("node-{number}"), root.join(format!("node-{number}")));
-        let program = spawn(&name, &dir, "127.0.0.1:0")?;
-        Ok(Node { name, dir, grpc: program.address("grpc").to_string(), program })
+        Self::start_as(root, number, &format!("node-{number}"))
+    }
+
+    /// The same, with a replica label of this value.
+    pub fn start_as(root: &Path, number: usize, replica: &str) -> Result<Self> {
+        let (replica, dir) = (replica.to_string(), root.join(format!("node-{number}")));
+        let program = spawn(&replica, &dir, "127.0.0.1:0")?;
+        Ok(Node { replica, dir, grpc: program.address("grpc").to_string(), program })
     }
 
     /// Starts it again, at the same address.
     pub fn restart(&mut self) -> Result<()> {
-        self.program = spawn(&self.name, &self.dir, &self.grpc)?;
+        self.program = spawn(&self.replica, &self.dir, &self.grpc)?;
         Ok(())
     }
 
@@ -47,21 +52,21 @@ impl Node {
     pub async fn await_samples(&self) -> Result<()> {
         let (before, end) = (self.taken().await?, Instant::now() + DEADLINE);
         while self.taken().await? <= before {
-            ensure!(Instant::now() < end, "{} gets nothing; log:\n{}", self.name, self.program.log());
+            ensure!(Instant::now() < end, "{} gets nothing; log:\n{}", self.dir.display(), self.program.log());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         Ok(())
     }
 }
 
-fn spawn(name: &str, dir: &Path, grpc: &str) -> Result<Program> {
+fn spawn(replica: &str, dir: &Path, grpc: &str) -> Result<Program> {
     let args = [
         "receive".to_string(),
         "--http-address=127.0.0.1:0".into(),
         format!("--grpc-address={grpc}"),
         "--remote-write.address=127.0.0.1:0".into(),
         "--receive.capnproto-address=127.0.0.1:0".into(),
-        format!("--label=replica=\"{name}\""),
+        format!("--label=replica=\"{replica}\""),
         format!("--tsdb.path={}", dir.display()),
     ];
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
