@@ -36,6 +36,7 @@ fn svg(report: &Report) -> String {
     let bars: Vec<(&Metric, usize, f64)> = report
         .metrics
         .iter()
+        .filter(|metric| is_shown(metric))
         .flat_map(|metric| (1..report.peers.len()).map(move |peer| (metric, peer, metric.times_better(peer))))
         .filter(|(_, _, times)| times.is_finite() && *times > 0.0)
         .collect();
@@ -56,6 +57,12 @@ fn svg(report: &Report) -> String {
         "<line x1=\"{middle:.0}\" x2=\"{middle:.0}\" y1=\"50\" y2=\"{height}\" stroke=\"#444\"/>\n</svg>"
     );
     text
+}
+
+/// Of each query only the costs; the answer is as large for all, and the time follows from the cost.
+fn is_shown(metric: &Metric) -> bool {
+    let hidden = [": wall, median", ": peak memory", ": answer"];
+    !hidden.iter().any(|part| metric.name.contains(part))
 }
 
 fn put_bar(text: &mut String, row: usize, (metric, peer, times): &(&Metric, usize, f64)) {
@@ -97,6 +104,7 @@ mod tests {
     fn a_picture_has_a_bar_for_every_ratio() {
         let mut report = Report::new("ingest: 100 series <x>", vec!["ours".into(), "a".into(), "b".into()]);
         report.add("CPU", "ns", Better::Lower, vec![1.0, 10.0, 5.0]);
+        report.add("up: answer", "MB", Better::Lower, vec![1.0, 1.0, 1.0]);
         report.add("nothing", "", Better::Lower, vec![f64::NAN, 1.0, 1.0]);
         let dir = tempfile::tempdir().unwrap();
         write_all(&[report], dir.path()).unwrap();
