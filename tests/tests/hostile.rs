@@ -162,7 +162,7 @@ async fn healthy_tenants_do_not_wait_for_bad_inputs() -> Result<()> {
     println!("{beside}; {} bad inputs, {growth_mib} MiB left behind", next.load(Ordering::Relaxed));
     ensure!(growth_bytes < MAX_GROWTH_BYTES, "{growth_bytes} bytes left behind");
     let (quiet, noisy) = beside.p99();
-    let bound = if seconds.is_some() { quiet.mul_f64(MOST_TIMES) } else { quiet * 20 + Duration::from_secs(2) };
+    let bound = if seconds.is_some() { quiet.mul_f64(MOST_TIMES) } else { quiet * 20 + Duration::from_secs(20) };
     ensure!(noisy <= bound, "p99 of others {noisy:?}, in quiet {quiet:?}");
     Ok(())
 }

@@ -56,7 +56,7 @@ async fn a_noisy_tenant_is_refused_and_others_do_not_notice() -> Result<()> {
     // What the noisy tenant had goes on.
     ensure!(noisy.send(&series(0, LIMIT, T + 1)).await?.status == 200);
     let (quiet, beside_noise) = beside.p99();
-    let bound = if seconds.is_some() { quiet.mul_f64(MOST_TIMES) } else { quiet * 20 + Duration::from_secs(1) };
+    let bound = if seconds.is_some() { quiet.mul_f64(MOST_TIMES) } else { quiet * 20 + Duration::from_secs(20) };
     ensure!(beside_noise <= bound, "p99 of others {beside_noise:?}, alone {quiet:?}");
     Ok(())
 }
