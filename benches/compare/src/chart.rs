@@ -29,7 +29,7 @@ pub(crate) fn write_all(reports: &[Report], dir: &Path) -> Result<()> {
 /// Letters and digits of a title, words joined by hyphens.
 fn file_name(title: &str) -> String {
     let words = title.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
-    words.take(8).collect::<Vec<_>>().join("-").to_lowercase()
+    words.take(16).collect::<Vec<_>>().join("-").to_lowercase()
 }
 
 fn svg(report: &Report) -> String {

@@ -37,8 +37,19 @@ use setting::{Setting, usage};
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
+/// Pictures of what was measured before.
+fn draw(setting: &Setting) -> Result<()> {
+    let (json, charts) =
+        setting.json.as_ref().zip(setting.charts.as_ref()).context("charts wants --json and --charts")?;
+    let text = std::fs::read_to_string(json).with_context(|| format!("cannot read {}", json.display()))?;
+    chart::write_all(&report::from_json(&text)?, charts)
+}
+
 fn main() -> Result<()> {
     let mut setting = Setting::parse(std::env::args().skip(1))?;
+    if setting.name == "charts" {
+        return draw(&setting);
+    }
     let benchmarks: Vec<_> = BENCHMARKS.iter().filter(|b| setting.asks_for(b)).collect();
     let first = benchmarks.first().with_context(|| format!("no benchmark {:?}\n{}", setting.name, usage()))?;
     if !first.is_pinned() {

@@ -1,10 +1,13 @@
 //! What a benchmark found: one line per metric, one column per peer, as text and as JSON.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// Which way is better.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Better {
     Higher,
@@ -12,16 +15,17 @@ pub(crate) enum Better {
 }
 
 /// One measured property; a value per peer, NaN where there is none.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Metric {
     pub(crate) name: String,
-    pub(crate) unit: &'static str,
+    pub(crate) unit: Cow<'static, str>,
     pub(crate) better: Better,
+    #[serde(deserialize_with = "values")]
     pub(crate) values: Vec<f64>,
 }
 
 /// A table. The first peer is the one that the others are compared with.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Report {
     pub(crate) title: String,
     pub(crate) peers: Vec<String>,
@@ -37,7 +41,7 @@ impl Report {
 
     /// Adds a line.
     pub(crate) fn add(&mut self, name: impl Into<String>, unit: &'static str, better: Better, values: Vec<f64>) {
-        self.metrics.push(Metric { name: name.into(), unit, better, values });
+        self.metrics.push(Metric { name: name.into(), unit: Cow::Borrowed(unit), better, values });
     }
 
     /// Adds a remark.
@@ -90,6 +94,18 @@ impl Metric {
 /// Everything of a run, for `--json`.
 pub(crate) fn json_of(setting: Value, reports: &[Report]) -> Value {
     json!({ "setting": setting, "reports": reports })
+}
+
+/// What [`json_of`] wrote.
+pub(crate) fn from_json(text: &str) -> Result<Vec<Report>> {
+    let mut value: Value = serde_json::from_str(text).context("no JSON")?;
+    Ok(serde_json::from_value(value["reports"].take())?)
+}
+
+/// JSON has no NaN; it says null.
+fn values<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<f64>, D::Error> {
+    let values = Vec::<Option<f64>>::deserialize(from)?;
+    Ok(values.into_iter().map(|value| value.unwrap_or(f64::NAN)).collect())
 }
 
 /// Three digits that matter, thousands as `k`, millions as `M`.
@@ -148,9 +164,11 @@ mod tests {
     fn json_holds_metrics_with_their_units() {
         let mut report = Report::new("t", vec!["ours".into()]);
         report.add("ack", "ms", Better::Lower, vec![f64::NAN]);
-        let document = json_of(json!({"rounds": 1}), &[report]);
+        let document = json_of(json!({"rounds": 1}), std::slice::from_ref(&report));
         assert_eq!(document["reports"][0]["metrics"][0]["unit"], "ms");
         assert_eq!(document["reports"][0]["metrics"][0]["better"], "lower");
         assert!(document["reports"][0]["metrics"][0]["values"][0].is_null());
+        let read = from_json(&document.to_string()).unwrap();
+        assert!(read[0].metrics[0].values[0].is_nan() && read[0].text() == report.text());
     }
 }

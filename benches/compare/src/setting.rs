@@ -103,7 +103,8 @@ pub(crate) fn usage() -> String {
     format!(
         "thanoxide-compare <benchmark> [--peers NAME=PATH,…] [--only NAME,…] [--sizes 100k,1M] [--rounds N]\n\
          \x20                 [--block DIR] [--queries FILE] [--json FILE] [--charts DIR] [--unpinned]\n  \
-         all      every benchmark but smoke, one after the other\n{}",
+         all      every benchmark but smoke, one after the other\n  \
+         charts   the pictures of a file that --json wrote, into the directory of --charts\n{}",
         benchmarks.collect::<String>()
     )
 }
