@@ -86,9 +86,7 @@ async fn the_mixin_finds_what_it_asks_for() -> Result<()> {
     }
 
     let endpoint = format!("--endpoint={}", node.address("grpc"));
-    let args = ["query", "--http-address=127.0.0.1:0", "--grpc-address=127.0.0.1:0", &endpoint];
-    let mut query = Program::thanoxide(&args, &["http", "grpc"])?;
-    query.await_line("changing probe status", "status=ready")?;
+    let query = Program::querier(&[&endpoint])?;
     let api = Api::new(query.url("http"));
     ensure!(api.range("noise", 1_790_000_000_000, 1_790_000_060_000, 15_000).await?["status"] == "success");
     let text = api.text("/metrics").await?;

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 use serde_json::Value;
 use thanoxide_testkit::ledger::Shard;
-use thanoxide_testkit::nodes::{Node, write_ring};
+use thanoxide_testkit::nodes::{Node, ring_router, write_ring};
 use thanoxide_testkit::program::Program;
 use thanoxide_testkit::raw_write::read_all;
 use thanoxide_testkit::sender::Sender;
@@ -33,16 +33,7 @@ impl Cluster {
         let nodes: Vec<Node> = (0..nodes).map(|number| Node::start(root, number)).collect::<Result<_>>()?;
         let file = root.join("hashrings.json");
         write_ring(&file, &nodes[..in_ring])?;
-        let flag = format!("--receive.hashrings-file={}", file.display());
-        let args = [
-            flag.as_str(),
-            "--receive.hashrings-algorithm=ketama",
-            "--receive.replication-factor=3",
-            // A node that is back is asked again soon: the next one is killed only then.
-            "--receive-forward-max-backoff=1s",
-            "--receive-forward-timeout=3s",
-        ];
-        let router = Program::receiver(&root.join("router"), &args)?;
+        let router = ring_router(root, &file)?;
         Ok(Cluster { nodes, router, file })
     }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use rustix::process::Signal;
-use thanoxide_testkit::nodes::{Node, write_ring};
+use thanoxide_testkit::nodes::{Node, ring_router, write_ring};
 use thanoxide_testkit::program::{Program, own};
 
 /// How much, how fast and for how long: CI takes the least.
@@ -57,15 +57,7 @@ impl System {
         let nodes: Vec<Node> = (0..3).map(|number| Node::start_as(root, number, "any")).collect::<Result<_>>()?;
         let file = root.join("hashrings.json");
         write_ring(&file, &nodes)?;
-        let flag = format!("--receive.hashrings-file={}", file.display());
-        let args = [
-            flag.as_str(),
-            "--receive.hashrings-algorithm=ketama",
-            "--receive.replication-factor=3",
-            "--receive-forward-max-backoff=1s",
-            "--receive-forward-timeout=3s",
-        ];
-        let router = Program::receiver(&root.join("router"), &args)?;
+        let router = ring_router(root, &file)?;
         let querier = querier(&nodes)?;
         Ok(System { nodes, router, querier })
     }
@@ -74,10 +66,9 @@ impl System {
 /// Its nodes do not say which replica they are: it takes all samples of all of them.
 fn querier(nodes: &[Node]) -> Result<Program> {
     let endpoints: Vec<String> = nodes.iter().map(|node| format!("--endpoint={}", node.grpc)).collect();
-    let mut args = vec!["query", "--http-address=127.0.0.1:0", "--grpc-address=127.0.0.1:0"];
-    args.push("--store.response-timeout=300ms");
+    let mut args = vec!["--store.response-timeout=300ms"];
     args.extend(endpoints.iter().map(String::as_str));
-    Program::thanoxide(&args, &["http", "grpc"])
+    Program::querier(&args)
 }
 
 /// How long reads took, while all nodes were well and after that.

@@ -139,8 +139,6 @@ async fn over_grpc() -> Result<()> {
     let receiver = Program::receiver(dir.path(), &["--tsdb.max-exemplars=100"])?;
     send(&receiver).await?;
     let endpoint = format!("--endpoint={}", receiver.address("grpc"));
-    let args = ["query", "--http-address=127.0.0.1:0", "--grpc-address=127.0.0.1:0", &endpoint];
-    let mut query = Program::thanoxide(&args, &["http", "grpc"])?;
-    query.await_line("changing probe status", "status=ready")?;
+    let query = Program::querier(&[&endpoint])?;
     check(&Api::new(query.url("http"))).await
 }

@@ -37,7 +37,7 @@ use crate::types::ValueType;
 use analysis::is_name_pinned;
 use projection::projection;
 use push_down::{is_quiet, push_down};
-use sharing::Known;
+use sharing::KnownParts;
 
 /// More steps than any memory holds, even without other limits.
 const MAX_STEPS: usize = 1 << 27;
@@ -143,7 +143,7 @@ pub(crate) struct Lowering {
     /// The query, for what stands in it twice.
     text: String,
     selections: Vec<Arc<Selection>>,
-    known: Vec<Known>,
+    known: KnownParts,
     /// Operators so far.
     turns: u32,
     recorder: Option<Recorder>,
@@ -161,7 +161,7 @@ impl Lowering {
     }
 
     fn new(settings: Settings, text: &str, times: QueryTimes) -> Self {
-        let (text, selections, known) = (text.to_string(), Vec::new(), Vec::new());
+        let (text, selections, known) = (text.to_string(), Vec::new(), KnownParts::default());
         Lowering { settings, times, text, selections, known, turns: 0, recorder: None }
     }
 

@@ -70,7 +70,8 @@ impl From<Exceeded> for Stop {
 impl SourceContext {
     /// `blocks` are to answer and share what the request may hold: one batch sent and one under way each.
     pub(crate) fn new(store: &BucketStore, request: Arc<SeriesRequest>, blocks: usize) -> Self {
-        let request = if blocks > 1 { with_all_labels(request) } else { request };
+        let is_projected = request.hints.projection.is_some();
+        let request = if is_projected && blocks > 1 { with_all_labels(request) } else { request };
         let most_bytes = store.config.batch_bytes.min(store.bucket.range_cost().max_request_bytes * BATCH_REQUESTS);
         SourceContext {
             request,

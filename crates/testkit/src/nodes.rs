@@ -82,3 +82,17 @@ pub fn write_ring(file: &Path, nodes: &[Node]) -> Result<()> {
     std::fs::write(&next, json!([{ "endpoints": endpoints }]).to_string())?;
     Ok(std::fs::rename(next, file)?)
 }
+
+/// A router over the ring of a file, each series on three nodes.
+pub fn ring_router(root: &Path, file: &Path) -> Result<Program> {
+    let flag = format!("--receive.hashrings-file={}", file.display());
+    let args = [
+        flag.as_str(),
+        "--receive.hashrings-algorithm=ketama",
+        "--receive.replication-factor=3",
+        // A node that is back is asked again soon: the next one is killed only then.
+        "--receive-forward-max-backoff=1s",
+        "--receive-forward-timeout=3s",
+    ];
+    Program::receiver(&root.join("router"), &args)
+}

@@ -99,6 +99,15 @@ impl Program {
         Ok(program)
     }
 
+    /// `thanoxide query` on free ports; ready.
+    pub fn querier(args: &[&str]) -> Result<Self> {
+        let mut all = vec!["query", "--http-address=127.0.0.1:0", "--grpc-address=127.0.0.1:0"];
+        all.extend_from_slice(args);
+        let mut program = Program::thanoxide(&all, &["http", "grpc"])?;
+        program.await_line("changing probe status", "status=ready")?;
+        Ok(program)
+    }
+
     /// The oracle over a directory, on a free port; ready.
     pub fn oracle(data_dir: &Path, args: &[&str]) -> Result<Self> {
         let mut program = Program::spawn(Command::new(interop("oracle")).arg("--data-dir").arg(data_dir).args(args))?;

@@ -7,10 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::tally::Counted;
-use super::{Batch, Context, SeriesColumn, Stream, collect};
+use super::{Batch, Context, Stream, collect};
 use crate::annotations::{Annotations, Shift};
 use crate::engine::QueryError;
-use crate::limits::Charge;
 
 /// The one evaluation.
 pub(crate) struct Shared {
@@ -26,8 +25,8 @@ enum State {
 
 /// All that came of it.
 struct Kept {
-    series: Vec<SeriesColumn>,
-    _charge: Charge,
+    /// Gone once the last reader has taken it.
+    batch: Option<Batch>,
     notes: Annotations,
     counted: Counted,
     /// Readers that have not taken it yet.
@@ -60,9 +59,9 @@ impl Shared {
         if let State::Waiting(inner) = &mut *state {
             let (result, notes, counted) = cx.apart(|| collect(&mut **inner, cx));
             *state = match result {
-                Ok(Batch { series, charge }) => {
+                Ok(batch) => {
                     let left = self.readers.load(Ordering::Relaxed);
-                    State::Kept(Kept { series, _charge: charge, notes, counted, left })
+                    State::Kept(Kept { batch: Some(batch), notes, counted, left })
                 }
                 Err(error) => State::Failed(error),
             };
@@ -82,11 +81,11 @@ impl Kept {
             cx.tally.add_again(&self.counted);
         }
         self.left = self.left.saturating_sub(1);
-        let series = match self.left {
-            0 => std::mem::take(&mut self.series),
-            _ => self.series.iter().map(SeriesColumn::clone).collect(),
+        let batch = match self.left {
+            0 => self.batch.take(),
+            _ => self.batch.as_ref().map(|batch| Batch::new(batch.series.clone(), cx)).transpose()?,
         };
-        Batch::new(series, cx)
+        batch.ok_or_else(|| QueryError::Internal("a shared expression has more readers than places".into()))
     }
 }
 

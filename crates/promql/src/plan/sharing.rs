@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use hashbrown::HashMap;
+
 use super::{Lowering, Needed, Scope, Vector};
 use crate::annotations::Shift;
 use crate::ast::{AggregateOp, BinaryOp, Call, Expr};
@@ -13,9 +15,14 @@ use crate::exec::grid::Grid;
 use crate::exec::shared::Shared;
 use crate::types::ValueType;
 
-/// What was lowered and may stand in the query once more.
+/// Longer parts are not looked for: no query that somebody writes repeats them, and each part holds its text.
+const MOST_BYTES: usize = 4096;
+
+/// What was lowered and may stand in the query once more, by its text.
+pub(super) type KnownParts = HashMap<String, Vec<Known>>;
+
+/// A part of the query.
 pub(super) struct Known {
-    text: String,
     printed: String,
     times: Times,
     /// Where it stands.
@@ -48,12 +55,12 @@ impl Lowering {
     pub(super) fn shared(&mut self, expr: &Expr, scope: &Scope) -> Result<Vector, QueryError> {
         let span = expr.span();
         let text = self.text.get(span.start..span.end).unwrap_or_default();
-        if text.is_empty() || !is_bounded(expr) {
+        if text.is_empty() || text.len() > MOST_BYTES || !is_bounded(expr) {
             return self.operator(expr, scope);
         }
         let (text, printed, times) = (text.to_string(), expr.to_string(), Times::of(scope));
-        let is_same = |known: &&Known| known.text == text && known.times == times && known.printed == printed;
-        if let Some(known) = self.known.iter().find(is_same) {
+        let is_same = |known: &&Known| known.times == times && known.printed == printed;
+        if let Some(known) = self.known.get(&text).and_then(|equal| equal.iter().find(is_same)) {
             let (turns, bytes) = (self.turns - known.turns_before, span.start.saturating_sub(known.start));
             self.turns += known.turns;
             return Ok(Box::new(known.shared.announce(Shift { turns, bytes })));
@@ -62,7 +69,8 @@ impl Lowering {
         let shared = Shared::new(self.operator(expr, scope)?);
         let reader = shared.announce(Shift::default());
         let turns = self.turns - turns_before;
-        self.known.push(Known { text, printed, times, start: span.start, turns_before, turns, shared });
+        let known = Known { printed, times, start: span.start, turns_before, turns, shared };
+        self.known.entry(text).or_default().push(known);
         Ok(Box::new(reader))
     }
 }
