@@ -14,7 +14,7 @@ use serde_json::Value;
 const RELATIVE: f64 = 1e-9;
 
 /// A parsed answer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Answer {
     /// A vector or a matrix: points by labels.
     Series(BTreeMap<String, Vec<(f64, f64)>>),
@@ -62,6 +62,12 @@ struct Histogram {
 #[derive(Deserialize)]
 struct Point(f64, String);
 
+impl Default for Answer {
+    fn default() -> Self {
+        Answer::Series(BTreeMap::new())
+    }
+}
+
 impl Answer {
     /// Parses a body; labels named in `ignored` are left out.
     pub(crate) fn parse(body: &[u8], ignored: &[String]) -> Result<Self> {
@@ -102,6 +108,14 @@ impl Answer {
         match self {
             Answer::Series(all) => all.len(),
             Answer::Other(value) => value.as_array().map_or(1, Vec::len),
+        }
+    }
+
+    /// All its numbers added up.
+    pub(crate) fn sum(&self) -> f64 {
+        match self {
+            Answer::Series(series) => series.values().flatten().map(|(_, value)| value).sum(),
+            Answer::Other(_) => 0.0,
         }
     }
 

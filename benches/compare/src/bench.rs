@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Result, bail};
 
 use crate::answer::Answer;
+use crate::peer::Peer;
 use crate::report::Report;
 use crate::running::Running;
 use crate::setting::Setting;
@@ -42,10 +43,11 @@ pub(crate) trait Benchmark: Sync {
 }
 
 /// All of them.
-pub(crate) const BENCHMARKS: [&dyn Benchmark; 20] = [
+pub(crate) const BENCHMARKS: [&dyn Benchmark; 21] = [
     &ingest::Ingest,
     &ingest::IngestSecond,
     &ingest::Memory,
+    &ingest::MemoryTwoHours,
     &churn::Churn,
     &paced::Paced,
     &restart::Restart,
@@ -96,17 +98,17 @@ fn seconds(time_ms: i64) -> String {
 }
 
 /// Whether the peers answered alike. An exact peer that did not voids the run; others are only mentioned.
-fn agree(what: &str, answers: &[(&Running, &Answer)], report: &mut Report) -> Result<()> {
-    let is_reference = |running: &Running| running.peer.recipe.is_exact && running.peer.name() != crate::peer::OURS;
-    let Some((judge, truth)) = answers.iter().find(|(running, _)| is_reference(running)) else {
+fn agree(what: &str, answers: &[(&Peer, &Answer)], report: &mut Report) -> Result<()> {
+    let is_reference = |peer: &Peer| peer.recipe.is_exact && peer.name() != crate::peer::OURS;
+    let Some((judge, truth)) = answers.iter().find(|(peer, _)| is_reference(peer)) else {
         report.note(format!("{what}: answers not compared, no Prometheus is among the peers"));
         return Ok(());
     };
-    for (running, answer) in answers {
-        let (name, judge) = (running.peer.name(), judge.peer.name());
+    for (peer, answer) in answers {
+        let (name, judge) = (peer.name(), judge.name());
         match answer.difference(truth) {
             None => {}
-            Some(difference) if running.peer.recipe.is_exact => {
+            Some(difference) if peer.recipe.is_exact => {
                 bail!("{what}: {name} differs from {judge}, the round is void: {difference}")
             }
             Some(difference) => report.note(format!("{what}: {name} differs from {judge}: {difference}")),

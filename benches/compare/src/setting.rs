@@ -20,6 +20,8 @@ pub(crate) struct Setting {
     pub(crate) sizes: Vec<u64>,
     /// Interleaved rounds, if not the benchmark's own number.
     pub(crate) rounds: Option<usize>,
+    /// Samples of each series, where a benchmark leaves them open.
+    pub(crate) samples: Option<usize>,
     pub(crate) cores: Cores,
     /// A directory of blocks.
     pub(crate) blocks: Option<PathBuf>,
@@ -41,6 +43,7 @@ impl Setting {
             peers: default_peers()?,
             sizes: Vec::new(),
             rounds: None,
+            samples: None,
             cores: Cores::PINNED,
             blocks: None,
             queries: None,
@@ -59,6 +62,7 @@ impl Setting {
                 "--only" => only = Some(value),
                 "--sizes" => setting.sizes = value.split(',').map(size).collect::<Result<_>>()?,
                 "--rounds" => setting.rounds = Some(value.parse().context("--rounds wants a number")?),
+                "--samples" => setting.samples = Some(value.parse().context("--samples wants a number")?),
                 "--block" => setting.blocks = Some(value.into()),
                 "--queries" => setting.queries = Some(value.into()),
                 "--json" => setting.json = Some(value.into()),
@@ -101,7 +105,7 @@ impl Setting {
 pub(crate) fn usage() -> String {
     let benchmarks = BENCHMARKS.iter().map(|b| format!("  {:8} {}\n", b.name(), b.about()));
     format!(
-        "thanoxide-compare <benchmark> [--peers NAME=PATH,…] [--only NAME,…] [--sizes 100k,1M] [--rounds N]\n\
+        "thanoxide-compare <benchmark> [--peers NAME=PATH,…] [--only NAME,…] [--sizes 100k,1M] [--rounds N] [--samples N]\n\
          \x20                 [--block DIR] [--queries FILE] [--json FILE] [--charts DIR] [--unpinned]\n  \
          all      every benchmark but smoke, one after the other\n  \
          charts   the pictures of a file that --json wrote, into the directory of --charts\n{}",

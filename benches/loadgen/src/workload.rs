@@ -23,6 +23,10 @@ pub struct Workload {
     series: u64,
     /// The number of the next series that was never sent.
     next_series: u64,
+    /// Over so many sweeps the requests begin, and how many were made.
+    begin_sweeps: usize,
+    sweeps: usize,
+    sent: u64,
 }
 
 /// The series of one request.
@@ -53,7 +57,26 @@ impl Workload {
             Request::new(protocol, shape, members, samples_per_request)
         });
         let (requests, next_series) = (requests.collect(), series);
-        Workload { shape, protocol, requests, interval_ms, next_ms: start_ms, samples_per_request, series, next_series }
+        let (begin_sweeps, sweeps, sent) = (1, 0, 0);
+        Workload {
+            shape,
+            protocol,
+            requests,
+            interval_ms,
+            next_ms: start_ms,
+            samples_per_request,
+            series,
+            next_series,
+            begin_sweeps,
+            sweeps,
+            sent,
+        }
+    }
+
+    /// Its requests do not begin together, but one after the other over so many sweeps.
+    pub fn beginning_over(mut self, sweeps: usize) -> Self {
+        self.begin_sweeps = sweeps;
+        self
     }
 
     /// The bodies of the next sweep.
@@ -61,7 +84,17 @@ impl Workload {
         let end_ms = self.next_ms + self.interval_ms * self.samples_per_request as i64;
         let scrapes: Vec<i64> = (self.next_ms..end_ms).step_by(self.interval_ms as usize).collect();
         self.next_ms = end_ms;
-        self.requests.iter_mut().map(|request| request.body(&scrapes)).collect()
+        self.sweeps += 1;
+        let begun = (self.requests.len() * self.sweeps).div_ceil(self.begin_sweeps).min(self.requests.len());
+        let requests = &mut self.requests[..begun];
+        let series: usize = requests.iter().map(|request| request.walks.len()).sum();
+        self.sent += series as u64 * scrapes.len() as u64;
+        requests.iter_mut().map(|request| request.body(&scrapes)).collect()
+    }
+
+    /// Samples in all sweeps so far.
+    pub fn sent(&self) -> u64 {
+        self.sent
     }
 
     /// Replaces one request in `every` by series never seen before, starting with a different one each time; how many
@@ -134,6 +167,13 @@ mod tests {
             assert!(batches.iter().flat_map(|b| &b.samples).all(|s| s.value.is_finite() && s.value.abs() <= 1e6));
         }
         assert_eq!((workload.next_ms(), workload.sweep_samples()), (START_MS + 6 * 15_000, 7_500));
+    }
+
+    #[test]
+    fn requests_may_begin_one_after_the_other() {
+        let mut workload = Workload::new(Shape::L10, 6_000, START_MS, 15_000, 2).beginning_over(3);
+        let bodies: Vec<usize> = (0..4).map(|_| workload.sweep().unwrap().len()).collect();
+        assert_eq!((bodies, workload.sent()), (vec![1, 2, 3, 3], 9 * 4_000));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 
 use super::{Benchmark, agree, note_commands, progress, stop_all};
 use crate::answer::Answer;
+use crate::peer::Peer;
 use crate::report::{Better, Report};
 use crate::running::Running;
 use crate::setting::Setting;
@@ -201,7 +202,7 @@ fn compare(report: &mut Report, running: &[Running], question: &Question, ignore
     let answers: Result<Vec<Answer>> =
         running.iter().map(|peer| peer.answer(&question.api, &question.fields(), ignored)).collect();
     let answers = answers?;
-    let pairs: Vec<(&Running, &Answer)> = running.iter().zip(&answers).collect();
+    let pairs: Vec<(&Peer, &Answer)> = running.iter().map(|running| &running.peer).zip(&answers).collect();
     agree(&question.name, &pairs, report)
 }
 

@@ -4,6 +4,7 @@ use anyhow::{Result, ensure};
 
 use super::{Benchmark, INTERVAL_MS, agree, note_commands, progress, seconds, start_all, start_ms, stop_all};
 use crate::answer::Answer;
+use crate::peer::Peer;
 use crate::report::{Better, Report};
 use crate::running::Running;
 use crate::setting::Setting;
@@ -83,7 +84,7 @@ fn compare_answers(report: &mut Report, running: &[Running], fields: &[(&str, &s
     let answers: Result<Vec<Answer>> = running.iter().map(|peer| peer.answer("query_range", fields, &[])).collect();
     let answers = answers?;
     ensure!(answers.iter().all(|answer| answer.point_count() > 0), "a peer answers nothing");
-    let pairs: Vec<(&Running, &Answer)> = running.iter().zip(&answers).collect();
+    let pairs: Vec<(&Peer, &Answer)> = running.iter().map(|running| &running.peer).zip(&answers).collect();
     agree(QUERY, &pairs, report)
 }
 

@@ -28,11 +28,12 @@ impl Benchmark for Restart {
     }
 
     fn about(&self) -> &'static str {
-        "kill -9 and start again: 500k series x 60 samples, 200k x 480; --sizes N: N x 60"
+        "kill -9 and start again: 500k series x 60 samples, 200k x 480; --sizes N [--samples 60]"
     }
 
     fn run(&self, setting: &Setting) -> Result<Vec<Report>> {
-        let asked: Vec<(u64, usize)> = setting.sizes.iter().map(|&series| (series, 60)).collect();
+        let asked: Vec<(u64, usize)> =
+            setting.sizes.iter().map(|&series| (series, setting.samples.unwrap_or(60))).collect();
         let cases = if asked.is_empty() { &CASES[..] } else { &asked };
         cases.iter().map(|&(series, samples)| run_case(setting, series, samples)).collect()
     }
