@@ -173,7 +173,7 @@ async fn budgets_refuse_what_is_new_and_nothing_else() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let limits = "write: {global: {max_tenants: 20}, tenants: {churning: {new_series_per_minute_limit: 1000}}}";
     let node = Program::receiver(&dir.path().join("data"), &[&flags(dir.path(), limits)?])?;
-    let client = Client::new();
+    let (client, before_bytes) = (Client::new(), node.resident_bytes()?);
     let send = async |tenant: &str, from: usize, count: usize, t: i64| {
         let message: Vec<u8> = (from..from + count)
             .flat_map(|i| series(&[("__name__", "m"), ("i", i.to_string().as_str())], &[(t, 1.0)]))
@@ -202,6 +202,9 @@ async fn budgets_refuse_what_is_new_and_nothing_else() -> Result<()> {
     }
     ensure!(refused == 200 - 17, "39: {refused} refused");
     ensure!(send("tenant-3", 0, 1, T + 1).await?.status == 200, "39: known tenants go on");
+    let growth_bytes = node.resident_bytes()?.saturating_sub(before_bytes);
+    println!("31, 32, 39 left {growth_bytes} bytes behind");
+    ensure!(growth_bytes < MAX_GROWTH_BYTES, "31, 32, 39 left {growth_bytes} bytes behind");
     Ok(())
 }
 
@@ -210,7 +213,7 @@ async fn budgets_refuse_what_is_new_and_nothing_else() -> Result<()> {
 async fn labels_that_name_tenants_are_checked_like_headers() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let node = Program::receiver(&dir.path().join("data"), &["--receive.split-tenant-label-name=owner"])?;
-    let client = Client::new();
+    let (client, before_bytes) = (Client::new(), node.resident_bytes()?);
     for (name, right) in
         [("a", 200), ("..", 400), ("../x", 400), ("a/b", 400), ("a\\b", 400), ("x".repeat(200).as_str(), 400)]
     {
@@ -218,6 +221,8 @@ async fn labels_that_name_tenants_are_checked_like_headers() -> Result<()> {
         let answer = Request::of(&message)?.send(&client, &node.url("remote-write")).await?;
         ensure!(answer.status == right, "40: {name:.10}: {answer:?}");
     }
+    let growth_bytes = node.resident_bytes()?.saturating_sub(before_bytes);
+    ensure!(growth_bytes < MAX_GROWTH_BYTES, "40 left {growth_bytes} bytes behind");
     Ok(())
 }
 
@@ -240,7 +245,9 @@ async fn tenants_are_who_they_prove_to_be() -> Result<()> {
         Client::builder().no_proxy().tls_certs_only([ca]).identity(reqwest::Identity::from_pem(&pem)?).build()?;
     let base = format!("https://{}", node.address("remote-write"));
     let request = Request::of(&good())?.header("THANOS-TENANT", "team-a");
+    let before_bytes = node.resident_bytes()?;
     ensure!(request.send(&client, &base).await?.status == 200, "41");
+    ensure!(node.resident_bytes()?.saturating_sub(before_bytes) < MAX_GROWTH_BYTES, "41: grew");
     let told = client.get(format!("{base}/api/v1/status/tsdb?all_tenants=true")).send().await?.text().await?;
     ensure!(told.contains("\"team-b\"") && !told.contains("\"team-a\""), "41: {told}");
 
@@ -257,7 +264,7 @@ async fn tenants_are_who_they_prove_to_be() -> Result<()> {
         ],
         &["http", "grpc", "remote-write"],
     )?;
-    let (client, base) = (Client::new(), node.url("remote-write"));
+    let (client, base, before_bytes) = (Client::new(), node.url("remote-write"), node.resident_bytes()?);
     for (name, shown, right) in
         [("a", "", 401), ("a", "Bearer wrong", 401), ("a", "Bearer old", 200), ("", "", 200), ("../x", "", 401)]
     {
@@ -265,6 +272,7 @@ async fn tenants_are_who_they_prove_to_be() -> Result<()> {
         let answer = request.send(&client, &base).await?;
         ensure!(answer.status == right, "42: {name} {shown}: {answer:?}");
     }
+    ensure!(node.resident_bytes()?.saturating_sub(before_bytes) < MAX_GROWTH_BYTES, "42: grew");
     // Over gRPC all writes need it. A new secret comes in beside the old one.
     let write = async |shown: &str| {
         std::fs::write(dir.path().join("shown"), shown)?;

@@ -59,6 +59,34 @@ async fn in_one_process() -> Result<()> {
     check(&Api::new(program.url("http"))).await
 }
 
+/// A router that holds nothing itself tells its ingesters; it is there as well when those come back, and a stock one does no harm.
+#[tokio::test(flavor = "multi_thread")]
+async fn over_a_router() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    for (name, protocol) in [("grpc", "protobuf"), ("capnp", "capnproto")] {
+        let root = dir.path().join(name);
+        let (mut ours, stock) =
+            (Program::receiver(&root.join("ours"), &[])?, Program::stock_ring(&root.join("stock"), &[])?);
+        let endpoint =
+            |node: &Program| json!({"address": node.address("grpc"), "capnproto_address": node.address("capnproto")});
+        let ring = json!([{"endpoints": [endpoint(&ours), endpoint(&stock)]}]);
+        let router = Program::receiver(
+            &root.join("router"),
+            &[
+                &format!("--receive.hashrings={ring}"),
+                "--receive.replication-factor=2",
+                &format!("--receive.replication-protocol={protocol}"),
+            ],
+        )?;
+        send(&router).await?;
+        ours.kill()?;
+        let ours = Program::receiver(&root.join("ours"), &[])?;
+        let query = Program::querier(&[&format!("--endpoint={}", ours.address("grpc"))])?;
+        check(&Api::new(query.url("http"))).await?;
+    }
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn over_grpc() -> Result<()> {
     let dir = tempfile::tempdir()?;

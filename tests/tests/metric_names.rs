@@ -24,7 +24,7 @@ fn labels_by_name(text: &str) -> BTreeMap<&str, BTreeSet<&str>> {
 /// Of Go's runtime, of the scraper, what counts a limit by way of another Prometheus (nothing is there before it is asked), and
 /// what `docs/compatibility.md` names as not there yet.
 fn is_left_out(name: &str) -> bool {
-    let begins = ["go_", "grpc_client_", "thanos_query_store_apis_dns_"];
+    let begins = ["go_", "thanos_query_store_apis_dns_"];
     let others = ["up", "thanos_receive_head_series_limited_requests_total"];
     begins.iter().any(|begin| name.starts_with(begin)) || others.contains(&name)
 }
@@ -92,5 +92,24 @@ async fn the_mixin_finds_what_it_asks_for() -> Result<()> {
     let text = api.text("/metrics").await?;
     check("query", &text)?;
     ensure!(text.contains("handler=\"query_range\""), "range queries are counted as others:\n{text}");
+    let series = "grpc_method=\"Series\",grpc_service=\"thanos.Store\",grpc_type=\"server_stream\"";
+    for line in [
+        format!("grpc_client_started_total{{{series}}} 1"),
+        format!("grpc_client_handled_total{{grpc_code=\"OK\",{series}}} 1"),
+        format!("grpc_client_handling_seconds_count{{{series}}} 1"),
+    ] {
+        ensure!(text.contains(&line), "{line} is not in\n{text}");
+    }
+    let text = Api::new(node.url("http")).text("/metrics").await?;
+    for line in [
+        "thanos_store_server_series_requested_sum 3",
+        "thanos_store_server_chunks_requested_count 1",
+        "thanos_store_server_pending_series_requests 0",
+        "thanos_receive_pending_write_requests 0",
+        "thanos_receive_multi_db_updates_attempted_total 1",
+        "thanos_receive_multi_db_updates_completed_total 1",
+    ] {
+        ensure!(text.contains(line), "{line} is not in\n{text}");
+    }
     Ok(())
 }

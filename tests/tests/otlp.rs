@@ -12,7 +12,7 @@ use anyhow::{Result, ensure};
 use prost::Message;
 use random::Random;
 use serde_json::{Value, json};
-use stock::{answers, base64, of_stock, said, said_by_stock, shown};
+use stock::{answers, base64, of_stock, said, said_by_stock, shown, starts, starts_of_stock};
 use thanoxide_router::otlp::{OtlpSettings, TranslationStrategy, decode_json, translate};
 
 /// Compares by key, and shows what differs only.
@@ -71,6 +71,7 @@ fn compare(name: &str, strategy: TranslationStrategy, random: &mut Random, count
         same(name, &shown(&translated), &of_stock(answer)?, &of)?;
         if by_prometheus {
             same(name, &said(&translated), &said_by_stock(answer), &of)?;
+            same(name, &starts(&translated), &starts_of_stock(answer)?, &of)?;
         }
     }
     ensure!(faults > 0 && faults < count * 9 / 10, "{faults} of {count} requests had faults");

@@ -13,12 +13,15 @@ use thanoxide_router::{Limiter, OtlpSettings, Promotion, RouterConfig, Translati
 use thanoxide_server::{CertificateField, HttpMetricsConfig, Shutdown, TenantHeader};
 
 use crate::node::Node;
+use crate::query::feature_names;
 use crate::receive::hop_secret;
 use crate::standalone::tenant_of;
 
 /// Buckets of durations of the default forward timeout.
 const RECEIVE_BUCKETS_SECONDS: [f64; 20] =
     [0.001, 0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.25, 0.5, 0.75, 1.0, 2.0, 3.0, 4.0, 5.0];
+/// Prometheus's feature of this name: samples keep since when they count.
+pub(crate) const ST_STORAGE: &str = "st-storage";
 /// There are no buckets beyond it, however long a write may take.
 const MAX_BUCKET_SECONDS: f64 = 120.0;
 
@@ -88,8 +91,14 @@ pub(crate) fn tenant_config(matches: &Matches) -> Result<RouterConfig> {
     Ok(RouterConfig {
         tenant_header: matches.text("receive.tenant-header").to_string(),
         default_tenant: tenant_of(matches, "receive.default-tenant-id")?.as_str().to_string(),
+        start_times: stores_start_times(matches),
         ..RouterConfig::default()
     })
+}
+
+/// Whether `--enable-feature` has Prometheus's name for start times that are kept.
+pub(crate) fn stores_start_times(matches: &Matches) -> bool {
+    feature_names(matches).any(|name| name == ST_STORAGE)
 }
 
 fn read_limits(matches: &Matches) -> Result<Option<Limits>> {

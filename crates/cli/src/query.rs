@@ -10,9 +10,11 @@ use thanoxide_query::{Features, QueryConfig, QueryMetrics, QueryService};
 use thanoxide_server::grpc::RoutesBuilder;
 use thanoxide_server::{HttpMetricsConfig, Shutdown};
 use thanoxide_storeapi::{
-    ClientConfig, EndpointWatch, ProxyConfig, ProxyStore, RemoteStore, Store, WatchConfig, WatchedEndpoint,
+    ClientConfig, ClientMetrics, CountedStore, EndpointWatch, MeasuredStore, ProxyConfig, ProxyStore, RemoteStore,
+    Store, StoreServerMetrics, WatchConfig, WatchedEndpoint,
 };
 
+use crate::intake::ST_STORAGE;
 use crate::node::Node;
 use crate::tls;
 
@@ -23,6 +25,7 @@ pub(crate) fn query_config(matches: &Matches) -> Result<QueryConfig> {
     let defaults = QueryConfig::default();
     Ok(QueryConfig {
         replica_labels: matches.texts("query.replica-label"),
+        chain_replicas: matches.command() == "query" && matches.text("deduplication.func") == "chain",
         timeout: matches.duration("query.timeout"),
         lookback_ms: if lookback_ms > 0 { lookback_ms } else { defaults.lookback_ms },
         max_concurrent: usize::try_from(matches.int("query.max-concurrent")).context("--query.max-concurrent")?,
@@ -37,14 +40,23 @@ pub(crate) fn query_config(matches: &Matches) -> Result<QueryConfig> {
 /// Unknown names are told of and passed over, as in stock.
 fn features(matches: &Matches) -> Features {
     let mut features = Features::default();
-    for option in matches.texts("enable-feature").iter().flat_map(|names| names.split(',')) {
-        match features.enable(option) {
+    for option in feature_names(matches) {
+        match features.enable(&option) {
+            _ if option == ST_STORAGE && matches.command() == "standalone" => {
+                tracing::info!(option, "start times of samples are stored");
+            }
             Meaning::Enabled => tracing::info!(option, "experimental feature enabled"),
             Meaning::Past => tracing::warn!(option, "This option for --enable-feature is now a no-op."),
             Meaning::Unknown => tracing::warn!(option, "Unknown option for --enable-feature"),
         }
     }
     features
+}
+
+/// The names given to `--enable-feature`.
+pub(crate) fn feature_names(matches: &Matches) -> impl Iterator<Item = String> {
+    let texts = matches.texts("enable-feature").into_iter();
+    texts.flat_map(|names| names.split(',').map(str::to_string).collect::<Vec<_>>())
 }
 
 /// The clients of all endpoints, those that must take part marked.
@@ -75,12 +87,19 @@ pub async fn run(matches: &Matches) -> Result<()> {
         unhealthy_timeout: matches.duration("store.unhealthy-timeout"),
         ..WatchConfig::default()
     };
+    let client_metrics = ClientMetrics::new(&mut node.registry, Arc::clone(&node.env.clock));
+    let counted = |endpoint: WatchedEndpoint| {
+        let store = Arc::new(CountedStore::new(endpoint.store, client_metrics.clone()));
+        WatchedEndpoint { store, ..endpoint }
+    };
+    let endpoints = endpoints.into_iter().map(counted).collect();
     let mut watch = EndpointWatch::new(watch, endpoints, Arc::clone(&proxy), Arc::clone(&node.env.clock));
     let metrics = QueryMetrics::new(&mut node.registry);
     let store: Arc<dyn Store> = proxy;
     let query = QueryService::new(config, Arc::clone(&store), Arc::clone(&node.env.clock), metrics);
     let mut services = RoutesBuilder::default();
-    thanoxide_storeapi::add_store(&mut services, store);
+    let measured = MeasuredStore::new(store, StoreServerMetrics::new(&mut node.registry));
+    thanoxide_storeapi::add_store(&mut services, Arc::new(measured));
     let api = node.http_metrics.instrument_each(handler_of, query.router());
     let probe = node.probe.clone();
     node.group.add("endpoints", move |shutdown: Shutdown| async move {

@@ -17,7 +17,10 @@ use thanoxide_router::{
 use thanoxide_server::HttpServer;
 use thanoxide_server::grpc::RoutesBuilder;
 use thanoxide_server::http::Router;
-use thanoxide_storeapi::{ClientConfig, HopSecret, LimitedMetrics, LimitedStore, SeriesLimits, Store, WriteStore};
+use thanoxide_storeapi::{
+    ClientConfig, HopSecret, LimitedMetrics, LimitedStore, MeasuredStore, PendingWrites, SeriesLimits, Store,
+    StoreServerMetrics, WriteStore,
+};
 use tokio::net::TcpListener;
 
 use crate::bucket;
@@ -53,6 +56,7 @@ pub(crate) fn ingester_config(matches: &Matches, dir: PathBuf) -> Result<Ingeste
         block_duration_ms,
         cut_duration_ms: Some(cut_duration_ms),
         retention_ms: (retention_ms > 0).then_some(retention_ms),
+        start_times: intake::stores_start_times(matches),
         // As in stock: below 1 there are none.
         max_exemplars: usize::try_from(matches.int("tsdb.max-exemplars")).unwrap_or(0),
         flush_on_shutdown: matches.switch("tsdb.flush-on-shutdown"),
@@ -248,7 +252,9 @@ async fn serve(matches: &Matches, mut node: Node, listener: HttpServer, served: 
         series: matches.uint("store.limits.request-series"),
         samples: matches.uint("store.limits.request-samples"),
     };
+    let store = Arc::new(MeasuredStore::new(store, StoreServerMetrics::new(&mut node.registry)));
     let store = LimitedStore::new(store, limits, LimitedMetrics::new(&mut node.registry));
+    let writer = Arc::new(PendingWrites::new(writer, &mut node.registry));
     let mut services = RoutesBuilder::default();
     thanoxide_storeapi::add_store(&mut services, Arc::new(store));
     thanoxide_storeapi::add_write_store(&mut services, writer, hop_secret(matches)?);

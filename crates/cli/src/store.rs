@@ -10,7 +10,7 @@ use thanoxide_server::HttpMetricsConfig;
 use thanoxide_server::grpc::RoutesBuilder;
 use thanoxide_server::http::Router;
 use thanoxide_store::{BucketStore, StoreConfig};
-use thanoxide_storeapi::Store;
+use thanoxide_storeapi::{MeasuredStore, Store, StoreServerMetrics};
 
 use crate::bucket;
 use crate::node::Node;
@@ -54,7 +54,9 @@ pub async fn run(matches: &Matches) -> Result<()> {
     gateway.sync_now().await.context("initial look at the bucket")?;
 
     let mut services = RoutesBuilder::default();
-    thanoxide_storeapi::add_store(&mut services, Arc::clone(&gateway) as Arc<dyn Store>);
+    let metrics = StoreServerMetrics::new(&mut node.registry);
+    let measured = MeasuredStore::new(Arc::clone(&gateway) as Arc<dyn Store>, metrics);
+    thanoxide_storeapi::add_store(&mut services, Arc::new(measured));
     node.group.add("gateway", move |shutdown| async move { gateway.run(shutdown).await });
     node.probe.set_ready();
     node.serve(Router::new(), services, |_| ()).await

@@ -64,6 +64,8 @@ pub struct IngesterConfig {
     pub out_of_order_window_ms: i64,
     /// How many samples out of order make a chunk.
     pub out_of_order_chunk_samples: usize,
+    /// Whether the start times of samples are kept.
+    pub start_times: bool,
     /// How many exemplars of each tenant are kept; 0 keeps none.
     pub max_exemplars: usize,
     /// Whether a stop cuts all heads to blocks and ships them, as Thanos does. Otherwise, and where that fails, heads are left
@@ -92,6 +94,7 @@ impl IngesterConfig {
             too_far_in_future_ms: None,
             out_of_order_window_ms: 0,
             out_of_order_chunk_samples: LATE_CHUNK_SAMPLES,
+            start_times: false,
             max_exemplars: 0,
             flush_on_shutdown: false,
             maintenance_interval: Duration::from_secs(30),

@@ -83,6 +83,7 @@ impl Ingester {
             out_of_order_window_ms: config.out_of_order_window_ms,
             out_of_order_chunk_samples: config.out_of_order_chunk_samples,
             max_exemplars: config.max_exemplars,
+            store_start_times: config.start_times,
             memory_limit_bytes: config.memory_limit_bytes,
             ..EngineOptions::default()
         };

@@ -23,12 +23,17 @@ impl WriteStore for Ingester {
         batch: Arc<WriteBatch>,
     ) -> Result<WriteOutcome, WriteError> {
         let (engine, id) = (Arc::clone(&self.engine), tenant.clone());
+        let is_new = self.engine.reader(tenant).is_none();
+        // First of all: of those that are refused nothing is remembered.
+        if is_new && self.has_all_tenants() {
+            return Ok(none_of(&batch));
+        }
         let series = || self.engine.reader(tenant).map_or(0, |reader| reader.stats().series);
         let mut max_series = self.series_limits.max_series(tenant, self.clock.monotonic(), series);
         if self.memory.is_near() {
             max_series = Some(series());
         }
-        if self.engine.reader(tenant).is_none() && (max_series == Some(0) || self.has_all_tenants()) {
+        if is_new && max_series == Some(0) {
             return Ok(none_of(&batch));
         }
         // What a router kept while this replica was away is late by nature.

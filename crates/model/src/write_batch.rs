@@ -12,6 +12,7 @@ use crate::histogram::{FloatHistogram, Histogram};
 use crate::labels::Labels;
 use crate::metadata::{MetricMetadata, MetricType};
 use crate::sample::Sample;
+use crate::start_times::StartTimes;
 
 /// Where a text lies in the buffer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -120,6 +121,8 @@ pub struct WriteBatch {
     pub series: Vec<SeriesSpan>,
     /// What is said of metrics, whatever series are there.
     pub metadata: Vec<MetadataSpan>,
+    /// Since when the samples count.
+    pub starts: StartTimes,
 }
 
 impl WriteBatch {
@@ -166,6 +169,8 @@ impl WriteBatch {
 
     fn push_from(&mut self, other: &WriteBatch, series: &SeriesSpan) {
         let labels = extend(&mut self.labels, &other.labels, &series.labels);
+        let places = (self.samples.len(), self.histograms.len());
+        self.starts.extend_from(places, &other.starts, series);
         let samples = extend(&mut self.samples, &other.samples, &series.samples);
         let histograms = extend(&mut self.histograms, &other.histograms, &series.histograms);
         let exemplars_start = self.exemplars.len() as u32;
@@ -220,12 +225,33 @@ impl WriteBatchBuilder {
         self
     }
 
+    /// Adds a float sample to the series pushed last.
+    pub fn push_sample(&mut self, sample: Sample) -> &mut Self {
+        self.batch.samples.push(sample);
+        if let Some(series) = self.batch.series.last_mut() {
+            series.samples.end += 1;
+        }
+        self
+    }
+
     /// Adds a histogram to the series pushed last.
     pub fn push_histogram(&mut self, sample: HistogramSample) -> &mut Self {
         self.batch.histograms.push(sample);
         if let Some(series) = self.batch.series.last_mut() {
             series.histograms.end += 1;
         }
+        self
+    }
+
+    /// Since when the float sample pushed last counts; 0 is unknown.
+    pub fn set_sample_start(&mut self, start_ms: i64) -> &mut Self {
+        self.batch.starts.set_sample(self.batch.samples.len().saturating_sub(1), start_ms);
+        self
+    }
+
+    /// Since when the histogram pushed last counts; 0 is unknown.
+    pub fn set_histogram_start(&mut self, start_ms: i64) -> &mut Self {
+        self.batch.starts.set_histogram(self.batch.histograms.len().saturating_sub(1), start_ms);
         self
     }
 

@@ -22,6 +22,6 @@ pub mod write_request;
 pub use generated::{hintspb, opentelemetry, prometheus, prometheus_copy, thanos, thanoxide, write_v2};
 pub use write_request::{
     DecodeError, DecodeLimits, StoreWriteRequest, decode_store_write_request, decode_write_request,
-    decode_write_request_v2, encode_series, encode_store_write_request, encode_tenant_write_request,
-    encode_write_request, encode_write_tail,
+    decode_write_request_v2, encode_series, encode_store_metadata, encode_store_write_request,
+    encode_tenant_write_request, encode_write_request, encode_write_tail,
 };

@@ -3,7 +3,8 @@
 //! Layout of `prometheus.WriteRequest` (remote write 1.0): `timeseries` 1, `metadata` 3 {`type` 1,
 //! `metric_family_name` 2, `help` 4, `unit` 5}. A `TimeSeries` has
 //! `labels` 1 {`name` 1, `value` 2}, `samples` 2 {`value` 1 double, `timestamp` 2}, `exemplars` 3 {`labels` 1, `value` 2,
-//! `timestamp` 3} and `histograms` 4 (see `histogram.rs`). The StoreAPI's `thanos.WriteRequest` has the same series in
+//! `timestamp` 3} and `histograms` 4 (see `histogram.rs`). Between our nodes a sample has its `start_timestamp` 3, as in remote
+//! write 2.0, and a request may say something of metrics (`metadata.rs`); stock programs read past both. The StoreAPI's `thanos.WriteRequest` has the same series in
 //! `timeseries` 1 of `tenant` 2, or in tuples {`timeseries` 1, `tenant` 2} of field 4, and `replica` 3.
 //!
 //! A body is passed over once to count its series, so that the series column is taken in one piece, and once more to
@@ -26,8 +27,8 @@ mod store;
 mod v2;
 
 pub use encode::{
-    WriteRequestEncoder, encode_series, encode_store_write_request, encode_tenant_write_request, encode_write_request,
-    encode_write_tail,
+    WriteRequestEncoder, encode_series, encode_store_metadata, encode_store_write_request, encode_tenant_write_request,
+    encode_write_request, encode_write_tail,
 };
 pub use store::{StoreWriteRequest, decode_store_write_request};
 pub use v2::decode_write_request_v2;
@@ -222,7 +223,7 @@ impl<'a> SeriesDecoder<'a> {
                 }
                 (2, wire_type) => {
                     let span = message.message(2, wire_type)?;
-                    self.batch.samples.push(decode_sample(message.sub(span, "Sample"))?);
+                    push_sample(&mut self.batch, message.sub(span, "Sample"))?;
                 }
                 (3, wire_type) => {
                     budget.charge(size_of::<ExemplarSpan>() + size_of::<(usize, usize)>())?;
@@ -230,8 +231,7 @@ impl<'a> SeriesDecoder<'a> {
                 }
                 (4, wire_type) => {
                     let span = message.message(4, wire_type)?;
-                    let sample = histogram::decode(message.sub(span, "Histogram"), budget)?;
-                    self.batch.histograms.push(sample);
+                    histogram::push(&mut self.batch, message.sub(span, "Histogram"), budget)?;
                 }
                 (field, wire_type) => message.skip(field, wire_type)?,
             }
@@ -371,18 +371,22 @@ fn text_span(range: Range<usize>) -> TextSpan {
     TextSpan { start: range.start as u32, len: range.len() as u32 }
 }
 
+/// Adds a sample in any form, and since when it counts where that is told.
 #[inline]
-fn decode_sample(mut message: Reader<'_>) -> Result<Sample, WireError> {
-    let mut sample = Sample::default();
+fn push_sample(batch: &mut WriteBatch, mut message: Reader<'_>) -> Result<(), WireError> {
+    let (mut sample, mut start_ms) = (Sample::default(), 0);
     while !message.is_empty() {
         match message.tag()? {
             (1, FIXED64) => sample.value = message.double()?,
             (2, VARINT) => sample.timestamp_ms = message.varint()? as i64,
+            (3, VARINT) => start_ms = message.varint()? as i64,
             (field @ 1..=2, wire_type) => message.expect(field, wire_type, u8::MAX)?,
             (field, wire_type) => message.skip(field, wire_type)?,
         }
     }
-    Ok(sample)
+    batch.starts.set_sample(batch.samples.len(), start_ms);
+    batch.samples.push(sample);
+    Ok(())
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@ use crate::features::Features;
 pub struct QueryConfig {
     /// Labels that tell replicas apart; removed when deduplicating.
     pub replica_labels: Vec<String>,
+    /// Whether deduplication takes all samples of all replicas (stock's `chain`) instead of one replica at a time (`penalty`).
+    pub chain_replicas: bool,
     /// A query ends after this long.
     pub timeout: Duration,
     /// How far back an instant selector looks.
@@ -36,6 +38,7 @@ impl Default for QueryConfig {
     fn default() -> Self {
         QueryConfig {
             replica_labels: Vec::new(),
+            chain_replicas: false,
             timeout: Duration::from_secs(120),
             lookback_ms: 300_000,
             default_step_ms: 1_000,

@@ -21,6 +21,8 @@ pub struct ReadOptions {
     pub partial_response: PartialResponse,
     /// Labels removed to make replicas equal; empty is no deduplication.
     pub replica_labels: Vec<String>,
+    /// Takes all samples of all replicas instead of one replica at a time.
+    pub chain_replicas: bool,
     /// The coarsest downsampled data that will do; 0 is raw data only.
     pub max_resolution_ms: i64,
     /// Only one shard of the series.
@@ -76,7 +78,7 @@ impl StoreSource {
 
     /// Without deduplication two chunks over the same time are copies of one stream, from two places.
     fn deduplication(&self, function: &str) -> Deduplication {
-        match self.options.replica_labels.is_empty() {
+        match self.options.replica_labels.is_empty() || self.options.chain_replicas {
             true => Deduplication::Chain,
             false => Deduplication::penalty_for(function),
         }

@@ -27,6 +27,8 @@ pub struct RouterConfig {
     pub hop_secret: Option<HopSecret>,
     /// Rules applied to every series.
     pub relabel: Arc<Relabel>,
+    /// Whether the start times of samples go on to the storage.
+    pub start_times: bool,
     /// How OTLP becomes series.
     pub otlp: OtlpSettings,
     /// Limits by tenant.
@@ -53,6 +55,7 @@ impl Default for RouterConfig {
             replica_header: "THANOS-REPLICA".to_string(),
             hop_secret: None,
             relabel: Arc::default(),
+            start_times: false,
             otlp: OtlpSettings::default(),
             limiter: Limiter::default(),
             max_body_bytes: 32 << 20,

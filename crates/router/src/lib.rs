@@ -37,6 +37,7 @@ pub mod replication;
 pub mod replication_metrics;
 pub mod rewrite;
 pub mod router;
+mod said;
 pub mod snappy;
 
 pub use config::RouterConfig;

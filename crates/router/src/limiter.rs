@@ -22,6 +22,8 @@ use crate::refusal::Refusal;
 
 /// A tenant may take so many seconds of its rate at once.
 const BURST_SECONDS: f64 = 10.0;
+/// So many more buckets, and those that say nothing are forgotten.
+const MAX_IDLE_BUCKETS: usize = 1024;
 
 type TenantLabel = [(&'static str, String); 1];
 type LimitLabels = [(&'static str, String); 2];
@@ -159,6 +161,10 @@ impl Limiter {
         }
         let full = rate * BURST_SECONDS;
         let mut rates = self.0.rates.lock();
+        if (rates.len() + 1).is_multiple_of(MAX_IDLE_BUCKETS) && !rates.contains_key(tenant) {
+            // Names come from outside. A bucket that is full again says no more than none.
+            rates.retain(|_, bucket| now.saturating_sub(bucket.at).as_secs_f64() < BURST_SECONDS);
+        }
         let bucket = rates.entry(tenant.clone()).or_insert(Bucket { left: full, at: now });
         bucket.left = (bucket.left + rate * now.saturating_sub(bucket.at).as_secs_f64()).min(full);
         bucket.at = now;
@@ -186,6 +192,19 @@ mod tests {
         assert!(!take(500, 10) && take(500, 11) && !take(1, 20), "more than a burst waits for a full bucket");
         let other = TenantId::new("b").unwrap();
         assert!(limiter.take(&other, &limits, 100, Duration::ZERO).is_ok());
+    }
+
+    #[test]
+    fn tenants_that_send_no_more_are_forgotten() {
+        let limiter = Limiter::default();
+        let limits = TenantLimits { samples_per_second: 10, ..TenantLimits::default() };
+        for number in 0..10 * MAX_IDLE_BUCKETS {
+            let tenant = TenantId::new(&format!("tenant-{number}")).unwrap();
+            let now = Duration::from_secs((number / 1000) as u64);
+            limiter.take(&tenant, &limits, 1, now).unwrap();
+        }
+        let kept = limiter.0.rates.lock().len();
+        assert!(kept <= MAX_IDLE_BUCKETS + 1000 * BURST_SECONDS as usize, "{kept}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use thanoxide_env::{Clock, Random};
 use thanoxide_model::{TenantId, WriteBatch};
 use thanoxide_proto::capnproto::loses_bounds;
-use thanoxide_proto::{encode_series, encode_write_tail};
+use thanoxide_proto::{encode_series, encode_store_metadata, encode_write_tail};
 use thanoxide_storeapi::capnproto::CapnprotoWriter;
 use thanoxide_storeapi::{
     PeerError, PeerErrorKind, RemoteWriter, SharedSeries, WriteError, WriteMessage, WriteOrigin, WriteOutcome,
@@ -99,8 +99,11 @@ impl Part<'_> {
         (all as f64 * self.series.len() as f64 / self.batch.series.len().max(1) as f64) as u64
     }
 
-    /// As an encoded `thanos.WriteRequest`.
+    /// As an encoded `thanos.WriteRequest`: the series, or what is said of metrics where there is none.
     pub fn encode(&self) -> WriteMessage {
+        if self.series.is_empty() {
+            return encode_store_metadata(self.tenant.as_str(), self.batch, self.origin.replica).into();
+        }
         let encoded = || {
             let series = self.series.iter().map(|index| *index as usize);
             Arc::new(SharedSeries::new(encode_series(self.batch, series)))
@@ -189,7 +192,7 @@ impl Peer {
             Way::Grpc(writer) => {
                 self.in_turn(part.bytes(), async { writer.send(&part.encode(), part.origin).await }).await
             }
-            Way::Capnproto(_, writer) if loses_bounds(part.batch) => {
+            Way::Capnproto(_, writer) if part.series.is_empty() || loses_bounds(part.batch) => {
                 self.in_turn(part.bytes(), async { writer.send(&part.encode(), part.origin).await }).await
             }
             Way::Capnproto(writer, _) => {

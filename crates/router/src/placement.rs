@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use thanoxide_model::{TenantId, WriteBatch};
 
-use crate::hashring::{Endpoint, Hashrings, PlacementError, RingOfTenant, SeriesHasher};
+use crate::hashring::{Endpoint, Hashrings, PlacementError, RingOfTenant, SeriesHasher, series_hash};
 use crate::peer::Peer;
 
 /// Rings and the nodes in them.
@@ -38,6 +38,17 @@ impl Placement {
     /// The nodes.
     pub fn peers(&self) -> &HashMap<Endpoint, Arc<Peer>> {
         &self.peers
+    }
+
+    /// The nodes that take what belongs to a tenant as a whole: those of a series without labels.
+    pub fn nodes_of(&self, tenant: &TenantId, replicas: Range<usize>) -> Result<Vec<Arc<Peer>>, PlacementError> {
+        let ring = self.hashrings.ring_of(tenant.as_str())?;
+        let hash = series_hash(tenant.as_str(), std::iter::empty());
+        let node = |replica| {
+            let endpoint = &ring.endpoints()[ring.node(hash, replica)?];
+            self.peers.get(endpoint).map(Arc::clone).ok_or(PlacementError::NoRing)
+        };
+        replicas.map(node).collect()
     }
 
     /// Places the given replicas of all series.

@@ -12,6 +12,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 use futures::StreamExt;
+use futures::future::join_all;
 use futures::stream::FuturesUnordered;
 use parking_lot::Mutex;
 use thanoxide_env::{Clock, Random};
@@ -30,6 +31,7 @@ use crate::peer::{Part, Peer, PeerLimits, Way};
 use crate::placement::{Group, Placement};
 use crate::quorum::{Quorum, write_quorum};
 use crate::replication_metrics::ReplicationMetrics;
+use crate::said::Said;
 
 /// What can be configured of replication. The defaults are stock's.
 #[derive(Clone, Debug)]
@@ -108,6 +110,8 @@ pub struct Replicator {
     config: ReplicationConfig,
     deps: ReplicationDeps,
     placement: ArcSwapOption<Placement>,
+    /// What nodes know of metrics.
+    said: Said,
     /// One change of the rings at a time.
     changing: Mutex<()>,
     /// Nodes met so far.
@@ -122,6 +126,7 @@ impl Replicator {
             config,
             deps,
             placement: ArcSwapOption::empty(),
+            said: Said::default(),
             changing: Mutex::default(),
             connected: AtomicU64::new(0),
         })
@@ -131,6 +136,7 @@ impl Replicator {
     /// stay. Needs a runtime.
     pub fn set_hashrings(&self, configs: &[HashringConfig]) -> Result<(), HashringError> {
         let _changing = self.changing.lock();
+        self.deps.ring_metrics.updates_attempted.inc();
         let (algorithm, factor) = (self.config.algorithm, self.config.replication_factor);
         let hashrings = Hashrings::new(configs, algorithm, factor, &self.deps.ring_metrics)?;
         let old = self.placement.load_full();
@@ -145,6 +151,8 @@ impl Replicator {
             changed(hashrings.external_labels());
         }
         self.placement.store(Some(Arc::new(Placement::new(hashrings, peers))));
+        self.said.forget();
+        self.deps.ring_metrics.updates_completed.inc();
         Ok(())
     }
 
@@ -195,6 +203,28 @@ impl Replicator {
         Ok(Way::Capnproto(capnproto, writer))
     }
 
+    fn placement(&self) -> Result<Arc<Placement>, WriteError> {
+        self.placement.load_full().ok_or_else(|| WriteError::Unavailable("Service Unavailable".to_string()))
+    }
+
+    /// What is said of metrics stays with who takes the request, if that is an ingester. A router tells the tenant's nodes what
+    /// they do not know yet. If none of them hears it, the write goes on as with stock, and they are told with a later one.
+    async fn write_metadata(&self, tenant: &TenantId, batch: &WriteBatch) -> Result<(), WriteError> {
+        if let Some(local) = &self.deps.local {
+            return local.write(tenant, Arc::new(batch.metadata_alone())).await.map(drop);
+        }
+        let Some((news, hashes)) = self.said.news_of(tenant, batch) else { return Ok(()) };
+        let replicas = 0..self.config.replication_factor;
+        let Ok(nodes) = self.placement()?.nodes_of(tenant, replicas) else { return Ok(()) };
+        let (news, whole) = (Arc::new(news), OnceLock::new());
+        let origin = WriteOrigin { replica: 1, placed: true, hinted: false };
+        let part = Part { tenant, batch: &news, series: &[], whole: &whole, origin };
+        if join_all(nodes.iter().map(|node| node.send(part))).await.iter().any(Result::is_ok) {
+            self.said.told(hashes);
+        }
+        Ok(())
+    }
+
     /// Which replicas a write asks for, and how many of them have to take it.
     fn replicas(&self, origin: WriteOrigin) -> Result<(Range<usize>, usize), WriteError> {
         let factor = self.config.replication_factor;
@@ -225,16 +255,13 @@ impl WriteStore for Replicator {
         if let Some(local) = self.deps.local.as_ref().filter(|_| origin.placed) {
             return local.write_from(origin, tenant, batch).await;
         }
-        // No ring says where metadata belongs: it stays with who takes the request, if that is an ingester.
-        if let Some(local) = self.deps.local.as_ref().filter(|_| !batch.metadata.is_empty()) {
-            local.write(tenant, Arc::new(batch.metadata_alone())).await?;
+        if !batch.metadata.is_empty() {
+            self.write_metadata(tenant, &batch).await?;
         }
         if batch.is_empty() {
             return Ok(WriteOutcome::default());
         }
-        let Some(placement) = self.placement.load_full() else {
-            return Err(WriteError::Unavailable("Service Unavailable".to_string()));
-        };
+        let placement = self.placement()?;
         let (replicas, needed) = self.replicas(origin)?;
         let quorum = Quorum::new(batch.series.len(), replicas.len(), needed);
         let groups = placement.groups(tenant, &batch, replicas).map_err(|e| WriteError::Internal(e.to_string()))?;

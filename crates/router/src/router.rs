@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use thanoxide_config::TenantLimits;
 use thanoxide_env::Clock;
-use thanoxide_model::{TenantId, WriteBatch};
+use thanoxide_model::{StartTimes, TenantId, WriteBatch};
 use thanoxide_proto::{DecodeLimits, decode_write_request, decode_write_request_v2};
 use thanoxide_server::http::{self, Bytes, Request, Response, StatusCode, Version, post};
 use thanoxide_server::{ClientIdentity, HttpMetrics, LogLimit, TenancyError, TenantHeader};
@@ -172,6 +172,9 @@ impl Inner {
         protocol: Protocol,
     ) -> Result<Response, Refusal> {
         self.check_size(&tenant, &batch, limits)?;
+        if !self.config.start_times {
+            batch.starts = StartTimes::default();
+        }
         if !self.config.relabel.is_empty() {
             relabel(&mut batch, &self.config.relabel)?;
         }

@@ -8,6 +8,7 @@
 //!   implement them; the content encoding `snappy` on both sides.
 //! * [`proxy`]: many stores as one. [`endpoints`]: remote ones kept known.
 //! * [`hop_secret`]: what nodes show each other to be believed.
+//! * [`measured`], [`client_metrics`], [`pending`]: Thanos's metrics of answers, calls and writes, as wrappers.
 //! * [`limited`]: a store whose answers have a limit. [`memory`]: a store in memory. [`resort`]: removal of replica labels for stores that cannot do it.
 //! * `conformance` (a feature of that name): what every store has to hold to, as a function.
 //!
@@ -17,6 +18,7 @@
 //! * Only chunk encodings that stock Thanos knows leave the process.
 
 pub mod capnproto;
+pub mod client_metrics;
 mod convert;
 
 #[cfg(feature = "conformance")]
@@ -26,13 +28,16 @@ pub mod exemplars;
 pub mod grpc;
 pub mod hop_secret;
 pub mod limited;
+pub mod measured;
 pub mod memory;
 pub mod metadata;
+pub mod pending;
 pub mod proxy;
 pub mod resort;
 pub mod store;
 pub mod write;
 
+pub use client_metrics::{ClientMetrics, CountedStore};
 pub use convert::verdicts::refusal_rpc_text;
 pub use endpoints::{EndpointWatch, WatchConfig, WatchedEndpoint};
 pub use exemplars::{ExemplarsAnswer, ExemplarsRequest};
@@ -41,8 +46,10 @@ pub use grpc::{
 };
 pub use hop_secret::HopSecret;
 pub use limited::{LimitedMetrics, LimitedStore, SeriesLimits};
+pub use measured::{MeasuredStore, StoreServerMetrics};
 pub use memory::MemoryStore;
 pub use metadata::{MetadataAnswer, MetadataRequest};
+pub use pending::PendingWrites;
 pub use proxy::{ProxyConfig, ProxyEndpoint, ProxyStore};
 pub use store::{
     AggrChunk, Aggregate, AggregateChunks, EVER_MS, EndpointStatus, LabelNamesRequest, LabelValuesRequest,

@@ -43,7 +43,7 @@ use thanoxide_env::{Env, Memory, ResidentMemory};
 use thanoxide_model::{TenantId, WriteBatch};
 
 pub use crate::exemplars::ExemplarStats;
-pub use crate::head::{HeadMemory, Rejected, SelectedSeries, StartTimes};
+pub use crate::head::{HeadMemory, Rejected, SelectedSeries};
 pub use backup::BackedUp;
 pub use compaction::Compacted;
 pub use error::EngineError;
@@ -160,34 +160,22 @@ impl Engine {
         self.opened
     }
 
-    /// Takes a batch for a tenant, which is made where it is missing. An error takes nothing and may be tried again.
+    /// Takes a batch for a tenant, which is made where it is missing. An error takes nothing and may be tried again. Start
+    /// times are dropped unless the engine is to store them, and so are those of late samples.
     pub fn append(
         &self,
         tenant: &TenantId,
         batch: &WriteBatch,
         options: AppendOptions,
     ) -> Result<Appended, EngineError> {
-        self.append_started(tenant, batch, StartTimes::default(), options)
-    }
-
-    /// As [`Engine::append`], with the times since when the samples count. They are dropped unless the engine is to
-    /// store them, and so are those of late samples.
-    pub fn append_started(
-        &self,
-        tenant: &TenantId,
-        batch: &WriteBatch,
-        starts: StartTimes<'_>,
-        options: AppendOptions,
-    ) -> Result<Appended, EngineError> {
         self.check_open()?;
-        let starts = self.options.store_start_times.then_some(starts);
         self.check_room()?;
         let mut limits = self.options.limits(&options, &self.env);
         if self.memory.is_full(&self.env) {
             limits.max_series = 0;
         }
         let mut scratch = self.scratches.lock().pop().unwrap_or_default();
-        let appended = self.tenant_or_open(tenant)?.append(batch, limits, starts, &mut scratch, &self.env)?;
+        let appended = self.tenant_or_open(tenant)?.append(batch, limits, &mut scratch, &self.env)?;
         scratch.release_memory();
         self.scratches.lock().push(scratch);
         self.tail_samples.fetch_add(appended.accepted, Ordering::Relaxed);

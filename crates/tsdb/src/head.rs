@@ -41,7 +41,7 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 use roaring::RoaringBitmap;
 
-pub use append::{AppendLimits, LateLimits, Rejected, Scratch, StartTimes};
+pub use append::{AppendLimits, LateLimits, Rejected, Scratch};
 pub use collect::SelectedSeries;
 pub use memory::HeadMemory;
 pub(crate) use open_chunk::{At, OpenChunk, Pushed, range_end};

@@ -14,7 +14,7 @@ use thanoxide_model::histogram::Span;
 use thanoxide_model::write_batch::{HistogramSample, HistogramValue, WriteBatchBuilder};
 use thanoxide_model::{FloatHistogram, Histogram, Labels, STALE_NAN_BITS, Sample, WriteBatch};
 use thanoxide_tsdb::chunk::{Encoding, samples};
-use thanoxide_tsdb::engine::{AppendOptions, Engine, EngineOptions, StartTimes};
+use thanoxide_tsdb::engine::{AppendOptions, Engine, EngineOptions};
 
 const MINUTE_MS: i64 = 60_000;
 /// A whole range of chunks, so that cuts end with one.
@@ -36,13 +36,11 @@ fn start_ms(series: usize, minute: i64) -> i64 {
 }
 
 /// A float, an integer and a float histogram, each at `minute`, and since when they count.
-fn step(minute: i64) -> (WriteBatch, Vec<i64>, Vec<i64>) {
+fn step(minute: i64) -> WriteBatch {
     let (mut builder, timestamp_ms) = (WriteBatchBuilder::default(), START_MS + minute * MINUTE_MS);
-    let (mut floats_ms, mut histograms_ms) = (Vec::new(), Vec::new());
     for series in 0..4 {
         let value = if minute % 29 == 28 { f64::from_bits(STALE_NAN_BITS) } else { (minute * minute) as f64 };
-        builder.push(&labels(series), &[Sample { timestamp_ms, value }]);
-        floats_ms.push(start_ms(series, minute));
+        builder.push(&labels(series), &[Sample { timestamp_ms, value }]).set_sample_start(start_ms(series, minute));
     }
     let n = minute as u64;
     let (spans, sum) = (vec![Span { offset: 1, length: 1 }], minute as f64);
@@ -63,16 +61,14 @@ fn step(minute: i64) -> (WriteBatch, Vec<i64>, Vec<i64>) {
     let values = [HistogramValue::Int(Arc::new(int)), HistogramValue::Float(Arc::new(float))];
     for (series, value) in (4..).zip(values) {
         builder.push(&labels(series), &[]).push_histogram(HistogramSample { timestamp_ms, value });
-        histograms_ms.push(start_ms(series, minute));
+        builder.set_histogram_start(start_ms(series, minute));
     }
-    (builder.build(), floats_ms, histograms_ms)
+    builder.build()
 }
 
 fn append(engine: &Engine, minutes: std::ops::Range<i64>) {
     for minute in minutes {
-        let (batch, samples_ms, histograms_ms) = step(minute);
-        let starts = StartTimes { samples_ms: &samples_ms, histograms_ms: &histograms_ms };
-        let appended = engine.append_started(&tenant(), &batch, starts, AppendOptions::default()).unwrap();
+        let appended = engine.append(&tenant(), &step(minute), AppendOptions::default()).unwrap();
         assert!(appended.rejected.is_empty());
         appended.ticket.wait().unwrap();
     }
@@ -147,7 +143,7 @@ fn they_are_dropped_where_they_are_not_to_be_stored() {
     let (engine, without) = (open(&disk, false), open(&plain, false));
     append(&engine, 0..50);
     for minute in 0..50 {
-        without.append(&tenant(), &step(minute).0, AppendOptions::default()).unwrap().ticket.wait().unwrap();
+        without.append(&tenant(), &step(minute), AppendOptions::default()).unwrap().ticket.wait().unwrap();
     }
     assert_eq!(read(&engine), read(&without));
     let log = |disk: &SimDisk| disk.read(&disk.files(Path::new("/data")).unwrap()[1]).unwrap();

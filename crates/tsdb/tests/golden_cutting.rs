@@ -50,8 +50,9 @@ fn cut_again(labels: &Labels, chunks: &[Chunk], compact: bool) -> Vec<Chunk> {
         if let Some(value) = histogram {
             builder.push(labels, &[]).push_histogram(HistogramSample { timestamp_ms, value });
         }
-        let limits = AppendLimits { max_time_ms: i64::MAX, max_series: 1, late: LateLimits::default() };
-        head.append(&builder.build(), &limits, None, &mut scratch);
+        let late = LateLimits::default();
+        let limits = AppendLimits { max_time_ms: i64::MAX, max_series: 1, late, keep_starts: false };
+        head.append(&builder.build(), &limits, &mut scratch);
         assert_eq!((scratch.accepted, scratch.rejected.len()), (1, 0), "{labels} at {timestamp_ms}");
     }
     head.read(&[], i64::MIN, i64::MAX).unwrap().pop().map(|series| series.chunks).unwrap_or_default()

@@ -7,7 +7,7 @@ package main
 // An option is a key of Prometheus's `otlp` configuration; "promote_all" makes the promoted names those that are not,
 // "delta" is the feature of that name, "no_target_info" leaves that series out. A line of its output is
 // {"error": TEXT, "series": [{"labels": {…}, "samples": [[t, bits]], "histograms": [[t, text]], "exemplars": [[t, bits, {…}]],
-// "metadata": [FAMILY, TYPE, UNIT, HELP]}]}.
+// "metadata": [FAMILY, TYPE, UNIT, HELP], "starts": [[t, start]]}]}.
 
 import (
 	"bufio"
@@ -40,6 +40,7 @@ type otlpSeries struct {
 	Histograms [][2]any          `json:"histograms"`
 	Exemplars  [][3]any          `json:"exemplars"`
 	Metadata   [4]string         `json:"metadata"`
+	Starts     [][2]int64        `json:"starts"`
 }
 
 type otlpAnswer struct {
@@ -100,7 +101,7 @@ type otlpCollector struct {
 	all      []*otlpSeries
 }
 
-func (c *otlpCollector) Append(_ storage.SeriesRef, ls labels.Labels, _, t int64, v float64, h *histogram.Histogram, _ *histogram.FloatHistogram, o storage.AOptions) (storage.SeriesRef, error) {
+func (c *otlpCollector) Append(_ storage.SeriesRef, ls labels.Labels, st, t int64, v float64, h *histogram.Histogram, _ *histogram.FloatHistogram, o storage.AOptions) (storage.SeriesRef, error) {
 	key := ls.String()
 	s := c.byLabels[key]
 	if s == nil {
@@ -114,6 +115,7 @@ func (c *otlpCollector) Append(_ storage.SeriesRef, ls labels.Labels, _, t int64
 	} else {
 		s.Histograms = append(s.Histograms, [2]any{t, describedHistogram(h)})
 	}
+	s.Starts = append(s.Starts, [2]int64{t, st})
 	for _, e := range o.Exemplars {
 		s.Exemplars = append(s.Exemplars, [3]any{e.Ts, hexBits(e.Value), e.Labels.WithoutEmpty().Map()})
 	}

@@ -106,6 +106,11 @@ fn time(random: &mut Random) -> u64 {
     AT - random.pick(&[0, 0, 0, 0, 1_000_000, 149_999_000_000, 150_000_000_000, 700_000_000_001])
 }
 
+/// Since when a point counts; some do not say.
+fn start(random: &mut Random) -> u64 {
+    if random.below(4) == 0 { 0 } else { AT - random.below(7_200) * 500_000_000 }
+}
+
 fn flags(random: &mut Random) -> u32 {
     u32::from(random.below(6) == 0)
 }
@@ -137,7 +142,7 @@ fn number(random: &mut Random) -> otlp::NumberDataPoint {
     };
     let (attributes, flags) = (attributes(random), flags(random));
     let (exemplars, time_unix_nano) = (random.many(2, exemplar), time(random));
-    otlp::NumberDataPoint { start_time_unix_nano: AT - 5, time_unix_nano, value, exemplars, attributes, flags }
+    otlp::NumberDataPoint { start_time_unix_nano: start(random), time_unix_nano, value, exemplars, attributes, flags }
 }
 
 fn histogram(random: &mut Random) -> otlp::HistogramDataPoint {
@@ -151,7 +156,7 @@ fn histogram(random: &mut Random) -> otlp::HistogramDataPoint {
     };
     exemplars.sort_by(|a, b| value(a).total_cmp(&value(b)));
     otlp::HistogramDataPoint {
-        start_time_unix_nano: AT - 5,
+        start_time_unix_nano: start(random),
         time_unix_nano: time(random),
         count: random.below(100),
         sum: Some(random.float()).filter(|_| random.below(3) > 0),
@@ -175,7 +180,7 @@ fn exponential(random: &mut Random) -> otlp::ExponentialHistogramDataPoint {
     let (positive, negative) = (buckets(), buckets());
     otlp::ExponentialHistogramDataPoint {
         attributes: attributes(random),
-        start_time_unix_nano: AT - 5,
+        start_time_unix_nano: start(random),
         time_unix_nano: time(random),
         count: random.below(100),
         sum: Some(random.float()).filter(|_| random.below(3) > 0),
@@ -191,7 +196,7 @@ fn exponential(random: &mut Random) -> otlp::ExponentialHistogramDataPoint {
 fn summary(random: &mut Random) -> otlp::SummaryDataPoint {
     let at = |r: &mut Random| otlp::summary_data_point::ValueAtQuantile { quantile: r.float(), value: r.float() };
     otlp::SummaryDataPoint {
-        start_time_unix_nano: AT - 5,
+        start_time_unix_nano: start(random),
         time_unix_nano: time(random),
         count: random.below(100),
         sum: random.float(),

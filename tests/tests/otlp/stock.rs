@@ -103,14 +103,18 @@ fn joined(parts: impl IntoIterator<Item = impl ToString>) -> String {
 
 /// Stock keeps labels without a value apart from no label; Prometheus does not, so such series are one.
 pub(crate) fn of_stock(answer: &Value) -> Result<Shown> {
+    columns_of_stock(answer, &["samples", "histograms", "exemplars"])
+}
+
+fn columns_of_stock(answer: &Value, columns: &[&str]) -> Result<Shown> {
     let mut all = Shown::new();
     for series in answer["series"].as_array().context("no series")? {
         let labels: BTreeMap<String, String> = serde_json::from_value(series["labels"].clone())?;
         let whole = all.entry(format!("{labels:?}")).or_insert_with(|| json!({}));
-        for column in ["samples", "histograms", "exemplars"] {
-            let more = series[column].as_array().cloned().unwrap_or_default();
-            let before = whole[column].as_array().cloned().unwrap_or_default();
-            whole[column] = [before, more].concat().into();
+        for column in columns {
+            let more = series[*column].as_array().cloned().unwrap_or_default();
+            let before = whole[*column].as_array().cloned().unwrap_or_default();
+            whole[*column] = [before, more].concat().into();
         }
     }
     all.values_mut().for_each(sort_columns);
@@ -119,11 +123,34 @@ pub(crate) fn of_stock(answer: &Value) -> Result<Shown> {
 
 /// Two points of one moment may come in either order.
 fn sort_columns(series: &mut Value) {
-    for column in ["samples", "histograms", "exemplars"] {
-        if let Some(values) = series[column].as_array_mut() {
+    for column in ["samples", "histograms", "exemplars", "starts"] {
+        if let Some(values) = series.get_mut(column).and_then(Value::as_array_mut) {
             values.sort_by_key(Value::to_string);
         }
     }
+}
+
+/// The times of samples and since when they count, by labels.
+pub(crate) fn starts(translated: &Translated) -> Shown {
+    let batch = &translated.batch;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let series = batch.series.iter().map(|series| {
+        let labels: BTreeMap<_, _> = batch.labels_of(series).map(|(name, value)| (text(name), text(value))).collect();
+        let floats = (series.samples.start..).zip(batch.samples_of(series));
+        let floats = floats.map(|(place, sample)| json!([sample.timestamp_ms, batch.starts.sample_ms(place)]));
+        let histograms = (series.histograms.start..).zip(batch.histograms_of(series));
+        let histograms =
+            histograms.map(|(place, sample)| json!([sample.timestamp_ms, batch.starts.histogram_ms(place)]));
+        let mut shown = json!({"starts": floats.chain(histograms).collect::<Vec<_>>()});
+        sort_columns(&mut shown);
+        (format!("{labels:?}"), shown)
+    });
+    series.collect()
+}
+
+/// The same of stock: of Prometheus, for Thanos drops them.
+pub(crate) fn starts_of_stock(answer: &Value) -> Result<Shown> {
+    columns_of_stock(answer, &["starts"])
 }
 
 /// What ours says of metrics, as `oracle otlp` does.

@@ -11,8 +11,7 @@ pub const COMMAND: CommandDef = CommandDef {
     flags: &[listeners::FLAGS, FLAGS],
 };
 
-/// `standalone` has it as well.
-pub(crate) const FEATURES: FlagDef = FlagDef::new(
+const FEATURES: FlagDef = FlagDef::new(
     "enable-feature",
     Kind::Text,
     "Comma separated names of what is experimental in PromQL (repeatable): promql-experimental-functions, \
@@ -64,7 +63,12 @@ const FLAGS: &[FlagDef] = &[
         &["external_labels", "store_type"],
     )
     .repeatable(),
-    FlagDef::not_yet("deduplication.func", Kind::Enum(&["penalty", "chain"]), &["penalty"]),
+    FlagDef::new(
+        "deduplication.func",
+        Kind::Enum(&["penalty", "chain"]),
+        "How replicas are made one: one replica at a time (penalty), or all samples of all (chain).",
+    )
+    .default(&["penalty"]),
     FlagDef::new(
         "query.replica-label",
         Kind::Text,

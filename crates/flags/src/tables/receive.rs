@@ -222,7 +222,13 @@ const FLAGS: &[FlagDef] = &[
     )
     .default(&[""])
     .repeatable(),
-    FlagDef::no_op("enable-feature", Kind::Text, &[""]).repeatable(),
+    FlagDef::new(
+        "enable-feature",
+        Kind::Text,
+        "Comma separated names of what is experimental (repeatable): st-storage keeps the start times of samples. Other names have no effect.",
+    )
+    .default(&[""])
+    .repeatable(),
     FlagDef::no_op("receive.lazy-retrieval-max-buffered-responses", Kind::Int, &["20"]),
     FlagDef::new("receive-forward-max-backoff", Kind::Duration, "Longest time that an unavailable node is left alone.")
         .default(&["5s"])

@@ -2,7 +2,6 @@
 
 use crate::app::CommandDef;
 use crate::flag::{FlagDef, Kind};
-use crate::tables::query;
 
 /// The command.
 pub const COMMAND: CommandDef = CommandDef {
@@ -75,7 +74,13 @@ const FLAGS: &[FlagDef] = &[
     FlagDef::new("query.timeout", Kind::Duration, "Longest time that one query may take.").default(&["2m"]),
     FlagDef::new("query.lookback-delta", Kind::GoDuration, "How far an evaluation looks back for the newest sample.")
         .default(&["5m"]),
-    query::FEATURES,
+    FlagDef::new(
+        "enable-feature",
+        Kind::Text,
+        "Comma separated names of what is experimental (repeatable): st-storage keeps the start times of samples; of PromQL, those that query has.",
+    )
+    .default(&[""])
+    .repeatable(),
     FlagDef::new("query.max-concurrent", Kind::Int, "Number of queries evaluated side by side.").default(&["20"]),
     FlagDef::new("receive.tenant-header", Kind::Text, "HTTP header that names the tenant of a write request.")
         .default(&["THANOS-TENANT"]),

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use thanoxide_model::write_batch::{ExemplarSpan, SeriesSpan, WriteBatch};
 
+use super::metadata::{METADATA, STORE_METADATA};
 use super::{histogram, metadata};
 use crate::wire::{put_bytes, put_double, put_len, put_uint, varint_len};
 
@@ -12,9 +13,7 @@ pub fn encode_write_request(batch: &WriteBatch) -> Bytes {
     for series in &batch.series {
         encoder.push(batch, series);
     }
-    for m in &batch.metadata {
-        metadata::put(&mut encoder.out, m.kind, batch.text(m.family), batch.text(m.help), batch.text(m.unit));
-    }
+    metadata::put_all(&mut encoder.out, METADATA, batch);
     encoder.finish()
 }
 
@@ -73,6 +72,13 @@ pub fn encode_write_tail(tenant: &str, replica: u64) -> Bytes {
     out.into()
 }
 
+/// A write request of the StoreAPI with what a batch says of metrics, and no series. Stock programs find nothing in it.
+pub fn encode_store_metadata(tenant: &str, batch: &WriteBatch, replica: u64) -> Bytes {
+    let mut out = encode_write_tail(tenant, replica).to_vec();
+    metadata::put_all(&mut out, STORE_METADATA, batch);
+    out.into()
+}
+
 /// Writes `prometheus.WriteRequest`, one series after the other.
 #[derive(Debug, Default)]
 pub struct WriteRequestEncoder {
@@ -96,10 +102,11 @@ impl WriteRequestEncoder {
         for (name, value) in batch.labels_of(series) {
             put_label(&mut self.series, name, value);
         }
-        for sample in batch.samples_of(series) {
+        for (place, sample) in (series.samples.start..).zip(batch.samples_of(series)) {
             self.inner.clear();
             put_double(&mut self.inner, 1, sample.value);
             put_uint(&mut self.inner, 2, sample.timestamp_ms as u64);
+            put_uint(&mut self.inner, 3, batch.starts.sample_ms(place) as u64);
             put_bytes(&mut self.series, 2, &self.inner);
         }
         for exemplar in batch.exemplars_of(series) {
@@ -107,9 +114,9 @@ impl WriteRequestEncoder {
             put_exemplar(&mut self.inner, batch, exemplar);
             put_bytes(&mut self.series, 3, &self.inner);
         }
-        for sample in batch.histograms_of(series) {
+        for (place, sample) in (series.histograms.start..).zip(batch.histograms_of(series)) {
             self.inner.clear();
-            histogram::encode(&mut self.inner, sample);
+            histogram::encode(&mut self.inner, sample, batch.starts.histogram_ms(place));
             put_bytes(&mut self.series, 4, &self.inner);
         }
         put_bytes(&mut self.out, 1, &self.series);

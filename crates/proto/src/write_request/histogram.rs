@@ -3,12 +3,12 @@
 //! `count_int` 1 or `count_float` 2, `sum` 3, `schema` 4 (zigzag), `zero_threshold` 5, `zero_count_int` 6 or
 //! `zero_count_float` 7, `negative_spans` 8 {`offset` 1 zigzag, `length` 2}, `negative_deltas` 9 (zigzag, packed),
 //! `negative_counts` 10 (packed doubles), the same for positive ones as 11 to 13, `reset_hint` 14, `timestamp` 15,
-//! `custom_values` 16 (packed doubles). 2.0 has a `start_timestamp` 17, which is read past: the storage keeps none.
+//! `custom_values` 16 (packed doubles). 2.0 has a `start_timestamp` 17, and so it has between our nodes.
 
 use std::sync::Arc;
 
 use thanoxide_model::histogram::{CounterResetHint, FloatHistogram, Histogram, Span};
-use thanoxide_model::write_batch::{HistogramSample, HistogramValue};
+use thanoxide_model::write_batch::{HistogramSample, HistogramValue, WriteBatch};
 
 use super::{Budget, DecodeError};
 use crate::wire::{
@@ -23,9 +23,11 @@ struct Fields {
     is_float: bool,
     custom_values: Vec<f64>,
     timestamp_ms: i64,
+    start_ms: i64,
 }
 
-pub(super) fn decode(mut message: Reader<'_>, budget: &mut Budget) -> Result<HistogramSample, DecodeError> {
+/// Adds a histogram, and since when it counts where that is told.
+pub(super) fn push(batch: &mut WriteBatch, mut message: Reader<'_>, budget: &mut Budget) -> Result<(), DecodeError> {
     // The larger of both kinds, its reference counts, and the sample around it.
     budget.charge(size_of::<Histogram>() + 2 * size_of::<usize>() + size_of::<HistogramSample>())?;
     let mut fields = Fields::default();
@@ -33,7 +35,9 @@ pub(super) fn decode(mut message: Reader<'_>, budget: &mut Budget) -> Result<His
         let (field, wire_type) = message.tag()?;
         fields.take(field, wire_type, &mut message, budget)?;
     }
-    Ok(fields.into_sample())
+    batch.starts.set_histogram(batch.histograms.len(), fields.start_ms);
+    batch.histograms.push(fields.into_sample());
+    Ok(())
 }
 
 impl Fields {
@@ -45,7 +49,7 @@ impl Fields {
         budget: &mut Budget,
     ) -> Result<(), DecodeError> {
         let expected = match field {
-            1 | 4 | 6 | 14 | 15 => VARINT,
+            1 | 4 | 6 | 14 | 15 | 17 => VARINT,
             2 | 3 | 5 | 7 => FIXED64,
             8 | 11 => BYTES,
             9 | 12 => return deltas(self.deltas(field), field, wire_type, message, budget),
@@ -64,6 +68,7 @@ impl Fields {
             8 => push_span(&mut self.int.negative_spans, message, budget)?,
             11 => push_span(&mut self.int.positive_spans, message, budget)?,
             14 => self.int.counter_reset_hint = hint(message.varint()?),
+            17 => self.start_ms = message.varint()? as i64,
             _ => self.timestamp_ms = message.varint()? as i64,
         }
         Ok(())
@@ -175,7 +180,7 @@ fn doubles(
 }
 
 /// Appends the message without its head.
-pub(super) fn encode(out: &mut Vec<u8>, sample: &HistogramSample) {
+pub(super) fn encode(out: &mut Vec<u8>, sample: &HistogramSample, start_ms: i64) {
     match &sample.value {
         HistogramValue::Int(h) => {
             // Members of a oneof are written even where they are 0: their presence tells the kind.
@@ -201,6 +206,7 @@ pub(super) fn encode(out: &mut Vec<u8>, sample: &HistogramSample) {
             put_tail(out, h.counter_reset_hint, sample.timestamp_ms, &h.custom_values);
         }
     }
+    put_uint(out, 17, start_ms as u64);
 }
 
 fn put_common(out: &mut Vec<u8>, sum: f64, schema: i32, zero_threshold: f64) {

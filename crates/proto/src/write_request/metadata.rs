@@ -1,13 +1,15 @@
-//! Metadata of a remote write 1.0 body.
+//! Metadata of a remote write 1.0 body, and the same between our nodes.
 
 use thanoxide_model::metadata::MetricType;
-use thanoxide_model::write_batch::MetadataSpan;
+use thanoxide_model::write_batch::{MetadataSpan, WriteBatch};
 
 use super::{DecodeError, text_span};
 use crate::wire::{Reader, VARINT, put_bytes, put_uint};
 
 /// Field number of `metadata`.
 pub(super) const METADATA: u32 = 3;
+/// The same in the StoreAPI's write request: ours, stock programs read past it. Far from what stock may come to use.
+pub(super) const STORE_METADATA: u32 = 1001;
 
 /// Decodes one of them.
 pub(super) fn decode(mut message: Reader<'_>) -> Result<MetadataSpan, DecodeError> {
@@ -33,14 +35,21 @@ pub(super) fn decode(mut message: Reader<'_>) -> Result<MetadataSpan, DecodeErro
     Ok(metadata)
 }
 
-/// Appends a `metadata` field.
-pub(super) fn put(out: &mut Vec<u8>, kind: MetricType, family: &[u8], help: &[u8], unit: &[u8]) {
+/// Appends all that a batch says of metrics, as fields of this number.
+pub(super) fn put_all(out: &mut Vec<u8>, field: u32, batch: &WriteBatch) {
+    for said in &batch.metadata {
+        put(out, field, batch, said);
+    }
+}
+
+fn put(out: &mut Vec<u8>, number: u32, batch: &WriteBatch, said: &MetadataSpan) {
     let mut inner = Vec::new();
-    put_uint(&mut inner, 1, kind as u64);
-    for (field, text) in [(2, family), (4, help), (5, unit)] {
+    put_uint(&mut inner, 1, said.kind as u64);
+    for (field, text) in [(2, said.family), (4, said.help), (5, said.unit)] {
+        let text = batch.text(text);
         if !text.is_empty() {
             put_bytes(&mut inner, field, text);
         }
     }
-    put_bytes(out, METADATA, &inner);
+    put_bytes(out, number, &inner);
 }

@@ -2,9 +2,11 @@
 
 use bytes::Bytes;
 use thanoxide_model::WriteBatch;
+use thanoxide_model::write_batch::MetadataSpan;
 
+use super::metadata::{self, STORE_METADATA};
 use super::{Budget, DecodeError, DecodeLimits, TIMESERIES, count_fields, decode_series};
-use crate::wire::{Reader, VARINT};
+use crate::wire::{BYTES, Reader, VARINT};
 
 const TENANT: u32 = 2;
 const REPLICA: u32 = 3;
@@ -29,9 +31,14 @@ pub fn decode_store_write_request(body: &Bytes, limits: &DecodeLimits) -> Result
         budget.charge_series(own_series)?;
         request.tenants.push((tenant(body, message)?, decode_series(body, message, own_series, &mut budget)?));
     }
-    let mut rest = message;
+    let (mut rest, mut said) = (message, Vec::new());
     while !rest.is_empty() {
         match rest.tag()? {
+            (STORE_METADATA, BYTES) => {
+                budget.charge(size_of::<MetadataSpan>())?;
+                let span = rest.message(STORE_METADATA, BYTES)?;
+                said.push(metadata::decode(message.sub(span, "MetricMetadata"))?);
+            }
             (REPLICA, VARINT) => request.replica = rest.varint()? as i64,
             (TENANT_DATA, wire_type) => {
                 let span = rest.message(TENANT_DATA, wire_type)?;
@@ -43,6 +50,10 @@ pub fn decode_store_write_request(body: &Bytes, limits: &DecodeLimits) -> Result
             }
             (field, wire_type) => rest.skip(field, wire_type)?,
         }
+    }
+    if !said.is_empty() {
+        let batch = WriteBatch { text: body.clone(), metadata: said, ..WriteBatch::default() };
+        request.tenants.push((tenant(body, message)?, batch));
     }
     Ok(request)
 }

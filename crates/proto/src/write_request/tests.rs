@@ -76,6 +76,24 @@ fn store_requests_of_both_layouts() {
 }
 
 #[test]
+fn start_times_go_from_node_to_node() {
+    let (mut builder, labels) = (WriteBatchBuilder::default(), Labels::from_pairs([("__name__", "a")]));
+    let histogram = HistogramSample { timestamp_ms: 9, value: HistogramValue::Int(Histogram::default().into()) };
+    builder.push(&labels, &[Sample { timestamp_ms: 7, value: 1.5 }, Sample { timestamp_ms: 8, value: 2.5 }]);
+    builder.set_sample_start(3).push_histogram(histogram.clone());
+    builder.push_histogram(histogram).set_histogram_start(-1);
+    let sent = builder.build();
+    let body = encode_tenant_write_request("t", &sent, 0..1, 0);
+    let read = decode_store_write_request(&body, &DecodeLimits::default()).unwrap().tenants.remove(0).1;
+    assert_eq!((read.samples.len(), read.histograms.len()), (2, 2));
+    assert_eq!(read.starts, sent.starts);
+    assert_eq!([0, 1].map(|place| read.starts.sample_ms(place)), [0, 3]);
+    assert_eq!([0, 1].map(|place| read.starts.histogram_ms(place)), [0, -1]);
+    // Stock's own reading of it: what it does not know it reads past.
+    assert_eq!(crate::thanos::WriteRequest::decode(body).unwrap().timeseries[0].samples.len(), 2);
+}
+
+#[test]
 fn metadata_is_kept_beside_the_series() {
     let mut builder = WriteBatchBuilder::default();
     let known = |kind, help: &str| MetricMetadata { kind, help: help.to_string(), unit: "s".to_string() };
@@ -84,6 +102,11 @@ fn metadata_is_kept_beside_the_series() {
     let sent = builder.build();
     let read = decode_write_request(&encode_write_request(&sent), &DecodeLimits::default()).unwrap();
     assert_eq!(said(&read), said(&sent));
+    let between_nodes = encode_store_metadata("t", &sent, 1);
+    let mut whole = decode_store_write_request(&between_nodes, &DecodeLimits::default()).unwrap();
+    let (tenant, batch) = whole.tenants.remove(0);
+    assert_eq!((tenant.as_str(), whole.replica, said(&batch), batch.is_empty()), ("t", 1, said(&sent), true));
+    assert!(crate::thanos::WriteRequest::decode(between_nodes).unwrap().timeseries.is_empty(), "as stock reads it");
     assert_eq!(said(&sent)[0], ("a".into(), MetricType::Gauge, "hä".into(), "s".into()));
     assert_eq!((said(&read.metadata_alone()), read.metadata_alone().is_empty()), (said(&sent), true));
     assert!(read.select(&[0]).metadata.is_empty());
@@ -160,7 +183,7 @@ fn references_of_any_length_and_packing_make_the_same_labels() {
     for series in &batch.series {
         assert_eq!(batch.labels_of(series).collect::<Vec<_>>(), expected);
     }
-    assert_eq!(batch.samples, [Sample { timestamp_ms: 7, value: 1.5 }]);
+    assert_eq!((&batch.samples[..], batch.starts.sample_ms(0)), (&[Sample { timestamp_ms: 7, value: 1.5 }][..], 3));
 }
 
 proptest! {

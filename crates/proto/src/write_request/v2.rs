@@ -2,8 +2,7 @@
 //!
 //! Layout: `symbols` 4 (every text once, the first one empty), `timeseries` 5 {`labels_refs` 1 (packed; name and value in
 //! turn), `samples` 2 {`value` 1, `timestamp` 2, `start_timestamp` 3}, `histograms` 3, `exemplars` 4 {`labels_refs` 1,
-//! `value` 2, `timestamp` 3}, `metadata` 5 {`type` 1, `help_ref` 3, `unit_ref` 4}}. Start timestamps are
-//! read past: the storage does not keep them.
+//! `value` 2, `timestamp` 3}, `metadata` 5 {`type` 1, `help_ref` 3, `unit_ref` 4}}.
 
 use bytes::Bytes;
 use thanoxide_model::METRIC_NAME;
@@ -11,7 +10,7 @@ use thanoxide_model::metadata::MetricType;
 use thanoxide_model::write_batch::{ExemplarSpan, LabelSpan, MetadataSpan, SeriesSpan, TextSpan, WriteBatch};
 
 use super::{
-    Budget, DecodeError, DecodeLimits, Lengths, count_fields, decode_sample, histogram, plain_sample, text_span,
+    Budget, DecodeError, DecodeLimits, Lengths, count_fields, histogram, plain_sample, push_sample, text_span,
 };
 use crate::wire::{FIXED64, Reader, VARINT};
 
@@ -84,11 +83,11 @@ impl<'a> Decoder<'a> {
                 (1, wire_type) => self.label_refs(&mut message, wire_type, &mut pending_name)?,
                 (2, wire_type) => {
                     let span = message.message(2, wire_type)?;
-                    self.batch.samples.push(decode_sample(message.sub(span, "Sample"))?);
+                    push_sample(&mut self.batch, message.sub(span, "Sample"))?;
                 }
                 (3, wire_type) => {
                     let span = message.message(3, wire_type)?;
-                    self.batch.histograms.push(histogram::decode(message.sub(span, "Histogram"), budget)?);
+                    histogram::push(&mut self.batch, message.sub(span, "Histogram"), budget)?;
                 }
                 (4, wire_type) => {
                     budget.charge(size_of::<ExemplarSpan>() + size_of::<(usize, usize)>())?;

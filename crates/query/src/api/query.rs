@@ -114,7 +114,8 @@ fn read_options(service: &QueryService, params: &Params, step_ms: Option<i64>) -
     }
     let partial_response = service.partial_response(params)?;
     let shard = params.shard_info()?;
-    Ok(ReadOptions { partial_response, replica_labels, max_resolution_ms, shard, endpoint_matchers })
+    let chain_replicas = service.config().chain_replicas;
+    Ok(ReadOptions { partial_response, replica_labels, chain_replicas, max_resolution_ms, shard, endpoint_matchers })
 }
 
 /// Resolutions of downsampled data, coarsest first, with the next finer one.

@@ -9,7 +9,7 @@ use prometheus_client::registry::Registry;
 
 type Label = [(&'static str, String); 1];
 
-/// The caches of shuffle shards, by hashring.
+/// The caches of shuffle shards, by hashring, and how often rings were changed.
 #[derive(Clone, Debug, Default)]
 pub struct HashringMetrics {
     requests: Family<Label, Counter>,
@@ -17,6 +17,8 @@ pub struct HashringMetrics {
     items: Family<Label, Gauge>,
     max_items: Family<Label, Gauge>,
     evicted: Family<Label, Counter>,
+    pub(crate) updates_attempted: Counter,
+    pub(crate) updates_completed: Counter,
 }
 
 impl HashringMetrics {
@@ -30,6 +32,12 @@ impl HashringMetrics {
         registry.register(name("items"), "Total number of cached items", metrics.items.clone());
         registry.register(name("max_items"), "Maximum number of items that can be cached", metrics.max_items.clone());
         registry.register(name("evicted"), "Total number of items evicted from the cache", metrics.evicted.clone());
+        // Thanos flushes all databases then; here the rings are swapped, and nothing is flushed.
+        let name = |part: &str| format!("thanos_receive_multi_db_updates_{part}");
+        let help = "Number of Multi DB attempted reloads with flush and potential upload due to hashring changes";
+        registry.register(name("attempted"), help, metrics.updates_attempted.clone());
+        let help = "Number of Multi DB completed reloads with flush and potential upload due to hashring changes";
+        registry.register(name("completed"), help, metrics.updates_completed.clone());
         metrics
     }
 

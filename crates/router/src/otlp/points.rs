@@ -11,7 +11,7 @@ use super::histograms::{NO_VALUE, custom_buckets, exponential};
 use super::labels::ScopeLabels;
 use super::metadata::{is_delta, metadata_of};
 use super::names::TranslationStrategy;
-use super::series_set::SeriesSet;
+use super::series_set::{PointTimes, SeriesSet};
 use super::settings::OtlpSettings;
 
 const CUMULATIVE: i32 = otlp::AggregationTemporality::Cumulative as i32;
@@ -100,7 +100,7 @@ pub(super) fn translate_metric(
 /// What all series of a point share.
 struct Point<'p> {
     attributes: &'p [otlp::KeyValue],
-    timestamp_ms: i64,
+    times: PointTimes,
     is_stale: bool,
 }
 
@@ -115,7 +115,7 @@ impl MetricPoints<'_> {
         exemplars: Vec<PromExemplar>,
     ) -> Result<(), String> {
         let labels = self.labels.series(&format!("{}{suffix}", self.name), point.attributes, extra)?;
-        self.series.sample(labels, point.timestamp_ms, (!point.is_stale).then_some(value), exemplars);
+        self.series.sample(labels, point.times, (!point.is_stale).then_some(value), exemplars);
         Ok(())
     }
 
@@ -131,12 +131,13 @@ impl MetricPoints<'_> {
             None => 0.0,
         };
         let exemplars = if with_exemplars { self.exemplars(&number.exemplars)? } else { Vec::new() };
-        let point = point(&number.attributes, number.time_unix_nano, number.flags);
+        let point = point(&number.attributes, (number.start_time_unix_nano, number.time_unix_nano), number.flags);
         self.add(&point, "", &[], value, exemplars)
     }
 
     fn classic(&mut self, histogram: &otlp::HistogramDataPoint) -> Result<(), String> {
-        let point = point(&histogram.attributes, histogram.time_unix_nano, histogram.flags);
+        let point =
+            point(&histogram.attributes, (histogram.start_time_unix_nano, histogram.time_unix_nano), histogram.flags);
         let mut exemplars = ByBucket { left: self.exemplars(&histogram.exemplars)? };
         if let Some(sum) = histogram.sum {
             self.add(&point, "_sum", &[], sum, Vec::new())?;
@@ -153,7 +154,7 @@ impl MetricPoints<'_> {
     }
 
     fn summary(&mut self, summary: &otlp::SummaryDataPoint) -> Result<(), String> {
-        let point = point(&summary.attributes, summary.time_unix_nano, summary.flags);
+        let point = point(&summary.attributes, (summary.start_time_unix_nano, summary.time_unix_nano), summary.flags);
         self.add(&point, "_sum", &[], summary.sum, Vec::new())?;
         self.add(&point, "_count", &[], summary.count as f64, Vec::new())?;
         for at in &summary.quantile_values {
@@ -164,30 +165,45 @@ impl MetricPoints<'_> {
 
     fn native(&mut self, point: &otlp::ExponentialHistogramDataPoint) -> Result<(), String> {
         let histogram = exponential(point, self.is_delta)?;
-        self.histogram(&point.attributes, point.time_unix_nano, histogram, &point.exemplars)
+        self.histogram(
+            &point.attributes,
+            (point.start_time_unix_nano, point.time_unix_nano),
+            histogram,
+            &point.exemplars,
+        )
     }
 
     fn custom(&mut self, point: &otlp::HistogramDataPoint) -> Result<(), String> {
         let histogram = custom_buckets(point, self.is_delta);
-        self.histogram(&point.attributes, point.time_unix_nano, histogram, &point.exemplars)
+        self.histogram(
+            &point.attributes,
+            (point.start_time_unix_nano, point.time_unix_nano),
+            histogram,
+            &point.exemplars,
+        )
     }
 
     fn histogram(
         &mut self,
         attributes: &[otlp::KeyValue],
-        time_unix_nano: u64,
+        times_ns: (u64, u64),
         histogram: Histogram,
         exemplars: &[otlp::Exemplar],
     ) -> Result<(), String> {
         let labels = self.labels.series(&self.name, attributes, &[])?;
         let exemplars = self.exemplars(exemplars)?;
-        self.series.histogram(labels, ms(time_unix_nano), histogram, exemplars);
+        self.series.histogram(labels, times(times_ns), histogram, exemplars);
         Ok(())
     }
 }
 
-fn point(attributes: &[otlp::KeyValue], time_unix_nano: u64, flags: u32) -> Point<'_> {
-    Point { attributes, timestamp_ms: ms(time_unix_nano), is_stale: flags & NO_VALUE != 0 }
+fn point(attributes: &[otlp::KeyValue], times_ns: (u64, u64), flags: u32) -> Point<'_> {
+    Point { attributes, times: times(times_ns), is_stale: flags & NO_VALUE != 0 }
+}
+
+/// Start and time of a point.
+fn times((start_ns, time_ns): (u64, u64)) -> PointTimes {
+    PointTimes { start_ms: ms(start_ns), timestamp_ms: ms(time_ns) }
 }
 
 /// The exemplars of a classic histogram, handed out bucket by bucket.

@@ -11,9 +11,23 @@ use super::exemplars::PromExemplar;
 #[derive(Debug)]
 struct PointSeries {
     labels: Labels,
-    samples: Vec<Sample>,
-    histograms: Vec<HistogramSample>,
+    samples: Vec<Started<Sample>>,
+    histograms: Vec<Started<HistogramSample>>,
     exemplars: Vec<PromExemplar>,
+}
+
+/// A sample, and since when it counts.
+#[derive(Debug)]
+struct Started<S> {
+    start_ms: i64,
+    sample: S,
+}
+
+/// When a point was, and since when it counts: 0 is unknown.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct PointTimes {
+    pub(super) start_ms: i64,
+    pub(super) timestamp_ms: i64,
 }
 
 /// All series of a request.
@@ -41,26 +55,26 @@ impl SeriesSet {
     pub(super) fn sample(
         &mut self,
         labels: Labels,
-        timestamp_ms: i64,
+        PointTimes { start_ms, timestamp_ms }: PointTimes,
         value: Option<f64>,
         exemplars: Vec<PromExemplar>,
     ) {
         let value = value.unwrap_or(f64::from_bits(STALE_NAN_BITS));
         let series = self.of(labels);
-        series.samples.push(Sample { timestamp_ms, value });
+        series.samples.push(Started { start_ms, sample: Sample { timestamp_ms, value } });
         series.exemplars.extend(exemplars);
     }
 
     pub(super) fn histogram(
         &mut self,
         labels: Labels,
-        timestamp_ms: i64,
+        PointTimes { start_ms, timestamp_ms }: PointTimes,
         histogram: Histogram,
         exemplars: Vec<PromExemplar>,
     ) {
         let value = HistogramValue::Int(histogram.into());
         let series = self.of(labels);
-        series.histograms.push(HistogramSample { timestamp_ms, value });
+        series.histograms.push(Started { start_ms, sample: HistogramSample { timestamp_ms, value } });
         series.exemplars.extend(exemplars);
     }
 
@@ -76,13 +90,19 @@ impl SeriesSet {
 
     pub(super) fn into_batch(mut self) -> WriteBatch {
         for (labels, times_ms) in std::mem::take(&mut self.targets) {
-            times_ms.into_iter().for_each(|t| self.sample(labels.clone(), t, Some(1.0), Vec::new()));
+            for timestamp_ms in times_ms {
+                let times = PointTimes { start_ms: 0, timestamp_ms };
+                self.sample(labels.clone(), times, Some(1.0), Vec::new());
+            }
         }
         let mut builder = WriteBatchBuilder::default();
         for series in self.series {
-            builder.push(&series.labels, &series.samples);
-            for histogram in series.histograms {
-                builder.push_histogram(histogram);
+            builder.push(&series.labels, &[]);
+            for Started { start_ms, sample } in series.samples {
+                builder.push_sample(sample).set_sample_start(start_ms);
+            }
+            for Started { start_ms, sample } in series.histograms {
+                builder.push_histogram(sample).set_histogram_start(start_ms);
             }
             for exemplar in &series.exemplars {
                 builder.push_exemplar(&exemplar.labels, exemplar.timestamp_ms, exemplar.value);

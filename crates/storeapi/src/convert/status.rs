@@ -68,7 +68,12 @@ fn go_name(code: Code) -> &'static str {
 impl StoreError {
     /// The error as a gRPC status in the words of Thanos's client, for warnings.
     pub fn rpc_text(&self) -> String {
-        let code = match self {
+        format!("rpc error: code = {} desc = {self}", self.rpc_code())
+    }
+
+    /// Go's name of its gRPC status.
+    pub fn rpc_code(&self) -> &'static str {
+        match self {
             StoreError::InvalidArgument(_) => "InvalidArgument",
             StoreError::Limit(_) => "ResourceExhausted",
             StoreError::Unavailable(_) => "Unavailable",
@@ -76,7 +81,6 @@ impl StoreError {
             StoreError::Canceled => "Canceled",
             StoreError::Deadline(_) => "DeadlineExceeded",
             StoreError::Internal(_) => "Unknown",
-        };
-        format!("rpc error: code = {code} desc = {self}")
+        }
     }
 }

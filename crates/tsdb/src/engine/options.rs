@@ -93,6 +93,7 @@ impl EngineOptions {
             max_time_ms: ahead_ms.unwrap_or(i64::MAX),
             max_series: options.max_series.unwrap_or(u32::MAX as usize),
             late: self.late_limits(options.out_of_order),
+            keep_starts: self.store_start_times,
         }
     }
 

@@ -13,7 +13,7 @@ use super::{Appended, CommitTicket, EngineError, EngineOptions, generation, take
 use crate::chunk_store::ChunkStore;
 use crate::encoding::Put;
 use crate::head::late::LateRecords;
-use crate::head::{AppendLimits, Head, Scratch, Slot, StartTimes};
+use crate::head::{AppendLimits, Head, Scratch, Slot};
 use crate::log::{Frame, FrameKind, Position, SharedLog};
 use crate::snapshot::SnapshotWriter;
 
@@ -107,7 +107,6 @@ impl Tenant {
         &self,
         batch: &WriteBatch,
         limits: AppendLimits,
-        starts: Option<StartTimes<'_>>,
         scratch: &mut Scratch,
         env: &Env,
     ) -> Result<Appended, EngineError> {
@@ -123,7 +122,7 @@ impl Tenant {
             // Whoever got hold of the tenant before it went is told to come again.
             return Err(EngineError::Removed);
         }
-        state.head.append(batch, &limits, starts, scratch);
+        state.head.append(batch, &limits, scratch);
         // Under the head's lock, so that the log has the order of the head. Even where nothing is new the ticket waits for
         // what is there already: the first copy of a repeated sample may not be durable yet.
         let position = self.log.append(self.id.as_str(), self.generation, scratch.payloads());

@@ -1,7 +1,7 @@
 //! Taking a batch: finding or making its series, judging each sample, and writing down what was taken.
 
 use thanoxide_model::write_batch::{HistogramValue, SeriesSpan};
-use thanoxide_model::{Labels, Verdict, WriteBatch, is_stale_nan};
+use thanoxide_model::{Labels, StartTimes, Verdict, WriteBatch, is_stale_nan};
 
 use super::late::LateValue;
 use super::open_chunk::At;
@@ -21,16 +21,16 @@ struct Bounds<'a> {
     late_from_ms: i64,
     limits: AppendLimits,
     /// Since when the samples count; `None` where that is not kept.
-    starts: Option<StartTimes<'a>>,
+    starts: Option<&'a StartTimes>,
 }
 
 impl Bounds<'_> {
     fn float_at(&self, index: u32, timestamp_ms: i64) -> At {
-        At { timestamp_ms, start_ms: self.starts.map(|starts| start_of(starts.samples_ms, index)) }
+        At { timestamp_ms, start_ms: self.starts.map(|starts| starts.sample_ms(index)) }
     }
 
     fn histogram_at(&self, index: u32, timestamp_ms: i64) -> At {
-        At { timestamp_ms, start_ms: self.starts.map(|starts| start_of(starts.histograms_ms, index)) }
+        At { timestamp_ms, start_ms: self.starts.map(|starts| starts.histogram_ms(index)) }
     }
 
     /// What becomes of a sample that does not fit in order.
@@ -44,20 +44,6 @@ impl Bounds<'_> {
             _ => return Fit::Late,
         })
     }
-}
-
-fn start_of(starts_ms: &[i64], index: u32) -> i64 {
-    starts_ms.get(index as usize).copied().unwrap_or_default()
-}
-
-/// Since when the samples of a batch count, by their places in its columns. Those without, and beyond the end, are unknown:
-/// 0 as in Prometheus.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct StartTimes<'a> {
-    /// Of the float samples.
-    pub samples_ms: &'a [i64],
-    /// Of the histograms.
-    pub histograms_ms: &'a [i64],
 }
 
 /// Samples of one series that were not taken.
@@ -80,6 +66,8 @@ pub struct AppendLimits {
     pub max_series: usize,
     /// What comes out of order.
     pub late: LateLimits,
+    /// Whether the start times of samples in order are kept.
+    pub keep_starts: bool,
 }
 
 /// Which samples are taken that are not newer than their series, or older than what is taken in order.
@@ -173,15 +161,9 @@ impl Target<'_> {
 
 impl Head {
     /// Takes what can be taken of a batch. What the log must hold of it is in `scratch` afterwards.
-    pub fn append(
-        &mut self,
-        batch: &WriteBatch,
-        limits: &AppendLimits,
-        starts: Option<StartTimes<'_>>,
-        scratch: &mut Scratch,
-    ) {
+    pub fn append(&mut self, batch: &WriteBatch, limits: &AppendLimits, scratch: &mut Scratch) {
         scratch.clear();
-        let bounds = self.bounds(batch, limits, starts);
+        let bounds = self.bounds(batch, limits);
         let mut run = std::mem::take(&mut scratch.run);
         for (first, spans) in (0u32..).step_by(RUN).zip(batch.series.chunks(RUN)) {
             self.prepare(batch, spans, &mut run);
@@ -204,7 +186,7 @@ impl Head {
     }
 
     /// The oldest times that are still taken: fixed for a batch when it begins.
-    fn bounds<'a>(&self, batch: &WriteBatch, limits: &AppendLimits, starts: Option<StartTimes<'a>>) -> Bounds<'a> {
+    fn bounds<'b>(&self, batch: &'b WriteBatch, limits: &AppendLimits) -> Bounds<'b> {
         let mut newest_ms = self.max_time_ms;
         if newest_ms == i64::MIN {
             // The first sample ever sets the time, as in Prometheus; one from the future must not.
@@ -215,7 +197,9 @@ impl Head {
             newest_ms = times.into_iter().find(|t| *t <= limits.max_time_ms).unwrap_or(i64::MIN);
         }
         let min_time_ms = self.min_valid_ms.max(newest_ms.saturating_sub(self.chunk_range_ms / 2));
-        Bounds { min_time_ms, late_from_ms: newest_ms.saturating_sub(limits.late.window_ms), limits: *limits, starts }
+        let late_from_ms = newest_ms.saturating_sub(limits.late.window_ms);
+        let starts = limits.keep_starts.then_some(&batch.starts);
+        Bounds { min_time_ms, late_from_ms, limits: *limits, starts }
     }
 
     fn append_series(
