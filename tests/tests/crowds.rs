@@ -106,7 +106,7 @@ async fn colliding_labels_cost_no_more_than_others() -> Result<()> {
 
 // --- 39 ---
 
-const TENANT_BUDGET: usize = 500;
+const TENANT_BUDGET: usize = 100;
 const CONNECTIONS: usize = 4;
 /// Requests that a connection sends before it reads their answers.
 const PIPELINE: usize = 250;
