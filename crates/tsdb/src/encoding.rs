@@ -6,12 +6,14 @@
 //! [`Reader`] and [`Put`] do bytes, [`BitReader`] and [`BitWriter`] bits. A reader never looks behind its slice, and tells
 //! so in an error. A [`ByteSource`] is where the bytes of a file format come from.
 
+mod bit_run;
 mod bits;
 mod reader;
 mod source;
 mod varbit;
 mod writer;
 
+pub(crate) use bit_run::{BitRun, BitSink, RunBuffer};
 pub use bits::{BitReader, BitWriter};
 pub use reader::Reader;
 pub use source::{ByteSource, FileSource};

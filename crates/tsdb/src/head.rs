@@ -35,6 +35,7 @@ mod slab;
 mod texts;
 mod truncate;
 mod verdicts;
+mod waiting;
 
 use std::sync::Arc;
 

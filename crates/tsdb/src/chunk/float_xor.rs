@@ -7,7 +7,7 @@
 //! ```
 
 use super::ChunkError;
-use crate::encoding::{BitReader, BitWriter};
+use crate::encoding::{BitReader, BitSink, BitWriter};
 
 /// Control bits and how many they are.
 pub(super) type Mark = (u64, u32);
@@ -58,7 +58,7 @@ impl Window {
 
     /// Writes a difference that is not 0, behind the mark for the old window or for a new one.
     #[inline]
-    pub(super) fn put_difference(&mut self, out: &mut BitWriter, difference: u64, same: Mark, new: Mark) {
+    pub(super) fn put_difference(&mut self, out: &mut impl BitSink, difference: u64, same: Mark, new: Mark) {
         let needed = Window::around(difference);
         let (head, head_bits) = if self.covers(needed) {
             same
@@ -76,7 +76,7 @@ impl Window {
 
     /// Writes `value` after `previous`, as bits.
     #[inline]
-    pub(super) fn put(&mut self, out: &mut BitWriter, value: u64, previous: u64) {
+    pub(super) fn put(&mut self, out: &mut impl BitSink, value: u64, previous: u64) {
         match value ^ previous {
             0 => out.put(0, 1),
             difference => self.put_difference(out, difference, (0b10, 2), (0b11, 2)),

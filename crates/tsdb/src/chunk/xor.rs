@@ -18,9 +18,12 @@ use thanoxide_model::series::Columns;
 
 use super::ChunkError;
 use super::float_xor::Window;
-use crate::encoding::{BitReader, BitWriter, DecodeError, Put, Reader, fits};
+use crate::encoding::{BitReader, BitRun, BitSink, BitWriter, DecodeError, Put, Reader, RunBuffer, fits};
 
 const WIDTHS: [u32; 5] = [0, 14, 17, 20, 64];
+
+/// About the bytes of the header and the first sample.
+const FIRST_BYTES: usize = 16;
 
 /// The most samples that the header can count.
 pub const MAX_SAMPLES: usize = u16::MAX as usize;
@@ -172,9 +175,58 @@ impl XorAppender {
         self.value = value.to_bits();
         self.count += 1;
     }
+
+    /// Appends the samples that `next` gives when it is told what the chunk is by then, as [`XorAppender::append`] does one
+    /// after the other. May end early, and does nothing with an empty chunk. The chunk is meant to have `meant_samples` at last.
+    #[inline]
+    pub(crate) fn extend(
+        &mut self,
+        buffer: &mut RunBuffer,
+        meant_samples: usize,
+        mut next: impl FnMut(XorEnd) -> Option<(i64, f64)>,
+    ) {
+        if self.count == 0 {
+            return;
+        }
+        let ahead_percent = buffer.ahead_percent;
+        let mut out = BitRun::begin(buffer, &mut self.bytes, self.free_bits);
+        let XorAppender { mut timestamp_ms, mut delta_ms, mut value, mut count, mut window, .. } = *self;
+        while out.has_room() && count < u16::MAX {
+            let len_bytes = self.bytes.len() + out.len_bytes();
+            let Some((t, v)) = next(XorEnd { len_bytes, sample_count: usize::from(count), timestamp_ms }) else {
+                break;
+            };
+            let delta_before_ms = delta_ms;
+            delta_ms = t.wrapping_sub(timestamp_ms);
+            match count {
+                1 => out.put_uvarint(delta_ms as u64),
+                _ => put_change(&mut out, delta_ms.wrapping_sub(delta_before_ms)),
+            }
+            window.put(&mut out, v.to_bits(), value);
+            (timestamp_ms, value) = (t, v.to_bits());
+            count += 1;
+        }
+        let (added, missing) = (usize::from(count - self.count), meant_samples.saturating_sub(usize::from(count)));
+        let ahead_samples = (added * ahead_percent / 100).min(missing);
+        // Those of the first sample are not like the others.
+        let len_bytes = (self.bytes.len() + out.len_bytes()).saturating_sub(FIRST_BYTES);
+        self.free_bits = out.finish(&mut self.bytes, ahead_samples * len_bytes / usize::from(count));
+        (self.timestamp_ms, self.delta_ms, self.value) = (timestamp_ms, delta_ms, value);
+        (self.count, self.window) = (count, window);
+    }
 }
 
-fn put_change(out: &mut BitWriter, change: i64) {
+/// What a chunk is when a sample is to go behind its end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct XorEnd {
+    pub(crate) len_bytes: usize,
+    pub(crate) sample_count: usize,
+    /// That of the last sample.
+    pub(crate) timestamp_ms: i64,
+}
+
+#[inline]
+fn put_change(out: &mut impl BitSink, change: i64) {
     let group = match change {
         0 => return out.put(0, 1),
         _ => (1..4).find(|g| fits(change, WIDTHS[*g])).unwrap_or(4),
@@ -330,6 +382,31 @@ mod tests {
                 prop_assert_eq!(&columns.timestamps_ms, &times);
                 prop_assert_eq!(&bits, &values);
             }
+        }
+
+        #[test]
+        fn a_run_gives_the_bytes_of_single_appends(
+            samples in proptest::collection::vec((any::<i64>(), any::<u64>(), 0u32..64, 0u32..64), 1..80),
+            lengths in proptest::collection::vec(0usize..40, 1..6),
+            ahead_percent in 0usize..500,
+        ) {
+            let samples: Vec<_> = samples.iter().map(|s| (s.0 >> s.2, f64::from_bits(s.1 >> s.3))).collect();
+            let (mut single, mut runs) = (XorAppender::new(), XorAppender::new());
+            samples.iter().for_each(|(t, v)| single.append(*t, *v));
+            let mut buffer = RunBuffer::default();
+            buffer.ahead_percent = ahead_percent;
+            runs.append(samples[0].0, samples[0].1);
+            let mut left = samples[1..].iter().copied();
+            for length in lengths.into_iter().chain([80; 4]) {
+                let mut run = left.by_ref().take(length);
+                runs.extend(&mut buffer, 120, |_| run.next());
+            }
+            prop_assert_eq!(left.len(), 0);
+            prop_assert_eq!((runs.len_bytes(), runs.sample_count()), (single.len_bytes(), single.sample_count()));
+            prop_assert_eq!(runs.free_bits, single.free_bits);
+            runs.append(7, 0.5);
+            single.append(7, 0.5);
+            prop_assert_eq!(runs.into_bytes(), single.into_bytes());
         }
 
         #[test]

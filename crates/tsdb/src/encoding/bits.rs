@@ -237,22 +237,13 @@ impl BitWriter {
         let word = (value << (64 - rest)).to_be_bytes();
         let whole_bytes = rest.div_ceil(8);
         if self.bytes.capacity() - self.bytes.len() < 8 {
-            self.grow();
+            grow(&mut self.bytes, 8);
         }
         // Eight bytes are one store; as many as needed would be a call.
         let end = self.bytes.len() + whole_bytes as usize;
         self.bytes.extend_from_slice(&word);
         self.bytes.truncate(end);
         self.free_bits = (whole_bytes * 8 - rest) as u8;
-    }
-
-    /// Many chunks are open at once: room is taken by small steps, of sizes that allocators have.
-    #[cold]
-    fn grow(&mut self) {
-        let len = self.bytes.len();
-        let wanted = len + 16 + len / 8;
-        let step = (wanted.next_power_of_two() / 8).max(16);
-        self.bytes.reserve_exact(wanted.next_multiple_of(step) - len);
     }
 
     /// One bit.
@@ -279,6 +270,15 @@ impl BitWriter {
     pub fn put_varint(&mut self, value: i64) {
         self.put_uvarint(((value << 1) ^ (value >> 63)) as u64);
     }
+}
+
+/// Makes room for `more` bytes and some that may follow. Many chunks are open at once: room is taken by small steps, of sizes
+/// that allocators have.
+#[cold]
+pub(super) fn grow(bytes: &mut Vec<u8>, more: usize) {
+    let wanted = bytes.len() + more + 8 + bytes.len() / 8;
+    let step = (wanted.next_power_of_two() / 8).max(16);
+    bytes.reserve_exact(wanted.next_multiple_of(step) - bytes.len());
 }
 
 #[cfg(test)]

@@ -220,15 +220,24 @@ fn begin(
 ) -> Result<Opening, EngineError> {
     let dir = root.join(id.as_str());
     let io = |e| EngineError::io(&dir, &e);
-    handback::remove_unfinished(&dir, env).map_err(io)?;
-    let ended = fence::reclaim(&dir, env).map_err(io)?;
-    let generation = generation::read(&dir, env).map_err(io)?.filter(|_| !ended);
-    let stock = takeover::is_stock(&dir, env).map_err(io)?;
-    let blocks = open_blocks(&dir, env)?;
+    let (generation, stock, blocks) = if has_head_only(&dir, env).map_err(io)? {
+        (generation::read(&dir, env).map_err(io)?, false, BlockSet::default())
+    } else {
+        handback::remove_unfinished(&dir, env).map_err(io)?;
+        let ended = fence::reclaim(&dir, env).map_err(io)?;
+        let generation = generation::read(&dir, env).map_err(io)?.filter(|_| !ended);
+        (generation, takeover::is_stock(&dir, env).map_err(io)?, open_blocks(&dir, env)?)
+    };
     let head = Head::new(options.block_duration_ms, blocks.end_ms(), env.random.next_u64(), Arc::clone(chunks))
         .with_late_chunks(options.out_of_order_chunk_samples)
         .with_exemplars(options.max_exemplars);
     Ok(Opening { id: id.clone(), dir, generation, stock, blocks, restore: Restore::new(head, threads) })
+}
+
+/// Whether all that is known of a tenant is in our log and snapshot, so that nothing else is to be looked for in its directory: tenants
+/// may be thousands.
+fn has_head_only(dir: &Path, env: &Env) -> std::io::Result<bool> {
+    Ok(env.disk.list(dir)? == [dir.join(generation::GENERATION_FILE)])
 }
 
 /// Where workers read from.

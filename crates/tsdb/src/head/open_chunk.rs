@@ -3,6 +3,8 @@
 //! The rules are Prometheus's, so that equal appends give equal chunks. A chunk ends at the latest where its range ends
 //! (2 h, aligned). Once it is a quarter full, its end is set so that the chunks of the range come out equally long.
 
+mod saved;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,8 +15,9 @@ use crate::chunk::histogram::{Appended, HistogramAppender, NativeHistogram};
 use crate::chunk::xor::XorAppender;
 use crate::chunk::xor2::{Xor2Appender, Xor2Iter};
 use crate::chunk::{Chunk, ChunkError, Encoding};
-use crate::encoding::{DecodeError, Put, Reader};
-use crate::wal::histogram_record::{push_histogram, read_float_histogram, read_histogram};
+use crate::encoding::{DecodeError, Reader, RunBuffer};
+
+pub(crate) use saved::{restore, save};
 
 /// Float samples that a chunk is meant to hold.
 const TARGET_SAMPLES: usize = 120;
@@ -227,6 +230,34 @@ impl OpenChunk {
         true
     }
 
+    /// Appends floats without start times as long as they go into this chunk, each later than the one before and at
+    /// `min_time_ms` or later. Says how many. The next one, if there is any, is for [`OpenChunk::push_float`].
+    #[inline]
+    pub(crate) fn push_floats(
+        &mut self,
+        mut floats: impl Iterator<Item = (i64, f64)>,
+        min_time_ms: i64,
+        buffer: &mut RunBuffer,
+    ) -> usize {
+        let OpenChunk { min_time_ms: start_ms, next_at_ms, samples: Samples::Floats(xor) } = self else { return 0 };
+        let mut taken = 0;
+        xor.extend(buffer, TARGET_SAMPLES, |end| {
+            let (timestamp_ms, value) = floats.next()?;
+            if timestamp_ms <= end.timestamp_ms || timestamp_ms < min_time_ms || end.len_bytes > MOST_FLOAT_BYTES {
+                return None;
+            }
+            if end.sample_count == TARGET_SAMPLES / 4 {
+                *next_at_ms = predicted_end(*start_ms, end.timestamp_ms, *next_at_ms, 4.0);
+            }
+            if timestamp_ms >= *next_at_ms || end.sample_count >= TARGET_SAMPLES * 2 {
+                return None;
+            }
+            taken += 1;
+            Some((timestamp_ms, value))
+        });
+        taken
+    }
+
     /// Appends a histogram at a later time. Says what became of it; `Cut` did not take it.
     pub(crate) fn push_histogram(&mut self, at: At, value: &HistogramValue, range_ms: i64) -> Pushed {
         if !self.takes_histogram(at, value, range_ms) {
@@ -282,84 +313,6 @@ impl OpenChunk {
         };
         Chunk { min_time_ms: self.min_time_ms, max_time_ms: self.max_time_ms(), encoding, data }
     }
-}
-
-const NONE: u8 = 0;
-const FLOATS: u8 = 1;
-const INTS: u8 = 2;
-const FLOAT_HISTOGRAMS: u8 = 3;
-const STARTED_FLOATS: u8 = 4;
-const STARTED_INTS: u8 = 5;
-const STARTED_FLOAT_HISTOGRAMS: u8 = 6;
-
-/// Puts a series' open chunk to rest, to the bit.
-///
-/// ```text
-/// open   := u8 0 | (u8 1, times, appender of floats | u8 2 or 3, times, u8 end known, str bytes, histogram
-///         | u8 4, times, str bytes | u8 5 or 6, as 2 or 3 with start times)
-/// times  := varint first | uvarint last - first | varint next cut
-/// ```
-pub(crate) fn save(open: Option<&OpenChunk>, out: &mut Vec<u8>) {
-    let Some(open) = open else { return out.put_u8(NONE) };
-    out.put_u8(match &open.samples {
-        Samples::Floats(_) => FLOATS,
-        Samples::StartedFloats(_) => STARTED_FLOATS,
-        Samples::Ints(h) if h.started => STARTED_INTS,
-        Samples::Ints(_) => INTS,
-        Samples::FloatHistograms(h) if h.started => STARTED_FLOAT_HISTOGRAMS,
-        Samples::FloatHistograms(_) => FLOAT_HISTOGRAMS,
-    });
-    out.put_varint(open.min_time_ms);
-    out.put_uvarint(open.max_time_ms().wrapping_sub(open.min_time_ms) as u64);
-    out.put_varint(open.next_at_ms);
-    let histograms = |out: &mut Vec<u8>, end_known: bool, bytes: &[u8], last: HistogramValue| {
-        out.put_u8(u8::from(end_known));
-        out.put_uvarint_bytes(bytes);
-        push_histogram(out, &last);
-    };
-    match &open.samples {
-        Samples::Floats(xor) => xor.save(out),
-        Samples::StartedFloats(floats) => out.put_uvarint_bytes(floats.appender.bytes()),
-        Samples::Ints(h) => histograms(out, h.end_known, h.appender.bytes(), HistogramValue::Int(Arc::clone(&h.last))),
-        Samples::FloatHistograms(h) => {
-            histograms(out, h.end_known, h.appender.bytes(), HistogramValue::Float(Arc::clone(&h.last)));
-        }
-    }
-}
-
-/// What [`save`] put to rest.
-pub(crate) fn restore(reader: &mut Reader<'_>) -> Result<Option<OpenChunk>, ChunkError> {
-    let kind = reader.u8()?;
-    if kind == NONE {
-        return Ok(None);
-    }
-    let min_time_ms = reader.varint()?;
-    let max_time_ms = min_time_ms.wrapping_add(reader.uvarint()? as i64);
-    let next_at_ms = reader.varint()?;
-    let samples = match kind {
-        FLOATS => Samples::Floats(XorAppender::restore(reader)?),
-        STARTED_FLOATS => Samples::StartedFloats(Box::new(StartedFloats::restore(reader.uvarint_bytes()?)?)),
-        INTS | STARTED_INTS => {
-            let started = kind == STARTED_INTS;
-            Samples::Ints(Box::new(Histograms::restore(reader, max_time_ms, started, |reader| match read_histogram(
-                reader,
-            )? {
-                HistogramValue::Int(last) => Ok(last),
-                HistogramValue::Float(_) => Err(DecodeError::UnexpectedEnd),
-            })?))
-        }
-        FLOAT_HISTOGRAMS | STARTED_FLOAT_HISTOGRAMS => {
-            let started = kind == STARTED_FLOAT_HISTOGRAMS;
-            let last = |reader: &mut Reader<'_>| match read_float_histogram(reader)? {
-                HistogramValue::Float(last) => Ok(last),
-                HistogramValue::Int(_) => Err(DecodeError::UnexpectedEnd),
-            };
-            Samples::FloatHistograms(Box::new(Histograms::restore(reader, max_time_ms, started, last)?))
-        }
-        _ => return Err(DecodeError::UnexpectedEnd.into()),
-    };
-    let open = OpenChunk { min_time_ms, next_at_ms, samples };
-    if open.max_time_ms() == max_time_ms { Ok(Some(open)) } else { Err(DecodeError::UnexpectedEnd.into()) }
 }
 
 /// What became of a histogram.

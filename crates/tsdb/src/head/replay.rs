@@ -1,41 +1,55 @@
 //! Floats of the log on their way to many series.
 //!
-//! A sweep over a million series finds none of them in a cache. So samples are first put into order by the pages of series
-//! that they belong to, some hundred thousand at a time, and then applied page by page, by several threads. The order of a
-//! series' own samples stays. What comes out does not depend on the number of threads, but for where closed chunks lie in
-//! their files.
+//! A sweep over a million series finds none of them in a cache. So samples wait first, by the pages of series that they
+//! belong to ([`super::waiting`]), and are then applied page by page, those of a series in one go, by several threads. The
+//! order of a series' own samples stays. What comes out does not depend on the number of threads, or on how many wait, but
+//! for where closed chunks lie in their files.
+//!
+//! What waits must be small beside the series. But series grow by what is left of the log: while much is left, there is room
+//! that they do not need yet.
 
 use super::Slot;
 use super::open_chunk::At;
 use super::restore::RestoreCounts;
 use super::series::{Fit, Series};
 use super::slab::{PAGE_SLOTS, Slab};
+use super::waiting::{Blocks, InOrder, Waiting, WaitingPages};
 use crate::chunk_store::ChunkStore;
+use crate::encoding::RunBuffer;
 use crate::wal::record::RefSample;
 
 /// Heads of fewer series take their samples one by one: caches hold most of these.
 const LEAST_SERIES: usize = 16 * PAGE_SLOTS;
-/// As many samples wait at most; fewer where there are fewer series, so that what waits stays small beside them.
-const MOST_WAITING: usize = 1 << 19;
-/// So many samples are looked up before the first is applied.
+/// As many samples may wait in any case; fewer where there are fewer series.
+const LEAST_ROOM: usize = 1 << 19;
+/// A sample more may wait for each so many bytes of samples that are left. They make series larger by many times as much as
+/// one that waits takes.
+const LEFT_BYTES: usize = 256;
+/// Chunks get room for what is left of the log, up to so many times the samples that they were given at once: the rate may
+/// change.
+const MOST_AHEAD_PERCENT: usize = 1000;
+/// So many series are looked at before the first of them takes its samples.
 const RUN: usize = 32;
 
-/// A sample that waits.
-#[derive(Clone, Copy, Debug)]
-struct Waiting {
-    value: f64,
-    /// Its time, less the base.
-    after_ms: u32,
-    /// Its place in the page.
-    place: u16,
-}
-
-/// Samples that wait, by page.
+/// Samples that wait, and what applying them needs.
 #[derive(Debug, Default)]
 pub(super) struct Replay {
-    pages: Vec<Vec<Waiting>>,
-    base_ms: i64,
-    len: usize,
+    waiting: WaitingPages,
+    room: usize,
+    /// Bytes of the log that are left, and that were left when samples were applied before.
+    left_bytes: usize,
+    before_bytes: usize,
+    tools: Vec<Tools>,
+}
+
+/// Some pages of series, and what waits for each.
+type Pages<'p> = Vec<(&'p mut [Option<Series>], &'p mut Blocks)>;
+
+/// What a thread uses again and again.
+#[derive(Debug, Default)]
+struct Tools {
+    in_order: InOrder,
+    buffer: RunBuffer,
 }
 
 /// What the series are measured by.
@@ -72,6 +86,14 @@ impl Applied {
         self.max_time_ms = self.max_time_ms.max(other.max_time_ms);
         self
     }
+
+    /// Counts samples that were taken, and their first and last time.
+    #[inline]
+    fn note(&mut self, samples: usize, first_ms: i64, last_ms: i64) {
+        self.counts.samples += samples as u64;
+        self.min_time_ms = self.min_time_ms.min(first_ms);
+        self.max_time_ms = self.max_time_ms.max(last_ms);
+    }
 }
 
 impl Replay {
@@ -80,63 +102,99 @@ impl Replay {
         series >= LEAST_SERIES
     }
 
-    /// Keeps a sample. False where it does not fit to those that wait, and they must be applied before.
+    /// Makes room for samples of so many series, which have so many bytes of the log left.
+    pub(super) fn set_room(&mut self, series: usize, left_bytes: usize) {
+        self.room = LEAST_ROOM.min(2 * series) + left_bytes / LEFT_BYTES;
+        (self.left_bytes, self.before_bytes) = (left_bytes, self.before_bytes.max(left_bytes));
+    }
+
+    /// Keeps a sample. False where there is no room, or it does not fit to those that wait: they must be applied before.
     #[inline]
-    pub(super) fn push(&mut self, slot: Slot, sample: &RefSample, series: usize) -> bool {
-        if self.len == 0 {
-            self.base_ms = sample.timestamp_ms.saturating_sub(1 << 30);
-        }
-        let after_ms = sample.timestamp_ms.checked_sub(self.base_ms).and_then(|after| u32::try_from(after).ok());
-        let Some(after_ms) = after_ms.filter(|_| self.len < MOST_WAITING.min(2 * series)) else { return false };
-        let page = slot as usize / PAGE_SLOTS;
-        if self.pages.len() <= page {
-            self.pages.resize_with(page + 1, Vec::new);
-        }
-        self.pages[page].push(Waiting { value: sample.value, after_ms, place: (slot as usize % PAGE_SLOTS) as u16 });
-        self.len += 1;
-        true
+    pub(super) fn push(&mut self, slot: Slot, sample: &RefSample) -> bool {
+        self.waiting.len() < self.room && self.waiting.push(slot, sample)
     }
 
     /// Applies what waits.
     pub(super) fn apply(&mut self, slab: &mut Slab<Series>, rules: Rules<'_>, threads: usize) -> Applied {
-        if self.len == 0 {
+        if self.waiting.len() == 0 {
             return Applied::default();
         }
-        let base_ms = self.base_ms;
-        let mut pages: Vec<_> =
-            slab.pages_mut().zip(&mut self.pages).filter(|(_, waiting)| !waiting.is_empty()).collect();
-        let run = |pages: &mut [(&mut [Option<Series>], &mut Vec<Waiting>)]| {
+        let base_ms = self.waiting.base_ms();
+        let pages = slab.pages_mut().zip(self.waiting.pages_mut());
+        let pages: Vec<_> = pages.filter(|(_, blocks)| !blocks.is_empty()).collect();
+        let each = pages.len().div_ceil(threads.max(1)).max(1);
+        self.tools.resize_with(pages.len().div_ceil(each), Tools::default);
+        let given_bytes = std::mem::replace(&mut self.before_bytes, self.left_bytes) - self.left_bytes;
+        let ahead_percent = (self.left_bytes.saturating_mul(100) / given_bytes.max(1)).min(MOST_AHEAD_PERCENT);
+        self.tools.iter_mut().for_each(|tools| tools.buffer.ahead_percent = ahead_percent);
+        let mut pages = pages.into_iter();
+        let parts = self.tools.iter_mut().map(|tools| (pages.by_ref().take(each).collect::<Pages<'_>>(), tools));
+        let run = |(pages, tools): (Pages<'_>, &mut Tools)| {
             let mut applied = Applied::default();
-            for (series, waiting) in pages {
-                apply_page(series, waiting, base_ms, rules, &mut applied);
-                waiting.clear();
+            for (series, blocks) in pages {
+                apply_page(series, blocks, base_ms, rules, tools, &mut applied);
             }
             applied
         };
-        let each = pages.len().div_ceil(threads.max(1)).max(1);
-        let applied = if pages.len() <= each {
-            run(&mut pages)
-        } else {
-            std::thread::scope(|scope| {
-                let threads: Vec<_> = pages.chunks_mut(each).map(|pages| scope.spawn(move || run(pages))).collect();
-                let parts = threads.into_iter().map(|thread| thread.join());
-                let parts = parts.map(|part| part.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-                parts.fold(Applied::default(), |sum, part| sum.add(&part))
-            })
-        };
-        self.len = 0;
+        let applied = std::thread::scope(|scope| {
+            let mut parts = parts;
+            let own = parts.next();
+            let threads: Vec<_> = parts.map(|part| scope.spawn(move || run(part))).collect();
+            let first = own.map_or_else(Applied::default, run);
+            let others = threads.into_iter().map(|thread| thread.join());
+            let others = others.map(|part| part.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            others.fold(first, |sum, part| sum.add(&part))
+        });
+        self.waiting.clear(self.room);
         applied
     }
 }
 
-fn apply_page(page: &mut [Option<Series>], waiting: &[Waiting], base_ms: i64, rules: Rules<'_>, applied: &mut Applied) {
-    for run in waiting.chunks(RUN) {
-        warm(run.iter().filter_map(|waiting| page.get(usize::from(waiting.place))?.as_ref()));
-        for Waiting { value, after_ms, place } in run {
-            let timestamp_ms = base_ms.wrapping_add(i64::from(*after_ms));
-            if let Some(Some(series)) = page.get_mut(usize::from(*place)) {
-                push(series, At::time(timestamp_ms), *value, rules, applied);
+fn apply_page(
+    page: &mut [Option<Series>],
+    blocks: &Blocks,
+    base_ms: i64,
+    rules: Rules<'_>,
+    tools: &mut Tools,
+    applied: &mut Applied,
+) {
+    let Tools { in_order, buffer } = tools;
+    in_order.each(blocks, |in_order| {
+        for (number, some) in page.chunks_mut(RUN).enumerate() {
+            let runs = |place: usize| in_order.of(number * RUN + place);
+            let awaited = some.iter().enumerate().filter(|(place, _)| !runs(*place).is_empty());
+            warm(awaited.filter_map(|(_, series)| series.as_ref()));
+            for (place, series) in some.iter_mut().enumerate() {
+                if let Some(series) = series {
+                    push_run(series, runs(place), base_ms, rules, buffer, applied);
+                }
             }
+        }
+    });
+}
+
+/// Appends samples of one series.
+#[inline]
+fn push_run(
+    series: &mut Series,
+    mut run: &[Waiting],
+    base_ms: i64,
+    rules: Rules<'_>,
+    buffer: &mut RunBuffer,
+    applied: &mut Applied,
+) {
+    while let Some(first) = run.first() {
+        let samples = run.iter().map(|waiting| waiting.sample(base_ms));
+        let taken = series.push_floats(samples, rules.min_valid_ms, buffer);
+        if let (Some(last), Some(rest)) = (run.get(taken.wrapping_sub(1)), run.get(taken..)) {
+            applied.note(taken, first.sample(base_ms).0, last.sample(base_ms).0);
+            run = rest;
+        }
+        // The one that ended it, if any, is known, too old, or begins a chunk.
+        if let Some((next, rest)) = run.split_first() {
+            let (timestamp_ms, value) = next.sample(base_ms);
+            push(series, At::time(timestamp_ms), value, rules, applied);
+            run = rest;
         }
     }
 }
@@ -149,10 +207,8 @@ pub(super) fn push(series: &mut Series, at: At, value: f64, rules: Rules<'_>, ap
     } else if series.fit_float(timestamp_ms, value) != Fit::Newest {
         applied.counts.known += 1;
     } else {
-        applied.counts.samples += 1;
         applied.chunks += series.push_float(at, value, rules.chunk_range_ms, rules.store);
-        applied.min_time_ms = applied.min_time_ms.min(timestamp_ms);
-        applied.max_time_ms = applied.max_time_ms.max(timestamp_ms);
+        applied.note(1, timestamp_ms, timestamp_ms);
     }
 }
 

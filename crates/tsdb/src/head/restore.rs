@@ -3,6 +3,8 @@
 //! First the snapshot's series, then all definitions and marks of the log, then its samples in order. What is not newer
 //! than its series is there already.
 
+mod counts;
+
 use thanoxide_model::labels::{MAX_LABEL_BYTES, push_packed};
 
 use super::late::LateValue;
@@ -13,7 +15,7 @@ use super::{Head, Slot, open_chunk};
 use crate::chunk::{Chunk, ChunkError, Encoding};
 use crate::chunk_store::ClosedChunk;
 use crate::encoding::{DecodeError, Reader};
-use crate::log::definitions::DefinitionsReader;
+use crate::log::definitions::{DefinedReader, DefinitionsReader};
 use crate::log::deletions::{Deletion, DeletionsReader};
 use crate::log::exemplars::{ExemplarSeries, ExemplarsReader};
 use crate::log::floats::FloatsReader;
@@ -21,39 +23,10 @@ use crate::log::histograms::HistogramsReader;
 use crate::log::{Frame, FrameKind, Position};
 use crate::wal::record::{RefSample, SeriesRef};
 
+pub use counts::RestoreCounts;
+
 /// No head makes so many series.
 const MAX_REF: SeriesRef = 1 << 62;
-
-/// What a restart found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RestoreCounts {
-    /// Series of the snapshot.
-    pub series: u64,
-    /// Samples and histograms of the log that were taken.
-    pub samples: u64,
-    /// Samples that a block holds.
-    pub in_blocks: u64,
-    /// Samples that their series has already.
-    pub known: u64,
-    /// Samples of series that nothing defines.
-    pub orphans: u64,
-    /// Frames whose payload cannot be decoded, or is of a kind that is not known.
-    pub undecodable: u64,
-    /// Closed chunks whose file is gone or too short.
-    pub lost_chunks: u64,
-}
-
-impl RestoreCounts {
-    pub(crate) fn add(&mut self, other: &RestoreCounts) {
-        self.series += other.series;
-        self.samples += other.samples;
-        self.in_blocks += other.in_blocks;
-        self.known += other.known;
-        self.orphans += other.orphans;
-        self.undecodable += other.undecodable;
-        self.lost_chunks += other.lost_chunks;
-    }
-}
 
 /// Fills one head.
 #[derive(Debug)]
@@ -75,6 +48,8 @@ pub(crate) struct Restore {
     /// The snapshot has the exemplars that came up to this position of the log.
     exemplars_saved: Position,
     replay: Replay,
+    /// Bytes of floats in the log that are not applied yet.
+    floats_left: usize,
     applied: Applied,
     threads: usize,
 }
@@ -94,6 +69,7 @@ impl Restore {
             waiting: Vec::new(),
             exemplars_saved: 0,
             replay: Replay::default(),
+            floats_left: 0,
             applied: Applied::default(),
             threads,
         }
@@ -166,6 +142,10 @@ impl Restore {
         let mut reader = Reader::new(frame.payload);
         let read = match frame.kind {
             Some(FrameKind::Definitions) => self.definitions(&mut reader),
+            Some(FrameKind::Floats) => {
+                self.floats_left += reader.len();
+                Ok(())
+            }
             Some(FrameKind::Truncation) => reader.varint().map(|time_ms| self.head.raise_min_valid(time_ms)),
             Some(FrameKind::LateTruncation) => reader.uvarint().map(|up_to| self.late_cut = self.late_cut.max(up_to)),
             _ => Ok(()),
@@ -174,6 +154,9 @@ impl Restore {
     }
 
     fn definitions(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        if self.are_defined(*reader) {
+            return Ok(());
+        }
         let mut definitions = DefinitionsReader::default();
         while !reader.is_empty() {
             let (series_ref, labels) = definitions.read(reader)?;
@@ -210,6 +193,17 @@ impl Restore {
         self.sorted &= self.slots.last().is_none_or(|(last, _)| *last < series_ref);
         self.slots.push((series_ref, slot));
         new
+    }
+
+    /// Whether all definitions that follow are known already, as those are which the log has a second time.
+    fn are_defined(&mut self, mut reader: Reader<'_>) -> bool {
+        let mut defined = DefinedReader::default();
+        while !reader.is_empty() {
+            if !defined.read(&mut reader).is_ok_and(|series_ref| self.is_defined(series_ref)) {
+                return false;
+            }
+        }
+        true
     }
 
     /// Whether a reference is known already. Most series are defined twice, in the same order both times.
@@ -340,15 +334,19 @@ impl Restore {
     }
 
     fn floats(&mut self, mut reader: FloatsReader<'_>) -> Result<(), DecodeError> {
-        let series = self.head.table.len();
-        let in_order = Replay::is_worth(series);
+        let in_order = Replay::is_worth(self.head.table.len());
+        self.floats_left = self.floats_left.saturating_sub(reader.len());
+        self.replay.set_room(self.head.table.len(), self.floats_left);
         while let Some(sample) = reader.next()? {
             let Some(slot) = self.slot_of(sample.series) else { continue };
             if in_order {
-                if self.replay.push(slot, &sample, series) {
+                if self.replay.push(slot, &sample) {
                     continue;
                 }
                 self.apply_replay();
+                if self.replay.push(slot, &sample) {
+                    continue;
+                }
             }
             self.float(slot, &sample, None);
         }

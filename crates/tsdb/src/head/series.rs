@@ -10,6 +10,7 @@ use super::labels::Pair;
 use super::open_chunk::{At, OpenChunk, Pushed};
 use crate::chunk::Chunk;
 use crate::chunk_store::{ChunkStore, ClosedChunk, HeadChunk};
+use crate::encoding::RunBuffer;
 use crate::wal::record::SeriesRef;
 
 /// A series is defined in the log so many times, so that one lost definition orphans nothing.
@@ -186,6 +187,17 @@ impl Series {
         self.seal(store);
         self.open = Some(OpenChunk::float(at, value, range_ms));
         1
+    }
+
+    /// Appends floats to the open chunk as long as that takes them: [`OpenChunk::push_floats`]. Says how many.
+    #[inline]
+    pub(crate) fn push_floats(
+        &mut self,
+        floats: impl Iterator<Item = (i64, f64)>,
+        min_time_ms: i64,
+        buffer: &mut RunBuffer,
+    ) -> usize {
+        self.open.as_mut().map_or(0, |open| open.push_floats(floats, min_time_ms, buffer))
     }
 
     /// Appends a histogram that fits as the newest. Says how many chunks began.

@@ -83,6 +83,11 @@ impl<'a> FloatsReader<'a> {
         FloatsReader { reader: Reader::new(payload), series: 0, timestamp_ms: 0, start_ms: 0 }
     }
 
+    /// Bytes that are not read yet.
+    pub(crate) fn len(&self) -> usize {
+        self.reader.len()
+    }
+
     /// The start time of the sample read last, in a frame that has them.
     #[inline]
     pub fn start_ms(&mut self) -> Result<i64, DecodeError> {
@@ -91,7 +96,7 @@ impl<'a> FloatsReader<'a> {
     }
 
     /// The next sample; `None` after the last.
-    #[inline]
+    #[inline(always)]
     #[allow(clippy::should_implement_trait, reason = "fallible: not an Iterator")]
     pub fn next(&mut self) -> Result<Option<RefSample>, DecodeError> {
         if self.reader.is_empty() {

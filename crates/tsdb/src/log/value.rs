@@ -87,7 +87,7 @@ fn put_whole(out: &mut Vec<u8>, number: i64) -> u8 {
 }
 
 /// Reads the value of a form.
-#[inline]
+#[inline(always)]
 pub fn read_value(reader: &mut Reader<'_>, form: u8) -> Result<f64, DecodeError> {
     match form {
         0..DECIMALS => Ok(read_whole(reader, form)? as f64),
