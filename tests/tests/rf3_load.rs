@@ -49,7 +49,10 @@ const READS: u32 = 10;
 struct System {
     nodes: Vec<Node>,
     router: Program,
+    /// Gives up on a node that is silent.
     querier: Program,
+    /// Waits for all of an answer.
+    checker: Program,
 }
 
 impl System {
@@ -58,16 +61,15 @@ impl System {
         let file = root.join("hashrings.json");
         write_ring(&file, &nodes)?;
         let router = ring_router(root, &file)?;
-        let querier = querier(&nodes)?;
-        Ok(System { nodes, router, querier })
+        let (querier, checker) = (querier(&nodes, &["--store.response-timeout=300ms"])?, querier(&nodes, &[])?);
+        Ok(System { nodes, router, querier, checker })
     }
 }
 
 /// Its nodes do not say which replica they are: it takes all samples of all of them.
-fn querier(nodes: &[Node]) -> Result<Program> {
+fn querier(nodes: &[Node], more: &[&str]) -> Result<Program> {
     let endpoints: Vec<String> = nodes.iter().map(|node| format!("--endpoint={}", node.grpc)).collect();
-    let mut args = vec!["--store.response-timeout=300ms"];
-    args.extend(endpoints.iter().map(String::as_str));
+    let args: Vec<&str> = endpoints.iter().map(String::as_str).chain(more.iter().copied()).collect();
     Program::querier(&args)
 }
 
@@ -132,7 +134,7 @@ async fn nodes_die_and_freeze_under_load() -> Result<()> {
     let authority = |url: String| url.trim_start_matches("http://").to_string();
     let load = Program::spawn(Command::new(own("thanoxide-loadgen")).args([
         format!("--target={}", authority(system.router.url("remote-write"))),
-        format!("--api={}", authority(system.querier.url("http"))),
+        format!("--api={}", authority(system.checker.url("http"))),
         format!("--series={}", size.series),
         format!("--interval-ms={}", size.interval_ms),
         format!("--scrapes={scrapes}"),

@@ -55,6 +55,9 @@ fn samples_of(plan: &Plan, group: u64, scrapes: u64, api: &str) -> Result<BTreeM
     let mut connection = Connection::open(api)?;
     let body = connection.post_form("/api/v1/query", &[("query", &query), ("time", &time)])?.success()?;
     let answer: Value = serde_json::from_slice(&body).context("no JSON")?;
+    if answer["warnings"].as_array().is_some_and(|warnings| !warnings.is_empty()) {
+        bail!("group {group}: the answer may lack something: {}", answer["warnings"]);
+    }
     let mut found: BTreeMap<u64, BTreeSet<i64>> = BTreeMap::new();
     for one in answer["data"]["result"].as_array().with_context(|| format!("no result: {answer}"))? {
         let series: u64 = one["metric"]["series"].as_str().context("no series label")?.parse()?;

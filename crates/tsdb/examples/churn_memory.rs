@@ -107,5 +107,11 @@ fn main() {
     run.settle();
     let after = resident();
     let mb = |bytes: f64| bytes / 1e6;
-    println!("{:.0} MB before, {:.0} at most, {:.0} after: {:.3} times", mb(before), mb(most), mb(after), after / before);
+    println!(
+        "{:.0} MB before, {:.0} at most, {:.0} after: {:.3} times",
+        mb(before),
+        mb(most),
+        mb(after),
+        after / before
+    );
 }
