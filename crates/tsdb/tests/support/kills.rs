@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use thanoxide_model::write_batch::WriteBatchBuilder;
 use thanoxide_model::{Labels, Sample, TenantId, WriteBatch};
 
-pub(crate) const TENANTS: usize = 4;
 const START_MS: i64 = 1_700_006_400_000;
 /// From sample to sample of a series, in their own time.
 const STEP_MS: i64 = 40_000;
@@ -17,6 +16,7 @@ pub(crate) const BLOCK_MS: i64 = 60_000;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Size {
     pub(crate) series: usize,
+    pub(crate) tenants: usize,
     pub(crate) per_request: usize,
     /// Of each tenant.
     pub(crate) requests_per_s: usize,
@@ -30,29 +30,31 @@ impl Size {
     /// `series` in all; 0 is the size of CI.
     pub(crate) fn new(series: usize) -> Self {
         match series {
-            0 => {
-                let (least_life_ms, most_life_ms) = (100, 700);
-                let (series, per_request, requests_per_s) = (2_000, 100, 50);
-                Size { series, per_request, requests_per_s, least_life_ms, most_life_ms, segment_bytes: 64 << 10 }
-            }
-            // 100,000 samples a second in all.
-            series => {
-                let (per_request, requests_per_s) = (2_000, (100_000 / TENANTS).div_ceil(2_000));
-                Size {
-                    series,
-                    per_request,
-                    requests_per_s,
-                    least_life_ms: 1_500,
-                    most_life_ms: 6_000,
-                    segment_bytes: 4 << 20,
-                }
-            }
+            0 => Size {
+                series: 2_000,
+                tenants: 4,
+                per_request: 100,
+                requests_per_s: 50,
+                least_life_ms: 100,
+                most_life_ms: 700,
+                segment_bytes: 64 << 10,
+            },
+            // 100,000 samples a second in all. Tenants are so small that some of their cuts end in a life.
+            series => Size {
+                series,
+                tenants: 25,
+                per_request: 2_000,
+                requests_per_s: 2,
+                least_life_ms: 1_500,
+                most_life_ms: 6_000,
+                segment_bytes: 4 << 20,
+            },
         }
     }
 
     /// Requests that give each series of a tenant a sample.
     pub(crate) fn requests(self) -> u64 {
-        (self.series / TENANTS / self.per_request) as u64
+        (self.series / self.tenants / self.per_request) as u64
     }
 
     /// The time of all samples of a tenant's `n`-th request: those of different requests of one round differ.
@@ -150,7 +152,7 @@ impl Ledger {
     /// Throws everything away.
     pub(crate) fn begin_episode(&mut self, dir: &Path) {
         self.acknowledged = self.acknowledged();
-        self.tenants = vec![Sent::default(); TENANTS];
+        self.tenants = vec![Sent::default(); self.size.tenants];
         match std::fs::remove_dir_all(dir.join("data")) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => panic!("{error}"),
             _ => std::fs::create_dir_all(dir.join("data")).unwrap(),
