@@ -1,11 +1,11 @@
 //! Measures an engine: bytes of memory for each series, of log for each sample, and how long a start takes.
 //!
 //! ```text
-//! engine_figures fill DIR TENANTS SERIES SAMPLES [SPREAD]   appends, tells figures, and ends without closing, as by kill -9
-//! engine_figures open DIR                                   opens what `fill` left, and tells how long that took
+//! engine_figures fill DIR TENANTS SERIES SAMPLES [SPREAD [TOGETHER]]   appends, tells figures, and ends without closing, as by kill -9
+//! engine_figures open DIR                                              opens what `fill` left, and tells how long that took
 //! ```
 //! With a spread the requests begin one after the other, so many steps long, and all go on until the last has its samples:
-//! so chunks are full at different times.
+//! so chunks are full at different times. So many samples of a series come together in a request, else one.
 //!
 //! Series are of shape L10: ten labels, 60 % counters, 25 % gauges of three decimals, 10 % constants, 5 % random values, and
 //! 5 ms of jitter. Samples are 15 s apart.
@@ -59,11 +59,12 @@ fn sample(series: usize, step: i64) -> Sample {
     Sample { timestamp_ms: START_MS + step * 15_000 + jitter_ms, value }
 }
 
-fn requests(series: usize) -> Vec<(usize, WriteBatch)> {
+fn requests(series: usize, together: usize) -> Vec<(usize, WriteBatch)> {
+    let samples = vec![Sample { timestamp_ms: 0, value: 0.0 }; together];
     let request = |first: usize| {
         let mut builder = WriteBatchBuilder::default();
         for i in first..(first + PER_REQUEST).min(series) {
-            builder.push(&labels(i), &[Sample { timestamp_ms: 0, value: 0.0 }]);
+            builder.push(&labels(i), &samples);
         }
         (first, builder.build())
     };
@@ -94,18 +95,18 @@ fn open(dir: &Path) -> Engine {
     Engine::open(dir, EngineOptions::default(), Env::system()).unwrap()
 }
 
-fn fill(dir: &Path, tenants: usize, series: usize, samples: i64, spread: i64) {
+fn fill(dir: &Path, tenants: usize, series: usize, samples: i64, spread: i64, together: usize) {
     let engine = open(dir);
     let ids: Vec<TenantId> = (0..tenants).map(|i| TenantId::new(&format!("tenant-{i}")).unwrap()).collect();
-    let mut requests = requests(series);
+    let mut requests = requests(series, together);
     let before = status("VmRSS");
     let (mut snapshots, mut new_ns, mut known_ns) = (0, 0, 0);
     let (mut total, last_step) = (0, samples + spread - 1);
-    for step in 0..last_step {
+    for step in (0..last_step).step_by(together) {
         let begun = |number: usize| number as i64 % spread <= step;
         for (first, request) in &mut requests {
             for (i, s) in request.samples.iter_mut().enumerate() {
-                *s = sample(*first + i, step);
+                *s = sample(*first + i / together, step + (i % together) as i64);
             }
         }
         let begin_ns = cpu_ns();
@@ -129,7 +130,7 @@ fn fill(dir: &Path, tenants: usize, series: usize, samples: i64, spread: i64) {
     let all = (tenants * series) as f64;
     let total = total as f64;
     let log_bytes = engine.reader(&ids[0]).unwrap().log_bytes().unwrap();
-    if spread == 1 {
+    if spread == 1 && together == 1 {
         println!("{:.0} ns a new series with its sample", new_ns as f64 / all);
         println!("{:.0} ns a further sample, commits and snapshots included", known_ns as f64 / (total - all).max(1.0));
     } else {
@@ -146,8 +147,8 @@ fn main() {
     let number = |i: usize| args[i].parse::<usize>().unwrap();
     match args.get(1).map(String::as_str) {
         Some("fill") => {
-            let spread = if args.len() > 6 { number(6) as i64 } else { 1 };
-            fill(Path::new(&args[2]), number(3), number(4), number(5) as i64, spread);
+            let [spread, together] = [6, 7].map(|i| if args.len() > i { number(i) } else { 1 });
+            fill(Path::new(&args[2]), number(3), number(4), number(5) as i64, spread as i64, together);
         }
         Some("open") => {
             let begin = Instant::now();
@@ -156,6 +157,6 @@ fn main() {
             println!("open in {wall_s:.3} s, {cpu_s:.2} s of CPU, peak {:.1} MB", status("VmHWM") / 1e6);
             println!("{:?}", engine.open_report());
         }
-        _ => println!("engine_figures fill DIR TENANTS SERIES SAMPLES [SPREAD] | open DIR"),
+        _ => println!("engine_figures fill DIR TENANTS SERIES SAMPLES [SPREAD [TOGETHER]] | open DIR"),
     }
 }

@@ -188,7 +188,7 @@ impl XorAppender {
         if self.count == 0 {
             return;
         }
-        let ahead_percent = buffer.ahead_percent;
+        let ahead_samples = buffer.ahead_samples;
         let mut out = BitRun::begin(buffer, &mut self.bytes, self.free_bits);
         let XorAppender { mut timestamp_ms, mut delta_ms, mut value, mut count, mut window, .. } = *self;
         while out.has_room() && count < u16::MAX {
@@ -206,8 +206,7 @@ impl XorAppender {
             (timestamp_ms, value) = (t, v.to_bits());
             count += 1;
         }
-        let (added, missing) = (usize::from(count - self.count), meant_samples.saturating_sub(usize::from(count)));
-        let ahead_samples = (added * ahead_percent / 100).min(missing);
+        let ahead_samples = ahead_samples.min(meant_samples.saturating_sub(usize::from(count)));
         // Those of the first sample are not like the others.
         let len_bytes = (self.bytes.len() + out.len_bytes()).saturating_sub(FIRST_BYTES);
         self.free_bits = out.finish(&mut self.bytes, ahead_samples * len_bytes / usize::from(count));
@@ -388,13 +387,13 @@ mod tests {
         fn a_run_gives_the_bytes_of_single_appends(
             samples in proptest::collection::vec((any::<i64>(), any::<u64>(), 0u32..64, 0u32..64), 1..80),
             lengths in proptest::collection::vec(0usize..40, 1..6),
-            ahead_percent in 0usize..500,
+            ahead_samples in 0usize..500,
         ) {
             let samples: Vec<_> = samples.iter().map(|s| (s.0 >> s.2, f64::from_bits(s.1 >> s.3))).collect();
             let (mut single, mut runs) = (XorAppender::new(), XorAppender::new());
             samples.iter().for_each(|(t, v)| single.append(*t, *v));
             let mut buffer = RunBuffer::default();
-            buffer.ahead_percent = ahead_percent;
+            buffer.ahead_samples = ahead_samples;
             runs.append(samples[0].0, samples[0].1);
             let mut left = samples[1..].iter().copied();
             for length in lengths.into_iter().chain([80; 4]) {

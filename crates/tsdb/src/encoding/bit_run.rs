@@ -34,13 +34,13 @@ const SPARE_BYTES: usize = 40;
 #[derive(Clone, Debug)]
 pub(crate) struct RunBuffer {
     bytes: Box<[u8; RUN_BYTES]>,
-    /// How much will go behind a run later, as far as is known, in percent of its samples.
-    pub(crate) ahead_percent: usize,
+    /// How many samples will go behind a run later, as far as is known.
+    pub(crate) ahead_samples: usize,
 }
 
 impl Default for RunBuffer {
     fn default() -> Self {
-        RunBuffer { bytes: Box::new([0; RUN_BYTES]), ahead_percent: 0 }
+        RunBuffer { bytes: Box::new([0; RUN_BYTES]), ahead_samples: 0 }
     }
 }
 

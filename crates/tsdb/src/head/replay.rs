@@ -25,9 +25,6 @@ const LEAST_ROOM: usize = 1 << 19;
 /// A sample more may wait for each so many bytes of samples that are left. They make series larger by many times as much as
 /// one that waits takes.
 const LEFT_BYTES: usize = 256;
-/// Chunks get room for what is left of the log, up to so many times the samples that they were given at once: the rate may
-/// change.
-const MOST_AHEAD_PERCENT: usize = 1000;
 /// So many series are looked at before the first of them takes its samples.
 const RUN: usize = 32;
 
@@ -36,6 +33,7 @@ const RUN: usize = 32;
 pub(super) struct Replay {
     waiting: WaitingPages,
     room: usize,
+    series: usize,
     /// Bytes of the log that are left, and that were left when samples were applied before.
     left_bytes: usize,
     before_bytes: usize,
@@ -105,6 +103,7 @@ impl Replay {
     /// Makes room for samples of so many series, which have so many bytes of the log left.
     pub(super) fn set_room(&mut self, series: usize, left_bytes: usize) {
         self.room = LEAST_ROOM.min(2 * series) + left_bytes / LEFT_BYTES;
+        self.series = series;
         (self.left_bytes, self.before_bytes) = (left_bytes, self.before_bytes.max(left_bytes));
     }
 
@@ -119,14 +118,16 @@ impl Replay {
         if self.waiting.len() == 0 {
             return Applied::default();
         }
-        let base_ms = self.waiting.base_ms();
+        let (base_ms, given_samples) = (self.waiting.base_ms(), self.waiting.len());
         let pages = slab.pages_mut().zip(self.waiting.pages_mut());
         let pages: Vec<_> = pages.filter(|(_, blocks)| !blocks.is_empty()).collect();
         let each = pages.len().div_ceil(threads.max(1)).max(1);
         self.tools.resize_with(pages.len().div_ceil(each), Tools::default);
         let given_bytes = std::mem::replace(&mut self.before_bytes, self.left_bytes) - self.left_bytes;
-        let ahead_percent = (self.left_bytes.saturating_mul(100) / given_bytes.max(1)).min(MOST_AHEAD_PERCENT);
-        self.tools.iter_mut().for_each(|tools| tools.buffer.ahead_percent = ahead_percent);
+        // Chunks get room for what is left of the log, as if that were spread evenly.
+        let left_samples = self.left_bytes.saturating_mul(given_samples) / given_bytes.max(1);
+        let ahead_samples = left_samples / self.series.max(1);
+        self.tools.iter_mut().for_each(|tools| tools.buffer.ahead_samples = ahead_samples);
         let mut pages = pages.into_iter();
         let parts = self.tools.iter_mut().map(|tools| (pages.by_ref().take(each).collect::<Pages<'_>>(), tools));
         let run = |(pages, tools): (Pages<'_>, &mut Tools)| {

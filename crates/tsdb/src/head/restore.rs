@@ -248,6 +248,10 @@ impl Restore {
             _ => Err(DecodeError::UnexpectedEnd),
         };
         self.counts.undecodable += u64::from(read.is_err());
+        if let Err(error) = self.head.store.flush() {
+            // As with appends: the log has it all, and what waits is tried again.
+            tracing::warn!(%error, "cannot write closed chunks");
+        }
         self.counts.orphans > orphans
     }
 
