@@ -191,7 +191,7 @@ async fn tenants_without_end_are_refused_beyond_the_budget() -> Result<()> {
 
 const IDLE_TENANTS: usize = 500;
 /// Series of each tenant, and the memory that each may take.
-const IDLE: [(usize, u64); 2] = [(1, 60 << 10), (200, 120 << 10)];
+const IDLE: [(usize, u64); 2] = [(1, 60 << 10), (200, 240 << 10)];
 
 #[tokio::test]
 async fn idle_tenants_cost_little_memory() -> Result<()> {
