@@ -64,12 +64,9 @@ fn receiver(dir: &Path, replica: &str) -> Result<Program> {
 
 fn querier(endpoints: &[&Program]) -> Result<Program> {
     let endpoints: Vec<String> = endpoints.iter().map(|e| format!("--endpoint={}", e.address("grpc"))).collect();
-    let mut args = vec!["query", "--http-address=127.0.0.1:0", "--grpc-address=127.0.0.1:0"];
-    args.extend(["--query.replica-label=replica"]);
+    let mut args = vec!["--query.replica-label=replica"];
     args.extend(endpoints.iter().map(String::as_str));
-    let mut program = Program::thanoxide(&args, &["http", "grpc"])?;
-    program.await_line("changing probe status", "status=ready")?;
-    Ok(program)
+    Program::querier(&args)
 }
 
 async fn write(url: String, series: &[(Labels, Vec<Sample>)]) -> Result<()> {

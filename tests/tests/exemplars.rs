@@ -186,11 +186,9 @@ async fn ring(protocol: &str) -> Result<()> {
         ],
     )?;
     let endpoints: Vec<String> = nodes.iter().map(|node| format!("--endpoint={}", node.address("grpc"))).collect();
-    let mut args = vec!["query", "--http-address=127.0.0.1:0", "--grpc-address=127.0.0.1:0"];
-    args.extend(["--query.replica-label=replica", "--query.replica-label=receive_replica"]);
+    let mut args = vec!["--query.replica-label=replica", "--query.replica-label=receive_replica"];
     args.extend(endpoints.iter().map(String::as_str));
-    let mut query = Program::thanoxide(&args, &["http", "grpc"])?;
-    query.await_line("changing probe status", "status=ready")?;
+    let query = Program::querier(&args)?;
     let sender = Sender::new(format!("{}/api/v1/receive", router.url("remote-write")));
     let mut sent = 0;
     for number in 0..ROUNDS {

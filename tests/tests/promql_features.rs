@@ -65,13 +65,7 @@ async fn experiments_are_off_until_they_are_switched_on() -> Result<()> {
     write(&off, start_ms).await?;
     is_refused(&Api::new(off.url("http")), end_ms).await?;
     let endpoint = format!("--endpoint={}", off.address("grpc"));
-    let querier = |args: &[&str]| {
-        let mut all = vec!["query", "--http-address=127.0.0.1:0", "--grpc-address=127.0.0.1:0", &endpoint];
-        all.extend(args);
-        let mut querier = Program::thanoxide(&all, &["http", "grpc"])?;
-        querier.await_line("changing probe status", "status=ready")?;
-        anyhow::Ok(querier)
-    };
+    let querier = |args: &[&str]| Program::querier(&[&[endpoint.as_str()], args].concat());
     // Unknown names are told of and passed over; names are separate flags or separated by commas.
     let unknown = querier(&["--enable-feature=promql-from-tomorrow", "--enable-feature=promql-at-modifier"])?;
     is_refused(&Api::new(unknown.url("http")), end_ms).await?;

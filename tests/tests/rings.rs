@@ -202,11 +202,10 @@ async fn check(router: &Program, config: &str, nodes: &[Program], way: &str) -> 
 }
 
 async fn query_all(nodes: &[Program], way: &str) -> Result<()> {
-    let mut args = vec!["query".to_string(), "--http-address=127.0.0.1:0".into(), "--grpc-address=127.0.0.1:0".into()];
-    args.extend(["--query.replica-label=replica".to_string(), "--query.replica-label=node".to_string()]);
-    args.extend(nodes.iter().map(|node| format!("--endpoint={}", node.address("grpc"))));
-    let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    let query = Program::thanoxide(&args, &["http", "grpc"])?;
+    let endpoints: Vec<String> = nodes.iter().map(|node| format!("--endpoint={}", node.address("grpc"))).collect();
+    let mut args = vec!["--query.replica-label=replica", "--query.replica-label=node"];
+    args.extend(endpoints.iter().map(String::as_str));
+    let query = Program::querier(&args)?;
     let api = Api::new(query.url("http"));
     let sum: usize = (0..SERIES).sum();
     let end = Instant::now() + SETTLE_DEADLINE;

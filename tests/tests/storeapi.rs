@@ -164,11 +164,7 @@ async fn thanos_reads_our_ingester_and_our_querier_reads_both() -> Result<()> {
     let args = ["--replica-label", "replica", "query", query, &end_ms.to_string()];
     let thanos = storereader(&[&endpoint], &args)?;
     let endpoint_flag = format!("--endpoint={endpoint}");
-    let querier =
-        ["query", "--http-address=127.0.0.1:0", "--grpc-address=127.0.0.1:0", "--query.replica-label=replica"];
-    let querier: Vec<&str> = querier.into_iter().chain([endpoint_flag.as_str()]).collect();
-    let mut querier = Program::thanoxide(&querier, &["http", "grpc"])?;
-    querier.await_line("changing probe status", "status=ready")?;
+    let mut querier = Program::querier(&["--query.replica-label=replica", &endpoint_flag])?;
     let ours = Api::new(querier.url("http")).instant(query, end_ms).await?;
     let (left, right) = (&ours["data"]["result"][0]["value"][1], &thanos[0][0]["value"][1]);
     ensure!(left == right && left.is_string(), "ours {ours}, Thanos {thanos:?}");

@@ -189,12 +189,7 @@ fn start_store(dir: &Path) -> Result<Program> {
 
 fn start_querier(endpoint: &str, args: &[&str]) -> Result<Program> {
     let endpoint = format!("--endpoint={endpoint}");
-    let mut all = vec!["query", "--http-address=127.0.0.1:0", "--grpc-address=127.0.0.1:0"];
-    all.extend(["--query.replica-label=replica", &endpoint]);
-    all.extend(args);
-    let mut querier = Program::thanoxide(&all, &["http", "grpc"])?;
-    querier.await_line("changing probe status", "status=ready")?;
-    Ok(querier)
+    Program::querier(&[&["--query.replica-label=replica", &endpoint], args].concat())
 }
 
 /// An address where nobody listens.
