@@ -54,6 +54,8 @@ pub struct Ingester {
     wake: Notify,
     /// Told by writes.
     pub(crate) tail_is_long: Notify,
+    /// Held while a new tenant is let in.
+    pub(crate) admitting: Arc<Mutex<()>>,
     /// Tenants none of whose blocks that are to be uploaded has start times.
     without_start_times: Mutex<BTreeSet<TenantId>>,
     /// Counts the passes of maintenance that brought blocks into the bucket.
@@ -105,6 +107,7 @@ impl Ingester {
             passes: tokio::sync::Mutex::default(),
             wake: Notify::new(),
             tail_is_long: Notify::new(),
+            admitting: Arc::default(),
             without_start_times: Mutex::default(),
             shipped: watch::Sender::new(0),
         };

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use thanoxide_model::write_batch::SeriesSpan;
 use thanoxide_model::{TenantId, Verdict, WriteBatch};
 use thanoxide_storeapi::{Rejected, WriteError, WriteOrigin, WriteOutcome, WriteStore};
@@ -40,7 +41,11 @@ impl WriteStore for Ingester {
         let out_of_order = if origin.hinted { OutOfOrder::CatchUp } else { OutOfOrder::AsSet };
         let options = AppendOptions { max_series, out_of_order };
         let has_exemplars = !batch.exemplars.is_empty();
-        let append = move || append_durably(&engine, &id, &batch, options);
+        let admission = is_new.then(|| (Arc::clone(&self.admitting), self.series_limits.max_tenants()));
+        let append = move || match admission {
+            Some((one_by_one, most)) if !admit(&engine, &id, &one_by_one, most)? => Ok((none_of(&batch), 0)),
+            _ => append_durably(&engine, &id, &batch, options),
+        };
         let written = blocking(append).await;
         if self.engine.is_pressed() {
             self.wake();
@@ -59,6 +64,15 @@ impl WriteStore for Ingester {
         }
         Ok(outcome)
     }
+}
+
+/// Opens a tenant that was not there, if there is a place left: many may ask for the last one at once.
+fn admit(engine: &Engine, id: &TenantId, one_by_one: &Mutex<()>, most: u64) -> Result<bool, EngineError> {
+    let _one = one_by_one.lock();
+    if most > 0 && engine.reader(id).is_none() && engine.tenant_count() as u64 >= most {
+        return Ok(false);
+    }
+    engine.open_tenant(id).map(|()| true)
 }
 
 /// Appends and waits for the disk: on one thread, so that a request changes threads once. Also gives the number of
