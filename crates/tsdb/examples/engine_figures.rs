@@ -138,6 +138,7 @@ fn fill(dir: &Path, tenants: usize, series: usize, samples: i64, spread: i64, to
     }
     println!("{:.0} samples a series", total / all);
     println!("{:.0} B a series (peak {:.0})", (status("VmRSS") - before) / all, (status("VmHWM") - before) / all);
+    println!("the first tenant's, by parts: {:?}", engine.reader(&ids[0]).unwrap().memory());
     println!("{log_bytes} B of log, {:.2} a sample if all is in it; {snapshots} snapshots", log_bytes as f64 / total);
     std::process::exit(0);
 }
