@@ -126,7 +126,7 @@ async fn every_bad_input_has_its_answer_and_harms_nobody() -> Result<()> {
     healthy(&client, &node, &mut at).await?;
     println!("9 300 slow senders: others are served");
     drop(slow);
-    let growth_bytes = node.resident_bytes()?.saturating_sub(before_bytes);
+    let growth_bytes = node.growth_bytes(before_bytes, MAX_GROWTH_BYTES)?;
     ensure!(growth_bytes < MAX_GROWTH_BYTES, "it all left {growth_bytes} bytes behind");
     ensure!(faults.is_empty(), "{} wrong answers:\n{}", faults.len(), faults.join("\n"));
     Ok(())
@@ -157,7 +157,7 @@ async fn healthy_tenants_do_not_wait_for_bad_inputs() -> Result<()> {
     let noise = |stop| send_bad(base.clone(), Arc::clone(&next), stop);
     let (slices, slice) = seconds.map_or((2, 1), |seconds| (seconds.div_ceil(5) as u32, 5));
     let beside = neighbours.beside(noise, slices, Duration::from_secs(slice)).await?;
-    let growth_bytes = node.resident_bytes()?.saturating_sub(before_bytes);
+    let growth_bytes = node.growth_bytes(before_bytes, MAX_GROWTH_BYTES)?;
     let growth_mib = growth_bytes / MIB as u64;
     println!("{beside}; {} bad inputs, {growth_mib} MiB left behind", next.load(Ordering::Relaxed));
     ensure!(growth_bytes < MAX_GROWTH_BYTES, "{growth_bytes} bytes left behind");
@@ -202,7 +202,7 @@ async fn budgets_refuse_what_is_new_and_nothing_else() -> Result<()> {
     }
     ensure!(refused == 200 - 17, "39: {refused} refused");
     ensure!(send("tenant-3", 0, 1, T + 1).await?.status == 200, "39: known tenants go on");
-    let growth_bytes = node.resident_bytes()?.saturating_sub(before_bytes);
+    let growth_bytes = node.growth_bytes(before_bytes, MAX_GROWTH_BYTES)?;
     println!("31, 32, 39 left {growth_bytes} bytes behind");
     ensure!(growth_bytes < MAX_GROWTH_BYTES, "31, 32, 39 left {growth_bytes} bytes behind");
     Ok(())
@@ -221,7 +221,7 @@ async fn labels_that_name_tenants_are_checked_like_headers() -> Result<()> {
         let answer = Request::of(&message)?.send(&client, &node.url("remote-write")).await?;
         ensure!(answer.status == right, "40: {name:.10}: {answer:?}");
     }
-    let growth_bytes = node.resident_bytes()?.saturating_sub(before_bytes);
+    let growth_bytes = node.growth_bytes(before_bytes, MAX_GROWTH_BYTES)?;
     ensure!(growth_bytes < MAX_GROWTH_BYTES, "40 left {growth_bytes} bytes behind");
     Ok(())
 }
@@ -247,7 +247,7 @@ async fn tenants_are_who_they_prove_to_be() -> Result<()> {
     let request = Request::of(&good())?.header("THANOS-TENANT", "team-a");
     let before_bytes = node.resident_bytes()?;
     ensure!(request.send(&client, &base).await?.status == 200, "41");
-    ensure!(node.resident_bytes()?.saturating_sub(before_bytes) < MAX_GROWTH_BYTES, "41: grew");
+    ensure!(node.growth_bytes(before_bytes, MAX_GROWTH_BYTES)? < MAX_GROWTH_BYTES, "41: grew");
     let told = client.get(format!("{base}/api/v1/status/tsdb?all_tenants=true")).send().await?.text().await?;
     ensure!(told.contains("\"team-b\"") && !told.contains("\"team-a\""), "41: {told}");
 
@@ -272,7 +272,7 @@ async fn tenants_are_who_they_prove_to_be() -> Result<()> {
         let answer = request.send(&client, &base).await?;
         ensure!(answer.status == right, "42: {name} {shown}: {answer:?}");
     }
-    ensure!(node.resident_bytes()?.saturating_sub(before_bytes) < MAX_GROWTH_BYTES, "42: grew");
+    ensure!(node.growth_bytes(before_bytes, MAX_GROWTH_BYTES)? < MAX_GROWTH_BYTES, "42: grew");
     // Over gRPC all writes need it. A new secret comes in beside the old one.
     let write = async |shown: &str| {
         std::fs::write(dir.path().join("shown"), shown)?;

@@ -260,6 +260,19 @@ impl Program {
         self.status_bytes("VmRSS:")
     }
 
+    /// How much more memory is resident than `before_bytes`, once that is less than `most_bytes` or for ten seconds was not: memory
+    /// that is free goes back a second later, and later still beside other work.
+    pub fn growth_bytes(&self, before_bytes: u64, most_bytes: u64) -> Result<u64> {
+        let end = Instant::now() + Duration::from_secs(10);
+        loop {
+            let growth_bytes = self.resident_bytes()?.saturating_sub(before_bytes);
+            if growth_bytes < most_bytes || Instant::now() > end {
+                return Ok(growth_bytes);
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     /// The most resident memory that there was, in bytes.
     pub fn peak_resident_bytes(&self) -> Result<u64> {
         self.status_bytes("VmHWM:")
