@@ -1,5 +1,7 @@
 //! What senders say of metrics comes back from `/api/v1/metadata`, in one process and over gRPC, and after a kill.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use thanoxide_model::write_batch::WriteBatchBuilder;
@@ -27,6 +29,15 @@ async fn send(program: &Program) -> Result<()> {
     ensure!(answer.status == 200, "{answer:?}");
     let sample = Sample { timestamp_ms: 1_767_225_600_000, value: 1.0 };
     sender.write(&[(Labels::from_pairs([("__name__", "a_total")]), vec![sample])]).await
+}
+
+async fn await_told(api: &Api) -> Result<()> {
+    let (began, mut ticks) = (Instant::now(), tokio::time::interval(Duration::from_millis(50)));
+    while !api.get("metadata", &[]).await?.1["data"]["b_seconds"].is_array() {
+        ensure!(began.elapsed() < Duration::from_secs(60), "the node is told nothing");
+        ticks.tick().await;
+    }
+    Ok(())
 }
 
 async fn check(api: &Api) -> Result<()> {
@@ -79,6 +90,9 @@ async fn over_a_router() -> Result<()> {
             ],
         )?;
         send(&router).await?;
+        // A router tells nodes in its own time.
+        let query = Program::querier(&[&format!("--endpoint={}", ours.address("grpc"))])?;
+        await_told(&Api::new(query.url("http"))).await?;
         ours.kill()?;
         let ours = Program::receiver(&root.join("ours"), &[])?;
         let query = Program::querier(&[&format!("--endpoint={}", ours.address("grpc"))])?;

@@ -17,6 +17,7 @@ use thanoxide_storeapi::{
 use tokio::sync::Semaphore;
 
 use crate::hashring::Endpoint;
+use crate::said::Said;
 
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 
@@ -63,6 +64,8 @@ pub struct Peer {
     /// Whether it answers as only our own nodes do.
     is_ours: AtomicBool,
     backoff: Mutex<Backoff>,
+    /// What it knows of metrics.
+    said: Said,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
 }
@@ -96,6 +99,9 @@ impl Part<'_> {
     /// About how much memory the call takes.
     fn bytes(&self) -> u64 {
         let all = self.batch.text.len() + 32 * self.batch.samples.len();
+        if self.series.is_empty() {
+            return all as u64;
+        }
         (all as f64 * self.series.len() as f64 / self.batch.series.len().max(1) as f64) as u64
     }
 
@@ -134,6 +140,7 @@ impl Peer {
             limits,
             waiting_bytes: AtomicU64::new(0),
             backoff: Mutex::default(),
+            said: Said::default(),
             clock,
             random,
         }
@@ -142,6 +149,10 @@ impl Peer {
     /// Its name in the ring.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
+    }
+
+    pub(crate) fn said(&self) -> &Said {
+        &self.said
     }
 
     /// Whether it is this process.

@@ -3,7 +3,8 @@
 //! Start at [`Replicator`]. A write is [placed](crate::placement), each node gets its [part](crate::peer), the answers are
 //! [counted](crate::quorum). What comes after the quorum goes on in the background. Of a write that reached its quorum, the parts
 //! that failed but may still succeed are kept for their node as [hints](crate::hints); they never count.
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::hash::RandomState;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -12,7 +13,6 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 use futures::StreamExt;
-use futures::future::join_all;
 use futures::stream::FuturesUnordered;
 use parking_lot::Mutex;
 use thanoxide_env::{Clock, Random};
@@ -31,7 +31,7 @@ use crate::peer::{Part, Peer, PeerLimits, Way};
 use crate::placement::{Group, Placement};
 use crate::quorum::{Quorum, write_quorum};
 use crate::replication_metrics::ReplicationMetrics;
-use crate::said::Said;
+use crate::said::hashes_of;
 
 /// What can be configured of replication. The defaults are stock's.
 #[derive(Clone, Debug)]
@@ -110,8 +110,8 @@ pub struct Replicator {
     config: ReplicationConfig,
     deps: ReplicationDeps,
     placement: ArcSwapOption<Placement>,
-    /// What nodes know of metrics.
-    said: Said,
+    /// For what is said of metrics, keyed.
+    hasher: RandomState,
     /// One change of the rings at a time.
     changing: Mutex<()>,
     /// Nodes met so far.
@@ -126,7 +126,7 @@ impl Replicator {
             config,
             deps,
             placement: ArcSwapOption::empty(),
-            said: Said::default(),
+            hasher: RandomState::new(),
             changing: Mutex::default(),
             connected: AtomicU64::new(0),
         })
@@ -145,13 +145,13 @@ impl Replicator {
         for endpoint in hashrings.endpoints() {
             let peer = known(&endpoint).unwrap_or_else(|| Arc::new(self.connect(&endpoint)));
             peer.reset();
+            peer.said().forget_all();
             peers.insert(endpoint, peer);
         }
         if let Some(LabelsChanged(changed)) = &self.deps.labels_changed {
             changed(hashrings.external_labels());
         }
         self.placement.store(Some(Arc::new(Placement::new(hashrings, peers))));
-        self.said.forget();
         self.deps.ring_metrics.updates_completed.inc();
         Ok(())
     }
@@ -207,22 +207,35 @@ impl Replicator {
         self.placement.load_full().ok_or_else(|| WriteError::Unavailable("Service Unavailable".to_string()))
     }
 
-    /// What is said of metrics stays with who takes the request, if that is an ingester. A router tells the tenant's nodes what
-    /// they do not know yet. If none of them hears it, the write goes on as with stock, and they are told with a later one.
+    /// What is said of metrics stays with who takes the request, if that is an ingester. A router tells the tenant's nodes.
     async fn write_metadata(&self, tenant: &TenantId, batch: &WriteBatch) -> Result<(), WriteError> {
         if let Some(local) = &self.deps.local {
             return local.write(tenant, Arc::new(batch.metadata_alone())).await.map(drop);
         }
-        let Some((news, hashes)) = self.said.news_of(tenant, batch) else { return Ok(()) };
-        let replicas = 0..self.config.replication_factor;
-        let Ok(nodes) = self.placement()?.nodes_of(tenant, replicas) else { return Ok(()) };
-        let (news, whole) = (Arc::new(news), OnceLock::new());
-        let origin = WriteOrigin { replica: 1, placed: true, hinted: false };
-        let part = Part { tenant, batch: &news, series: &[], whole: &whole, origin };
-        if join_all(nodes.iter().map(|node| node.send(part))).await.iter().any(Result::is_ok) {
-            self.said.told(hashes);
-        }
+        self.tell(tenant, batch);
         Ok(())
+    }
+
+    /// Tells each of a tenant's nodes what it does not know yet. Nobody waits for it: as with stock, a write does without. What a
+    /// node does not hear it is told with a later write.
+    fn tell(&self, tenant: &TenantId, batch: &WriteBatch) {
+        let Some(placement) = self.placement.load_full() else { return };
+        let Ok(nodes) = placement.nodes_of(tenant, 0..self.config.replication_factor) else { return };
+        let hashes = hashes_of(&self.hasher, tenant, batch);
+        let news_of = |node: Arc<Peer>| (node.said().take_news(&hashes), node);
+        let news: Vec<(Vec<u64>, Arc<Peer>)> =
+            nodes.into_iter().map(news_of).filter(|(new, _)| !new.is_empty()).collect();
+        if news.is_empty() {
+            return;
+        }
+        let all_news: HashSet<&u64> = news.iter().flat_map(|(new, _)| new).collect();
+        let told =
+            batch.metadata.iter().zip(&hashes).filter(|(_, hash)| all_news.contains(hash)).map(|(said, _)| *said);
+        let told = told.collect();
+        let told = Arc::new(WriteBatch { text: batch.text.clone(), metadata: told, ..WriteBatch::default() });
+        for (new, node) in news {
+            tokio::spawn(tell_node(tenant.clone(), Arc::clone(&told), new, node));
+        }
     }
 
     /// Which replicas a write asks for, and how many of them have to take it.
@@ -278,6 +291,15 @@ impl WriteStore for Replicator {
         // A task of its own: it goes on when the answer is given, and when nobody waits for it any more.
         tokio::spawn(write.run(groups, quorum, answer));
         answered.await.unwrap_or_else(|_| Err(WriteError::Internal("replication ended early".to_string())))
+    }
+}
+
+async fn tell_node(tenant: TenantId, told: Arc<WriteBatch>, hashes: Vec<u64>, node: Arc<Peer>) {
+    let origin = WriteOrigin { replica: 1, placed: true, hinted: false };
+    let part = Part { tenant: &tenant, batch: &told, series: &[], whole: &OnceLock::new(), origin };
+    if let Err(error) = node.send(part).await {
+        debug!(error = error.text, "a node was not told of metrics");
+        node.said().forget(&hashes);
     }
 }
 

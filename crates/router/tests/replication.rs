@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use prometheus_client::registry::Registry;
 use thanoxide_env::{SystemClock, SystemDisk, SystemRandom};
 use thanoxide_model::write_batch::WriteBatchBuilder;
-use thanoxide_model::{Labels, Sample, TenantId, Verdict, WriteBatch};
+use thanoxide_model::{Labels, MetricMetadata, MetricType, Sample, TenantId, Verdict, WriteBatch};
 use thanoxide_router::hashring::{Algorithm, HashringMetrics, parse_hashrings};
 use thanoxide_router::{
     HintConfig, HintMetrics, Hints, ReplicationConfig, ReplicationDeps, ReplicationMetrics, Replicator,
@@ -32,6 +32,8 @@ struct Node {
     mood: Mutex<Mood>,
     series: Mutex<Vec<(String, WriteOrigin)>>,
     calls: AtomicU64,
+    /// What it was told of metrics.
+    told: AtomicU64,
 }
 
 #[async_trait]
@@ -57,6 +59,7 @@ impl WriteStore for Node {
                 Ok(WriteOutcome { accepted: 0, rejected, explanation: None })
             }
             Mood::Takes => {
+                self.told.fetch_add(batch.metadata.len() as u64, Ordering::Relaxed);
                 let name = |s| batch.labels_of(s).next().map(|(_, v)| String::from_utf8_lossy(v).into_owned()).unwrap();
                 let names = batch.series.iter().map(name);
                 self.series.lock().unwrap().extend(names.map(|name| (name, origin)));
@@ -104,8 +107,12 @@ impl Ring {
         let shutdown = Shutdown::new();
         let (mut nodes, mut addresses) = (Vec::new(), Vec::new());
         for mood in moods {
-            let node = Node { mood: Mutex::new(mood.clone()), series: Mutex::default(), calls: AtomicU64::new(0) };
-            let node = Arc::new(node);
+            let node = Arc::new(Node {
+                mood: Mutex::new(mood.clone()),
+                series: Mutex::default(),
+                calls: AtomicU64::new(0),
+                told: AtomicU64::new(0),
+            });
             addresses.push(serve(&node, shutdown.clone()).await);
             nodes.push(node);
         }
@@ -135,6 +142,17 @@ impl Ring {
         self.replicator.set_hashrings(&parse_hashrings(&ring.to_string()).unwrap()).unwrap();
     }
 
+    /// A write that says something of a metric, too.
+    async fn write_and_say(&self, series: usize, help: &str) -> Result<WriteOutcome, WriteError> {
+        let mut said = builder(series);
+        said.push_metadata("m0", &MetricMetadata { kind: MetricType::Gauge, help: help.into(), unit: String::new() });
+        self.replicator.write(&TenantId::new("t").unwrap(), Arc::new(said.build())).await
+    }
+
+    fn told(&self) -> Vec<u64> {
+        self.nodes.iter().map(|node| node.told.load(Ordering::Relaxed)).collect()
+    }
+
     async fn write(&self, series: usize) -> Result<WriteOutcome, WriteError> {
         self.replicator.write(&TenantId::new("t").unwrap(), Arc::new(batch(series))).await
     }
@@ -151,12 +169,16 @@ impl Ring {
 }
 
 fn batch(series: usize) -> WriteBatch {
+    builder(series).build()
+}
+
+fn builder(series: usize) -> WriteBatchBuilder {
     let mut builder = WriteBatchBuilder::default();
     for i in 0..series {
         let labels = Labels::from_pairs([("__name__", format!("m{i}").as_str()), ("pod", &"x".repeat(i % 7))]);
         builder.push(&labels, &[Sample { timestamp_ms: 1, value: 1.0 }]);
     }
-    builder.build()
+    builder
 }
 
 const LONG: Duration = Duration::from_secs(60);
@@ -301,4 +323,28 @@ async fn hints_are_bounded_and_a_failed_write_leaves_none() {
     let ring = Ring::with_hints(&moods, 3, LONG, Some(Arc::clone(&kept))).await;
     assert!(ring.write(40).await.is_err());
     assert_eq!(kept.bytes(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_are_told_of_metrics_once_and_no_write_waits_for_it() {
+    let ring = Ring::of(&[Mood::Takes, Mood::Silent, Mood::Takes], 3, LONG).await;
+    for _ in 0..3 {
+        // In much less time than the silent node has.
+        ring.write_and_say(20, "Help.").await.unwrap();
+    }
+    until("two are told", || ring.told() == [1, 0, 1]).await;
+
+    let ring = Ring::of(&[Mood::Takes, Mood::Unavailable, Mood::Takes], 3, LONG).await;
+    ring.write_and_say(20, "Help.").await.unwrap();
+    until("two are told", || ring.told() == [1, 0, 1]).await;
+    *ring.nodes[1].mood.lock().unwrap() = Mood::Takes;
+    let later = async {
+        while ring.told()[1] == 0 {
+            ring.write_and_say(20, "Help.").await.unwrap();
+        }
+    };
+    tokio::time::timeout(LONG, later).await.expect("what a node did not hear it is told later");
+    assert_eq!(ring.told(), [1, 1, 1]);
+    ring.write_and_say(20, "Other help.").await.unwrap();
+    until("all are told", || ring.told() == [2, 2, 2]).await;
 }
