@@ -54,6 +54,8 @@ pub struct Ingester {
     wake: Notify,
     /// Told by writes.
     pub(crate) tail_is_long: Notify,
+    /// Counts what came of it, so that writes can wait for it.
+    pub(crate) tail_passes: watch::Sender<u64>,
     /// Held while a new tenant is let in.
     pub(crate) admitting: Arc<Mutex<()>>,
     /// Tenants none of whose blocks that are to be uploaded has start times.
@@ -107,6 +109,7 @@ impl Ingester {
             passes: tokio::sync::Mutex::default(),
             wake: Notify::new(),
             tail_is_long: Notify::new(),
+            tail_passes: watch::Sender::new(0),
             admitting: Arc::default(),
             without_start_times: Mutex::default(),
             shipped: watch::Sender::new(0),
@@ -178,6 +181,7 @@ impl Ingester {
             self.tail_is_long.notified().await;
             let engine = Arc::clone(&self.engine);
             let taken = blocking(move || if engine.snapshot_due() { engine.snapshot() } else { Ok(()) }).await;
+            self.tail_passes.send_modify(|passes| *passes += 1);
             if let Err(error) = taken {
                 tracing::error!(%error, "snapshot failed, will be tried again");
                 tokio::time::sleep(SNAPSHOT_RETRY).await;

@@ -1,6 +1,7 @@
 //! The ingester as a `WriteStore`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -10,6 +11,9 @@ use thanoxide_storeapi::{Rejected, WriteError, WriteOrigin, WriteOutcome, WriteS
 use thanoxide_tsdb::engine::{AppendOptions, Engine, EngineError, OutOfOrder};
 
 use crate::ingester::{Ingester, blocking};
+
+/// How long a write waits for a snapshot before it is refused, to be sent again.
+const TAIL_PATIENCE: Duration = Duration::from_secs(10);
 
 #[async_trait]
 impl WriteStore for Ingester {
@@ -37,6 +41,7 @@ impl WriteStore for Ingester {
         if is_new && max_series == Some(0) {
             return Ok(none_of(&batch));
         }
+        self.await_short_tail().await?;
         // What a router kept while this replica was away is late by nature.
         let out_of_order = if origin.hinted { OutOfOrder::CatchUp } else { OutOfOrder::AsSet };
         let options = AppendOptions { max_series, out_of_order };
@@ -109,6 +114,23 @@ fn write_error(error: EngineError) -> WriteError {
 }
 
 impl Ingester {
+    /// Waits while the log is too long for a quick start, which it is where snapshots do not keep up with writes.
+    async fn await_short_tail(&self) -> Result<(), WriteError> {
+        if !self.engine.tail_is_full() {
+            return Ok(());
+        }
+        let mut passes = self.tail_passes.subscribe();
+        let passed = async {
+            while self.engine.tail_is_full() {
+                self.tail_is_long.notify_one();
+                // The sender lives as long as the ingester.
+                let _ = passes.changed().await;
+            }
+        };
+        let late = |_| WriteError::Unavailable("the log is too long, a snapshot is awaited".to_string());
+        tokio::time::timeout(TAIL_PATIENCE, passed).await.map_err(late)
+    }
+
     /// Whether there are as many tenants as there may be.
     fn has_all_tenants(&self) -> bool {
         let most = self.series_limits.max_tenants();

@@ -10,6 +10,8 @@ use crate::snapshot::SnapshotWriter;
 
 /// A pass begins when the log has more samples for each series than this.
 const TAIL_SAMPLES: u64 = 50;
+/// Of a tail so many times as long nothing more is to come in before a pass has ended.
+const FULL_TAILS: u64 = 4;
 /// A tail of fewer samples is not worth a pass.
 pub(super) const LEAST_TAIL_SAMPLES: u64 = 10_000;
 
@@ -25,6 +27,20 @@ impl Engine {
         self.tail_samples.load(Ordering::Relaxed) > self.long_tail_samples.load(Ordering::Relaxed)
     }
 
+    /// Whether the log is so much longer still that appends are to wait until a pass has ended: a restart must not take longer
+    /// because passes do not keep up. Cheap: ask it before each append.
+    pub fn tail_is_full(&self) -> bool {
+        let is_full = |long: u64| self.tail_samples.load(Ordering::Relaxed) > long.saturating_mul(FULL_TAILS);
+        is_full(self.long_tail_samples.load(Ordering::Relaxed)) && is_full(self.count_long_tail())
+    }
+
+    /// With more samples than this a tail is long.
+    fn count_long_tail(&self) -> u64 {
+        let long = self.series().saturating_mul(TAIL_SAMPLES).max(LEAST_TAIL_SAMPLES);
+        self.long_tail_samples.store(long, Ordering::Relaxed);
+        long
+    }
+
     /// Whether the log has grown so long that a snapshot is due.
     pub fn snapshot_due(&self) -> bool {
         let bytes = self.log.written_bytes().saturating_sub(self.tail_begin_bytes.load(Ordering::Relaxed));
@@ -32,12 +48,7 @@ impl Engine {
             return true;
         }
         let samples = self.tail_samples.load(Ordering::Relaxed);
-        if samples <= LEAST_TAIL_SAMPLES {
-            return false;
-        }
-        let long = self.series().saturating_mul(TAIL_SAMPLES).max(LEAST_TAIL_SAMPLES);
-        self.long_tail_samples.store(long, Ordering::Relaxed);
-        samples > long
+        samples > LEAST_TAIL_SAMPLES && samples > self.count_long_tail()
     }
 
     /// Whether memory is so short that [`Engine::maintain`] is to cut heads now. Cheap enough to be asked after each append.
