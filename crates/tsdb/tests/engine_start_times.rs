@@ -23,7 +23,7 @@ const START_MS: i64 = 120 * 7_200_000;
 fn open(disk: &SimDisk, store_start_times: bool) -> Engine {
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());
     let env = Env { clock: Arc::new(ManualClock::default()), disk, random: Arc::new(SeededRandom::new(7)) };
-    let options = EngineOptions { store_start_times, ..options() };
+    let options = EngineOptions { store_start_times, out_of_order_window_ms: 240 * MINUTE_MS, ..options() };
     Engine::open(Path::new("/data"), options, env).unwrap()
 }
 
@@ -148,6 +148,29 @@ fn they_are_dropped_where_they_are_not_to_be_stored() {
     assert_eq!(read(&engine), read(&without));
     let log = |disk: &SimDisk| disk.read(&disk.files(Path::new("/data")).unwrap()[1]).unwrap();
     assert_eq!(log(&disk).len(), log(&plain).len());
+}
+
+/// Late samples come with and without, through the log, a snapshot of it, and blocks.
+#[test]
+fn late_samples_keep_theirs() {
+    let disk = SimDisk::default();
+    let mut engine = open(&disk, true);
+    append(&engine, 100..104);
+    // Full chunks of late samples, and what comes between them.
+    append(&engine, 0..60);
+    let crashed = disk.fork();
+    drop(engine);
+    engine = open(&crashed, true);
+    let all = || wanted(0..60).into_iter().chain(wanted(100..104)).collect::<Starts>();
+    assert_eq!(read(&engine).0, all(), "from the log");
+    engine.snapshot().unwrap();
+    drop(engine);
+    engine = open(&crashed, true);
+    assert_eq!(read(&engine).0, all(), "from a snapshot");
+    assert!(engine.flush_all().failed.is_empty());
+    let (starts, chunks) = read(&engine);
+    assert_eq!(starts, all(), "from blocks");
+    assert!(chunks.iter().any(|(encoding, _)| encoding.has_start_times()));
 }
 
 #[test]

@@ -240,7 +240,7 @@ impl Head {
         }
         let fit = self.fit(t, target, bounds, |series| series.fit_float(t, v));
         match self.settle(fit, target, scratch) {
-            Some((_, series_ref)) if fit == Fit::Late => self.take_late(series_ref, t, LateValue::Float(v), scratch),
+            Some((_, series_ref)) if fit == Fit::Late => self.take_late(series_ref, at, LateValue::Float(v), scratch),
             Some((slot, series_ref)) => {
                 self.push_float(slot, at, v);
                 scratch.records.push_float(slot, series_ref, at, v);
@@ -261,7 +261,7 @@ impl Head {
         let fit = self.fit(t, target, bounds, |series| series.fit_histogram(t, value));
         match self.settle(fit, target, scratch) {
             Some((_, series_ref)) if fit == Fit::Late => {
-                self.take_late(series_ref, t, LateValue::Histogram(value.clone()), scratch);
+                self.take_late(series_ref, at, LateValue::Histogram(value.clone()), scratch);
             }
             Some((slot, series_ref)) => {
                 self.push_histogram(slot, at, value);
@@ -271,10 +271,11 @@ impl Head {
         }
     }
 
-    fn take_late(&mut self, series_ref: SeriesRef, t: i64, value: LateValue, scratch: &mut Scratch) {
+    fn take_late(&mut self, series_ref: SeriesRef, at: At, value: LateValue, scratch: &mut Scratch) {
+        let (t, start_ms) = (at.timestamp_ms, at.start_ms.unwrap_or_default());
         // One that is there already, with whatever value, is left out without a word, as in Prometheus.
-        if self.late.current.insert(series_ref, t, value.clone()) {
-            scratch.records.push_late(series_ref, t, &value);
+        if self.late.current.insert(series_ref, t, start_ms, value.clone()) {
+            scratch.records.push_late(series_ref, t, start_ms, &value);
         }
     }
 

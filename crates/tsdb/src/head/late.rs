@@ -35,6 +35,8 @@ pub enum LateValue {
 #[derive(Clone, Debug)]
 struct LateSample {
     timestamp_ms: i64,
+    /// 0 where it is unknown, or not kept.
+    start_ms: i64,
     value: LateValue,
 }
 
@@ -103,13 +105,14 @@ impl LateStore {
         series
     }
 
-    /// Takes a sample; false where there is one of its time already in the open chunk, which then stays.
-    pub fn insert(&mut self, series: SeriesRef, timestamp_ms: i64, value: LateValue) -> bool {
+    /// Takes a sample and its start time, 0 where that is unknown; false where there is one of its time already in the open
+    /// chunk, which then stays.
+    pub fn insert(&mut self, series: SeriesRef, timestamp_ms: i64, start_ms: i64, value: LateValue) -> bool {
         let series = self.series.entry(series).or_default();
         if series.open.len() >= self.chunk_samples {
             series.set_aside();
         }
-        if !series.insert(LateSample { timestamp_ms, value }) {
+        if !series.insert(LateSample { timestamp_ms, start_ms, value }) {
             return false;
         }
         self.samples += 1;
@@ -147,7 +150,8 @@ impl LateStore {
         for chunk in self.collect(series_ref, i64::MIN, i64::MAX) {
             for sample in samples(&chunk)? {
                 let sample = sample?;
-                out.push(series_ref, sample.timestamp_ms, &LateValue::from(sample.value));
+                let (timestamp_ms, start_ms) = (sample.timestamp_ms, sample.start_timestamp_ms);
+                out.push(series_ref, timestamp_ms, start_ms, &LateValue::from(sample.value));
             }
         }
         Ok(())
@@ -234,31 +238,48 @@ impl LateSamples {
 /// Payloads of late samples for log and snapshot.
 #[derive(Debug, Default)]
 pub(crate) struct LateRecords {
-    pub(crate) floats: FloatsWriter,
-    pub(crate) histograms: HistogramsWriter,
+    floats: FloatsWriter,
+    histograms: HistogramsWriter,
+    started_floats: FloatsWriter,
+    started_histograms: HistogramsWriter,
 }
 
 impl LateRecords {
-    pub(crate) fn push(&mut self, series: SeriesRef, timestamp_ms: i64, value: &LateValue) {
+    /// Adds a sample; its start time is 0 where it is unknown.
+    pub(crate) fn push(&mut self, series: SeriesRef, timestamp_ms: i64, start_ms: i64, value: &LateValue) {
         match value {
-            LateValue::Float(value) => self.floats.push(series, timestamp_ms, *value),
-            LateValue::Histogram(value) => self.histograms.push(series, timestamp_ms, value),
+            LateValue::Float(value) if start_ms == 0 => self.floats.push(series, timestamp_ms, *value),
+            LateValue::Float(value) => {
+                self.started_floats.push(series, timestamp_ms, *value);
+                self.started_floats.push_start(start_ms);
+            }
+            LateValue::Histogram(value) if start_ms == 0 => self.histograms.push(series, timestamp_ms, value),
+            LateValue::Histogram(value) => {
+                self.started_histograms.push(series, timestamp_ms, value);
+                self.started_histograms.push_start(start_ms);
+            }
         }
     }
 
     pub(crate) fn len_bytes(&self) -> usize {
-        self.floats.bytes().len() + self.histograms.bytes().len()
+        self.iter().map(|(_, payload)| payload.len()).sum()
     }
 
     pub(crate) fn clear(&mut self) {
         self.floats.clear();
         self.histograms.clear();
+        self.started_floats.clear();
+        self.started_histograms.clear();
     }
 
     /// What is not empty.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (FrameKind, &[u8])> {
-        let payloads =
-            [(FrameKind::LateFloats, self.floats.bytes()), (FrameKind::LateHistograms, self.histograms.bytes())];
+        let payloads = [
+            (FrameKind::LateFloats, self.floats.bytes()),
+            (FrameKind::LateHistograms, self.histograms.bytes()),
+            (FrameKind::StartedLateFloats, self.started_floats.bytes()),
+            (FrameKind::StartedLateHistograms, self.started_histograms.bytes()),
+        ];
         payloads.into_iter().filter(|(_, payload)| !payload.is_empty())
     }
 }
@@ -304,7 +325,7 @@ fn encode(samples: &[LateSample]) -> Vec<Chunk> {
     };
     let samples = samples.iter().map(|sample| ChunkSample {
         timestamp_ms: sample.timestamp_ms,
-        start_timestamp_ms: 0,
+        start_timestamp_ms: sample.start_ms,
         value: value(&sample.value),
     });
     encode_samples(samples)
@@ -324,11 +345,11 @@ mod tests {
     fn samples_are_sorted_and_the_first_of_a_time_stays() {
         let mut late = LateStore::new(4);
         for (time_ms, value) in [(30, 1.0), (10, 2.0), (20, 3.0), (10, 4.0)] {
-            assert_eq!(late.insert(7, time_ms, LateValue::Float(value)), value != 4.0);
+            assert_eq!(late.insert(7, time_ms, 0, LateValue::Float(value)), value != 4.0);
         }
         assert_eq!(times(&late.collect(7, 0, 100)), [[10, 20, 30]]);
         // A full chunk is set aside when the next sample comes; the one that comes may be of a time in it.
-        assert!(late.insert(7, 40, LateValue::Float(5.0)) && late.insert(7, 20, LateValue::Float(6.0)));
+        assert!(late.insert(7, 40, 0, LateValue::Float(5.0)) && late.insert(7, 20, 0, LateValue::Float(6.0)));
         assert_eq!(times(&late.collect(7, 0, 100)), [vec![10, 20, 30, 40], vec![20]]);
         assert_eq!(times(&late.collect(7, 25, 100)), [vec![10, 20, 30, 40]]);
         assert_eq!((late.samples(), late.times_ms()), (5, Some((10, 40))));
@@ -341,7 +362,7 @@ mod tests {
         let mut late = LateStore::default();
         let histogram = LateValue::Histogram(HistogramValue::Int(Arc::new(Histogram::default())));
         for (time_ms, value) in [(20, histogram), (10, LateValue::Float(1.0)), (30, LateValue::Float(2.0))] {
-            assert!(late.insert(1, time_ms, value));
+            assert!(late.insert(1, time_ms, 0, value));
         }
         assert_eq!(times(&late.collect(1, 0, 100)), [[10], [20], [30]]);
     }

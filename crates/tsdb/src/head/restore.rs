@@ -81,7 +81,7 @@ impl Restore {
         let read = match frame.kind {
             Some(FrameKind::Tenant) => self.tenant(&mut reader),
             Some(FrameKind::Series) => self.series(&mut reader),
-            Some(kind @ (FrameKind::LateFloats | FrameKind::LateHistograms | FrameKind::Tombstones)) => {
+            Some(kind) if kind.is_late() || kind == FrameKind::Tombstones => {
                 self.waiting.push((kind, frame.position, frame.payload.to_vec()));
                 Ok(())
             }
@@ -234,9 +234,7 @@ impl Restore {
                 self.apply_replay();
                 self.histograms(HistogramsReader::new(frame.payload), kind == FrameKind::StartedHistograms)
             }
-            Some(kind @ (FrameKind::LateFloats | FrameKind::LateHistograms)) => {
-                self.late(kind, frame.position, frame.payload)
-            }
+            Some(kind) if kind.is_late() => self.late(kind, frame.position, frame.payload),
             Some(FrameKind::Tombstones) => {
                 self.apply_replay();
                 self.deletions(frame.payload)
@@ -305,28 +303,38 @@ impl Restore {
     /// Late samples go to their series whatever it has, unless they are in blocks.
     fn late(&mut self, kind: FrameKind, position: Position, payload: &[u8]) -> Result<(), DecodeError> {
         let in_blocks = position <= self.late_cut;
-        if kind == FrameKind::LateFloats {
+        let started = matches!(kind, FrameKind::StartedLateFloats | FrameKind::StartedLateHistograms);
+        if matches!(kind, FrameKind::LateFloats | FrameKind::StartedLateFloats) {
             let mut reader = FloatsReader::new(payload);
             while let Some(sample) = reader.next()? {
-                self.late_sample(sample.series, sample.timestamp_ms, LateValue::Float(sample.value), in_blocks);
+                let times_ms = (sample.timestamp_ms, if started { reader.start_ms()? } else { 0 });
+                self.late_sample(sample.series, times_ms, LateValue::Float(sample.value), in_blocks);
             }
         } else {
             let mut reader = HistogramsReader::new(payload);
             while let Some(sample) = reader.next()? {
-                self.late_sample(sample.series, sample.timestamp_ms, LateValue::Histogram(sample.value), in_blocks);
+                let times_ms = (sample.timestamp_ms, if started { reader.start_ms()? } else { 0 });
+                self.late_sample(sample.series, times_ms, LateValue::Histogram(sample.value), in_blocks);
             }
         }
         Ok(())
     }
 
-    fn late_sample(&mut self, series: SeriesRef, timestamp_ms: i64, value: LateValue, in_blocks: bool) {
+    /// A late sample of a time and a start time.
+    fn late_sample(
+        &mut self,
+        series: SeriesRef,
+        (timestamp_ms, start_ms): (i64, i64),
+        value: LateValue,
+        in_blocks: bool,
+    ) {
         if in_blocks {
             self.counts.in_blocks += 1;
             return;
         }
         match self.own_ref(series) {
             Some(series_ref) => {
-                let taken = self.head.late.current.insert(series_ref, timestamp_ms, value);
+                let taken = self.head.late.current.insert(series_ref, timestamp_ms, start_ms, value);
                 self.counts.samples += u64::from(taken);
                 self.counts.known += u64::from(!taken);
             }

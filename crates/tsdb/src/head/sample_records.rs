@@ -59,8 +59,8 @@ impl SampleRecords {
         [(floats, self.floats.bytes()), (histograms, self.histograms.bytes())]
     }
 
-    pub(crate) fn push_late(&mut self, series: SeriesRef, timestamp_ms: i64, value: &LateValue) {
-        self.late.push(series, timestamp_ms, value);
+    pub(crate) fn push_late(&mut self, series: SeriesRef, timestamp_ms: i64, start_ms: i64, value: &LateValue) {
+        self.late.push(series, timestamp_ms, start_ms, value);
     }
 
     pub(crate) fn push_float(&mut self, slot: Slot, series: SeriesRef, at: At, value: f64) {

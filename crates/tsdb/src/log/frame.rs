@@ -44,6 +44,10 @@ pub enum FrameKind {
     StartedFloats = 11,
     /// Histograms with start times, newer than all of their series.
     StartedHistograms = 12,
+    /// Float samples with start times that came late.
+    StartedLateFloats = 13,
+    /// Histograms with start times that came late.
+    StartedLateHistograms = 14,
     /// In a snapshot: what is known of a tenant besides its series.
     Tenant = 16,
     /// In a snapshot: some series of a tenant.
@@ -70,12 +74,20 @@ impl FrameKind {
             LateTruncation,
             StartedFloats,
             StartedHistograms,
+            StartedLateFloats,
+            StartedLateHistograms,
             Tenant,
             Series,
             End,
             SavedExemplars,
         ];
         kinds.into_iter().find(|kind| *kind as u8 == byte)
+    }
+
+    /// Whether it holds samples that came late.
+    pub(crate) fn is_late(self) -> bool {
+        use FrameKind::*;
+        matches!(self, LateFloats | LateHistograms | StartedLateFloats | StartedLateHistograms)
     }
 }
 
