@@ -1,10 +1,11 @@
 //! Three of our ingesters behind one of our routers, replication factor 3, under the load of `thanoxide-loadgen`: each of them dies and freezes in its turn.
 //! No write fails, all that was acknowledged is read back through a querier over all three, and reads go on meanwhile.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
@@ -73,15 +74,26 @@ fn querier(nodes: &[Node], more: &[&str]) -> Result<Program> {
     Program::querier(&args)
 }
 
-/// How long reads took, while all nodes were well and after that.
-#[derive(Default)]
-struct Reads {
-    well: Vec<Duration>,
-    troubled: Vec<Duration>,
+/// What nodes suffer at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Fate {
+    /// Nothing so far.
+    Well,
+    /// One is dead.
+    Dead,
+    /// It was, and is catching up.
+    Restarted,
+    /// One is frozen.
+    Frozen,
+    /// It was, and is catching up.
+    Thawed,
 }
 
+/// How long reads took, by what nodes suffered when they began.
+type Reads = BTreeMap<Fate, Vec<Duration>>;
+
 /// Reads until it is stopped.
-async fn read(url: String, is_troubled: Arc<AtomicBool>, stop: Arc<AtomicBool>) -> Result<Reads> {
+async fn read(url: String, fate: Arc<Mutex<Fate>>, stop: Arc<AtomicBool>) -> Result<Reads> {
     let (client, mut reads) = (reqwest::Client::new(), Reads::default());
     let mut pace = tokio::time::interval(Duration::from_secs(1) / READS);
     pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -89,32 +101,47 @@ async fn read(url: String, is_troubled: Arc<AtomicBool>, stop: Arc<AtomicBool>) 
     let url = format!("{url}/api/v1/query?query=sum%20by%20(job)%20(rate(%7Bgroup%3D%221%22%7D%5B1m%5D))");
     while !stop.load(Ordering::Relaxed) {
         pace.tick().await;
-        let begin = Instant::now();
+        let (begin, fate) = (Instant::now(), *fate.lock().expect("no thread panics with it"));
         let answer = client.get(&url).send().await?;
         let (status, text) = (answer.status(), answer.text().await?);
         ensure!(status.is_success() && text.contains("\"status\":\"success\""), "{status}: {text}");
-        let took = if is_troubled.load(Ordering::Relaxed) { &mut reads.troubled } else { &mut reads.well };
-        took.push(begin.elapsed());
+        reads.entry(fate).or_default().push(begin.elapsed());
     }
     Ok(reads)
 }
 
-fn p99(times: &mut [Duration]) -> Duration {
+fn p99(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     times.get(times.len() * 99 / 100).copied().unwrap_or_default()
 }
 
+/// Tells of all reads; gives the p99 of those while all was well, and of the others.
+fn judge(reads: Reads) -> (Duration, Duration) {
+    for (fate, times) in &reads {
+        let most = times.iter().max().copied().unwrap_or_default();
+        println!("reads, {fate:?}: {} of them, p99 {:?}, most {most:?}", times.len(), p99(times.clone()));
+    }
+    let (well, others): (Vec<_>, Vec<_>) = reads.into_iter().partition(|(fate, _)| *fate == Fate::Well);
+    let all = |reads: Vec<(Fate, Vec<Duration>)>| p99(reads.into_iter().flat_map(|(_, times)| times).collect());
+    (all(well), all(others))
+}
+
 /// Kills each node in its turn, then freezes each.
-async fn trouble(nodes: &mut [Node], end: Instant, pause: Duration) -> Result<usize> {
+async fn trouble(nodes: &mut [Node], end: Instant, pause: Duration, fate: &Mutex<Fate>) -> Result<usize> {
+    let set = |now| *fate.lock().expect("no thread panics with it") = now;
     for turn in 0.. {
         let node = &mut nodes[turn % 3];
         if turn % 6 < 3 {
+            set(Fate::Dead);
             node.program.kill()?;
             tokio::time::sleep(AWAY).await;
+            set(Fate::Restarted);
             node.restart()?;
         } else {
+            set(Fate::Frozen);
             node.program.signal(Signal::STOP)?;
             tokio::time::sleep(AWAY).await;
+            set(Fate::Thawed);
             node.program.signal(Signal::CONT)?;
         }
         node.await_samples().await?;
@@ -139,22 +166,20 @@ async fn nodes_die_and_freeze_under_load() -> Result<()> {
         format!("--interval-ms={}", size.interval_ms),
         format!("--scrapes={scrapes}"),
     ]))?;
-    let (is_troubled, stop) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
-    let reading = tokio::spawn(read(system.querier.url("http"), Arc::clone(&is_troubled), Arc::clone(&stop)));
+    let (fate, stop) = (Arc::new(Mutex::new(Fate::Well)), Arc::<AtomicBool>::default());
+    let reading = tokio::spawn(read(system.querier.url("http"), Arc::clone(&fate), Arc::clone(&stop)));
     let (begin, time) = (Instant::now(), Duration::from_secs(size.seconds));
     for node in &system.nodes {
         node.await_samples().await?;
     }
     tokio::time::sleep(time / 20).await;
-    is_troubled.store(true, Ordering::Relaxed);
     // The last node is back before the last sample is sent: what it missed reaches it as hints.
-    let fates = trouble(&mut system.nodes, begin + time.mul_f64(0.95), size.pause).await?;
+    let fates = trouble(&mut system.nodes, begin + time.mul_f64(0.95), size.pause, &fate).await?;
     stop.store(true, Ordering::Relaxed);
-    let mut reads = reading.await??;
+    let reads = reading.await??;
     let log = finish(load, time)?;
-    let (well, troubled) = (p99(&mut reads.well), p99(&mut reads.troubled));
-    let counts = (reads.well.len(), reads.troubled.len());
-    println!("{log}{fates} fates; reads p99 {well:?} of {} while all was well, {troubled:?} of {}", counts.0, counts.1);
+    let (well, troubled) = judge(reads);
+    println!("{log}{fates} fates; reads p99 {well:?} while all was well, {troubled:?} after that");
     ensure!(log.contains(", 0 requests failed") && log.contains("0 lost"), "{log}");
     ensure!(size.most_times.is_none_or(|times| troubled <= well.mul_f64(times)), "reads suffer");
     Ok(())
