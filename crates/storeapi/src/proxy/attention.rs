@@ -19,24 +19,35 @@ pub(super) async fn attend<T>(
     timeout: Option<Duration>,
     call: impl Future<Output = T>,
 ) -> Result<T, StoreError> {
-    let mut call = std::pin::pin!(call);
+    let call = std::pin::pin!(call);
+    match timeout {
+        Some(limit) => within(asked, limit, call).await,
+        None => while_alive(asked, call).await,
+    }
+}
+
+/// Somebody looks in the second half of the time, so that whoever asks next need not wait as well.
+async fn within<T>(asked: &Asked, limit: Duration, mut call: impl Future<Output = T> + Unpin) -> Result<T, StoreError> {
+    if let Ok(answer) = tokio::time::timeout(limit / 2, &mut call).await {
+        return Ok(answer);
+    }
+    tokio::spawn(look(asked.endpoint.clone(), limit / 2));
+    let late = |_| StoreError::Deadline(format!("no frame within {limit:?}"));
+    tokio::time::timeout(limit / 2, call).await.map_err(late)
+}
+
+async fn while_alive<T>(asked: &Asked, mut call: impl Future<Output = T> + Unpin) -> Result<T, StoreError> {
     loop {
-        let limit = timeout.unwrap_or(PATIENCE);
-        if let Ok(answer) = tokio::time::timeout(limit, call.as_mut()).await {
+        if let Ok(answer) = tokio::time::timeout(PATIENCE, &mut call).await {
             return Ok(answer);
         }
-        if let Some(limit) = timeout {
-            tokio::spawn(look(asked.endpoint.clone(), limit));
-            return Err(StoreError::Deadline(format!("no frame within {limit:?}")));
-        }
         let look = std::pin::pin!(look(asked.endpoint.clone(), PATIENCE));
-        match select(call.as_mut(), look).await {
+        match select(&mut call, look).await {
             Either::Left((answer, _)) => return Ok(answer),
             Either::Right((true, _)) => {}
             Either::Right((false, _)) => {
-                return Err(StoreError::Deadline(format!(
-                    "no frame within {limit:?}, and no info within {PATIENCE:?}"
-                )));
+                let text = format!("no frame within {PATIENCE:?}, and no info within {PATIENCE:?}");
+                return Err(StoreError::Deadline(text));
             }
         }
     }
