@@ -3,6 +3,7 @@
 //! ```text
 //! engine_figures fill DIR TENANTS SERIES SAMPLES [SPREAD [TOGETHER]]   appends, tells figures, and ends without closing, as by kill -9
 //! engine_figures open DIR                                              opens what `fill` left, and tells how long that took
+//! engine_figures read DIR                                              opens it and reads the newest minutes of the first tenant
 //! ```
 //! With a spread the requests begin one after the other, so many steps long, and all go on until the last has its samples:
 //! so chunks are full at different times. So many samples of a series come together in a request, else one.
@@ -15,8 +16,10 @@ use std::path::Path;
 use std::time::Instant;
 
 use thanoxide_env::Env;
+use thanoxide_model::series::Columns;
 use thanoxide_model::write_batch::WriteBatchBuilder;
-use thanoxide_model::{Labels, Sample, TenantId, WriteBatch};
+use thanoxide_model::{Labels, Matcher, Sample, TenantId, WriteBatch};
+use thanoxide_tsdb::chunk::decode;
 use thanoxide_tsdb::engine::{AppendOptions, Engine, EngineOptions};
 
 /// That of the programs.
@@ -143,6 +146,37 @@ fn fill(dir: &Path, tenants: usize, series: usize, samples: i64, spread: i64, to
     std::process::exit(0);
 }
 
+/// What it costs to read all series of the first tenant, one after the other, of the newest time.
+fn read(dir: &Path) {
+    let engine = open(dir);
+    let reader = engine.reader(&TenantId::new("tenant-0").unwrap()).unwrap();
+    let newest_ms = reader.stats().times_ms.unwrap().1;
+    let jobs: Vec<Matcher> = (0..13).map(|i| Matcher::equal(b"job", format!("job-{i}").as_bytes())).collect();
+    for minutes in [1, 5, 60, 360] {
+        let (mut best_ns, mut series, mut samples) = (u64::MAX, 0_u64, 0_u64);
+        for _ in 0..3 {
+            (series, samples) = (0, 0);
+            let begin_ns = cpu_ns();
+            for job in &jobs {
+                for read in reader.select(std::slice::from_ref(job), newest_ms - minutes * 60_000, newest_ms).unwrap() {
+                    series += 1;
+                    let mut columns = Columns::default();
+                    for chunk in &read.chunks {
+                        decode(chunk, i64::MIN, i64::MAX, &mut columns).unwrap();
+                    }
+                    samples += columns.values.len() as u64;
+                }
+            }
+            best_ns = best_ns.min(cpu_ns() - begin_ns);
+        }
+        let (of_series, of_samples) = (best_ns / series, best_ns as f64 / samples as f64);
+        println!(
+            "{minutes} min: {of_series} ns a series, {of_samples:.1} ns a sample, {} samples each",
+            samples / series
+        );
+    }
+}
+
 fn main() {
     let args: Vec<String> = std::env::args().collect();
     let number = |i: usize| args[i].parse::<usize>().unwrap();
@@ -158,6 +192,7 @@ fn main() {
             println!("open in {wall_s:.3} s, {cpu_s:.2} s of CPU, peak {:.1} MB", status("VmHWM") / 1e6);
             println!("{:?}", engine.open_report());
         }
-        _ => println!("engine_figures fill DIR TENANTS SERIES SAMPLES [SPREAD [TOGETHER]] | open DIR"),
+        Some("read") => read(Path::new(&args[2])),
+        _ => println!("engine_figures fill DIR TENANTS SERIES SAMPLES [SPREAD [TOGETHER]] | open DIR | read DIR"),
     }
 }
