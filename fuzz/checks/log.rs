@@ -20,7 +20,7 @@ use thanoxide_tsdb::log::segment::{SegmentReader, segment_path};
 use thanoxide_tsdb::log::{Frame, FrameKind};
 
 const ROOT: &str = "/data";
-const KINDS: [FrameKind; 14] = [
+const KINDS: [FrameKind; 15] = [
     FrameKind::Definitions,
     FrameKind::Floats,
     FrameKind::Histograms,
@@ -35,6 +35,7 @@ const KINDS: [FrameKind; 14] = [
     FrameKind::Series,
     FrameKind::SavedExemplars,
     FrameKind::End,
+    FrameKind::PiecedSeries,
 ];
 
 /// The payload of a frame, and the frame itself.

@@ -100,6 +100,7 @@ fn open(dir: &Path) -> Engine {
 
 fn fill(dir: &Path, tenants: usize, series: usize, samples: i64, spread: i64, together: usize) {
     let engine = open(dir);
+    let empty = status("VmRSS");
     let ids: Vec<TenantId> = (0..tenants).map(|i| TenantId::new(&format!("tenant-{i}")).unwrap()).collect();
     let mut requests = requests(series, together);
     let before = status("VmRSS");
@@ -140,7 +141,8 @@ fn fill(dir: &Path, tenants: usize, series: usize, samples: i64, spread: i64, to
         println!("{:.0} ns a sample, all included", (new_ns + known_ns) as f64 / total);
     }
     println!("{:.0} samples a series", total / all);
-    println!("{:.0} B a series (peak {:.0})", (status("VmRSS") - before) / all, (status("VmHWM") - before) / all);
+    let [end, peak] = [status("VmRSS"), status("VmHWM")].map(|bytes| bytes - before);
+    println!("{:.0} B a series (peak {:.0}), {:.1} MB without requests", end / all, peak / all, (end + empty) / 1e6);
     println!("the first tenant's, by parts: {:?}", engine.reader(&ids[0]).unwrap().memory());
     println!("{log_bytes} B of log, {:.2} a sample if all is in it; {snapshots} snapshots", log_bytes as f64 / total);
     std::process::exit(0);
@@ -189,7 +191,8 @@ fn main() {
             let begin = Instant::now();
             let engine = open(Path::new(&args[2]));
             let (wall_s, cpu_s) = (begin.elapsed().as_secs_f64(), process_cpu_s());
-            println!("open in {wall_s:.3} s, {cpu_s:.2} s of CPU, peak {:.1} MB", status("VmHWM") / 1e6);
+            let [peak_mb, end_mb] = [status("VmHWM"), status("VmRSS")].map(|bytes| bytes / 1e6);
+            println!("open in {wall_s:.3} s, {cpu_s:.2} s of CPU, {end_mb:.1} MB at the end (peak {peak_mb:.1})");
             println!("{:?}", engine.open_report());
         }
         Some("read") => read(Path::new(&args[2])),

@@ -25,7 +25,7 @@ use thanoxide_env::Disk;
 use crate::chunk::{Chunk, Encoding};
 use crate::log::segment::{list_numbered, numbered_path};
 use file::ChunkFile;
-pub(crate) use load::{HeadChunk, HeadSeries, load};
+pub(crate) use load::{HeadChunk, HeadSeries, load, read_closed};
 
 /// A file does not grow beyond this.
 const MAX_FILE_BYTES: u64 = 128 << 20;
@@ -34,7 +34,7 @@ const FLUSH_BYTES: usize = 256 << 10;
 /// With more than this waiting, nothing is appended: the disk does not follow, or fails.
 const MOST_WAITING_BYTES: usize = 64 << 20;
 
-/// Where a closed chunk lies. Small, because a series has several.
+/// Where a closed chunk lies, or a piece of a chunk: those before the last one, which has the first two bytes of all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ClosedChunk {
     pub(crate) min_time_ms: i64,
@@ -44,6 +44,8 @@ pub(crate) struct ClosedChunk {
     pub(crate) offset: u32,
     pub(crate) len: u16,
     pub(crate) encoding: Encoding,
+    /// Whether this is a piece that another one follows. It has no times of its own.
+    pub(crate) continues: bool,
 }
 
 impl ClosedChunk {
@@ -97,6 +99,20 @@ impl ChunkStore {
     pub(crate) fn push(&self, series: u64, chunk: &Chunk) -> Option<ClosedChunk> {
         let len = u16::try_from(chunk.data.len()).ok()?;
         let span_ms = u32::try_from(chunk.max_time_ms.checked_sub(chunk.min_time_ms)?).ok()?;
+        let (encoding, min_time_ms) = (chunk.encoding, chunk.min_time_ms);
+        let to = ClosedChunk { min_time_ms, span_ms, file: 0, offset: 0, len, encoding, continues: false };
+        Some(self.put(series, to, &chunk.data))
+    }
+
+    /// Takes bytes of a chunk that grows, which come before those of the next call; `None` where they are too many.
+    pub(crate) fn push_piece(&self, series: u64, encoding: Encoding, data: &[u8]) -> Option<ClosedChunk> {
+        let len = u16::try_from(data.len()).ok()?;
+        let to = ClosedChunk { min_time_ms: 0, span_ms: 0, file: 0, offset: 0, len, encoding, continues: true };
+        Some(self.put(series, to, data))
+    }
+
+    /// Takes what lies elsewhere once more, and says where it lies now.
+    pub(crate) fn put(&self, series: u64, chunk: ClosedChunk, data: &[u8]) -> ClosedChunk {
         let mut current = self.current.lock();
         if current.file.as_ref().is_some_and(|file| file.end() >= MAX_FILE_BYTES) {
             current.file = None;
@@ -105,15 +121,7 @@ impl ChunkStore {
             Some(file) => Arc::clone(file),
             None => self.begin(&mut current),
         };
-        let offset = file.push(series, chunk);
-        Some(ClosedChunk {
-            min_time_ms: chunk.min_time_ms,
-            span_ms,
-            file: file.number(),
-            offset,
-            len,
-            encoding: chunk.encoding,
-        })
+        ClosedChunk { file: file.number(), offset: file.push(series, chunk.encoding, data), ..chunk }
     }
 
     fn begin(&self, current: &mut Current) -> Arc<ChunkFile> {
@@ -135,6 +143,13 @@ impl ChunkStore {
     /// No file has this number or a greater one yet.
     pub(crate) fn next_number(&self) -> u32 {
         self.current.lock().next_number
+    }
+
+    /// Whether a chunk that a snapshot refers to can be there.
+    pub(crate) fn holds(&self, chunk: &ClosedChunk) -> bool {
+        let files = self.files.read();
+        let file = files.get(&chunk.file);
+        file.is_some_and(|file| file.holds(u64::from(chunk.offset), u64::from(chunk.len)))
     }
 
     /// Whether a chunk that a snapshot refers to can be there; counts it as live then.

@@ -14,6 +14,7 @@ mod cardinality;
 mod collect;
 mod delete;
 mod exemplars;
+mod full_chunks;
 mod import;
 mod labels;
 pub mod late;

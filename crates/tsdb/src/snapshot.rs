@@ -4,7 +4,7 @@
 //! snapshot-<number, 12 digits>.tsnap
 //! snapshot := "TsnpFil\x01" | u64 number | frame* | end frame
 //! ```
-//! Frames are those of the log, with kinds of their own: for each tenant one of kind 16 and some of kind 17 (see
+//! Frames are those of the log, with kinds of their own: for each tenant one of kind 16 and some of kind 20 (see
 //! `head/save.rs`); at last one of kind 18: `uvarint` number of the first segment of the log that is still needed. The
 //! position of a frame is that of the log when its series were written.
 

@@ -18,9 +18,15 @@ use thanoxide_model::series::Columns;
 
 use super::ChunkError;
 use super::float_xor::Window;
-use crate::encoding::{BitReader, BitRun, BitSink, BitWriter, DecodeError, Put, Reader, RunBuffer, fits};
+use crate::encoding::{
+    BitReader, BitRun, BitSink, BitWriter, DecodeError, Put, Reader, RunBuffer, STOP_BYTES, fits, room_for,
+};
 
 const WIDTHS: [u32; 5] = [0, 14, 17, 20, 64];
+
+/// With so many bytes in memory the settled ones may be taken away. One more sample and the room that writing wants fit into
+/// [`STOP_BYTES`] before.
+const PIECE_BYTES: usize = STOP_BYTES - 32;
 
 /// About the bytes of the header and the first sample.
 const FIRST_BYTES: usize = 16;
@@ -38,6 +44,8 @@ pub struct XorAppender {
     delta_ms: i64,
     value: u64,
     count: u16,
+    /// So many bytes behind the header were taken away: [`XorAppender::drop_settled`].
+    before_bytes: u16,
     window: Window,
     free_bits: u8,
 }
@@ -51,9 +59,23 @@ impl Default for XorAppender {
 impl XorAppender {
     /// Begins an empty chunk.
     pub fn new() -> Self {
-        let mut bytes = Vec::with_capacity(32);
+        XorAppender::new_in(Vec::with_capacity(32))
+    }
+
+    /// Begins an empty chunk in a buffer, whose bytes are dropped.
+    pub(crate) fn new_in(mut bytes: Vec<u8>) -> Self {
+        bytes.clear();
         bytes.extend_from_slice(&[0, 0]);
-        XorAppender { bytes, timestamp_ms: 0, delta_ms: 0, value: 0, count: 0, window: Window::NONE, free_bits: 0 }
+        XorAppender {
+            bytes,
+            timestamp_ms: 0,
+            delta_ms: 0,
+            value: 0,
+            count: 0,
+            before_bytes: 0,
+            window: Window::NONE,
+            free_bits: 0,
+        }
     }
 
     /// Goes on with a chunk exactly where its last sample ends, as stock does. Bytes behind that are dropped.
@@ -65,7 +87,7 @@ impl XorAppender {
         let left = bits.bits_left();
         bytes.truncate(bytes.len() - left / 8);
         let (bytes, free_bits) = BitWriter::resume(bytes, (left % 8) as u8).into_parts();
-        Ok(XorAppender { bytes, timestamp_ms, delta_ms, value, count: read, window, free_bits })
+        Ok(XorAppender { bytes, timestamp_ms, delta_ms, value, count: read, before_bytes: 0, window, free_bits })
     }
 
     /// Puts the appender to rest: its bytes, and what it knows besides. Time and value of the last sample are among it.
@@ -79,18 +101,20 @@ impl XorAppender {
         out.put_u64(self.value);
     }
 
-    /// Goes on with what [`XorAppender::save`] left, exactly.
-    pub(crate) fn restore(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    /// Goes on with what [`XorAppender::save`] left, exactly, behind so many bytes that are elsewhere. A buffer that is `grown`
+    /// has room for as much as it ever holds.
+    pub(crate) fn restore(reader: &mut Reader<'_>, before_bytes: u16, grown: bool) -> Result<Self, DecodeError> {
         let bytes = reader.uvarint_bytes()?;
         let (free_bits, window) = (reader.u8()?, [reader.u8()?, reader.u8()?]);
         let (timestamp_ms, delta_ms, value) = (reader.varint()?, reader.varint()?, reader.u64()?);
         let window = Window::from_bytes(window).ok_or(DecodeError::UnexpectedEnd)?;
         let header = bytes.first_chunk::<2>().filter(|_| free_bits <= 7).ok_or(DecodeError::UnexpectedEnd)?;
         let count = u16::from_be_bytes(*header);
-        let mut buffer = Vec::with_capacity((bytes.len() + 16).next_multiple_of(16));
+        let room = room_for(bytes.len(), 8);
+        let mut buffer = Vec::with_capacity(if grown { room.max(STOP_BYTES) } else { room });
         buffer.extend_from_slice(bytes);
         let (bytes, free_bits) = BitWriter::resume(buffer, free_bits).into_parts();
-        Ok(XorAppender { bytes, timestamp_ms, delta_ms, value, count, window, free_bits })
+        Ok(XorAppender { bytes, timestamp_ms, delta_ms, value, count, before_bytes, window, free_bits })
     }
 
     /// How many samples there are.
@@ -99,10 +123,40 @@ impl XorAppender {
         usize::from(self.count)
     }
 
-    /// How many bytes the chunk has.
+    /// How many bytes the chunk has, those that were taken away included.
     #[inline]
     pub fn len_bytes(&self) -> usize {
-        self.bytes.len()
+        self.bytes.len() + usize::from(self.before_bytes)
+    }
+
+    /// How many bytes were taken away.
+    pub(crate) fn before_bytes(&self) -> u16 {
+        self.before_bytes
+    }
+
+    /// The bytes behind the header that no further sample changes, once they are many.
+    #[inline]
+    pub(crate) fn settled(&self) -> Option<&[u8]> {
+        (self.bytes.len() >= PIECE_BYTES).then(|| &self.bytes[2..self.settled_end()])
+    }
+
+    fn settled_end(&self) -> usize {
+        self.bytes.len() - usize::from(self.free_bits > 0)
+    }
+
+    /// Takes [`XorAppender::settled`] away; whoever reads the chunk puts them back behind the header.
+    pub(crate) fn drop_settled(&mut self) {
+        let end = self.settled_end();
+        self.before_bytes += (end - 2) as u16;
+        self.bytes.drain(2..end);
+        if self.bytes.capacity() > STOP_BYTES {
+            self.bytes.shrink_to(STOP_BYTES);
+        }
+    }
+
+    /// The buffer, for another chunk.
+    pub(crate) fn into_buffer(self) -> Vec<u8> {
+        self.bytes
     }
 
     /// Bytes that the chunk may grow to without more memory.
@@ -116,7 +170,7 @@ impl XorAppender {
         self.bytes.last().copied().unwrap_or_default()
     }
 
-    /// The chunk as it is now.
+    /// The chunk as it is now, without the bytes that were taken away.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.bytes.len());
         self.push_bytes(&mut bytes);
@@ -192,7 +246,7 @@ impl XorAppender {
         let mut out = BitRun::begin(buffer, &mut self.bytes, self.free_bits);
         let XorAppender { mut timestamp_ms, mut delta_ms, mut value, mut count, mut window, .. } = *self;
         while out.has_room() && count < u16::MAX {
-            let len_bytes = self.bytes.len() + out.len_bytes();
+            let len_bytes = self.len_bytes() + out.len_bytes();
             let Some((t, v)) = next(XorEnd { len_bytes, sample_count: usize::from(count), timestamp_ms }) else {
                 break;
             };
@@ -208,8 +262,11 @@ impl XorAppender {
         }
         let ahead_samples = ahead_samples.min(meant_samples.saturating_sub(usize::from(count)));
         // Those of the first sample are not like the others.
-        let len_bytes = (self.bytes.len() + out.len_bytes()).saturating_sub(FIRST_BYTES);
-        self.free_bits = out.finish(&mut self.bytes, ahead_samples * len_bytes / usize::from(count));
+        let len_bytes = (self.len_bytes() + out.len_bytes()).saturating_sub(FIRST_BYTES);
+        // Nor does the buffer become larger than it ever needs to be.
+        let most_bytes = STOP_BYTES.saturating_sub(self.bytes.len() + out.len_bytes() + 8);
+        let ahead_bytes = (ahead_samples * len_bytes / usize::from(count)).min(most_bytes);
+        self.free_bits = out.finish(&mut self.bytes, ahead_bytes);
         (self.timestamp_ms, self.delta_ms, self.value) = (timestamp_ms, delta_ms, value);
         (self.count, self.window) = (count, window);
     }

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use thanoxide_env::{Disk, DiskFile};
 
 use super::ClosedChunk;
-use crate::chunk::Chunk;
+use crate::chunk::Encoding;
 
 const MAGIC: [u8; 8] = *b"TchkFil\x01";
 /// A file of which less than one part in so many is live has its chunks put elsewhere.
@@ -103,19 +103,23 @@ impl ChunkFile {
     }
 
     /// Takes a chunk and says where it begins.
-    pub(super) fn push(&self, series: u64, chunk: &Chunk) -> u32 {
+    pub(super) fn push(&self, series: u64, encoding: Encoding, data: &[u8]) -> u32 {
         let mut tail = self.tail.lock();
         let offset = tail.written + (tail.writing.len() + tail.waiting.len()) as u64;
-        let sum = checksum(series, chunk.encoding as u8, &chunk.data);
+        let sum = checksum(series, encoding as u8, data);
         tail.waiting.extend_from_slice(&sum.to_be_bytes());
-        tail.waiting.extend_from_slice(&chunk.data);
-        self.note_live(chunk.data.len() as u64);
+        tail.waiting.extend_from_slice(data);
+        self.note_live(data.len() as u64);
         // Files end long before 4 GiB.
         offset as u32
     }
 
+    pub(super) fn holds(&self, offset: u64, len: u64) -> bool {
+        offset >= MAGIC.len() as u64 && offset + CHECKSUM_BYTES + len <= self.end()
+    }
+
     pub(super) fn adopt(&self, offset: u64, len: u64) -> bool {
-        let there = offset >= MAGIC.len() as u64 && offset + CHECKSUM_BYTES + len <= self.end();
+        let there = self.holds(offset, len);
         if there {
             self.note_live(len);
         }

@@ -26,6 +26,19 @@ pub(crate) enum HeadChunk {
     Here(Chunk),
     /// To be read.
     Closed(ClosedChunk),
+    /// Bytes that belong into the next chunk, behind its first two.
+    Piece(Bytes),
+}
+
+impl HeadChunk {
+    /// Whether this is a part of the chunk that comes next.
+    pub(crate) fn continues(&self) -> bool {
+        match self {
+            HeadChunk::Here(_) => false,
+            HeadChunk::Closed(chunk) => chunk.continues,
+            HeadChunk::Piece(_) => true,
+        }
+    }
 }
 
 /// A series of a head as it was at some moment.
@@ -33,20 +46,12 @@ pub(crate) enum HeadChunk {
 pub(crate) struct HeadSeries {
     pub(crate) labels: Labels,
     pub(crate) series_ref: u64,
-    /// In order of their times.
+    /// In order of their times, the pieces of each before it.
     pub(crate) chunks: Vec<HeadChunk>,
     /// What readers leave out of `chunks`.
     pub(crate) deleted: Vec<Interval>,
     /// Chunks of late samples, which may overlap with all others.
     pub(crate) late: Vec<Chunk>,
-}
-
-impl HeadSeries {
-    /// One chunk of a series, whatever its labels are.
-    pub(crate) fn of_chunk(series_ref: u64, chunk: HeadChunk) -> Self {
-        let (deleted, late) = (Vec::new(), Vec::new());
-        HeadSeries { labels: Labels::default(), series_ref, chunks: vec![chunk], deleted, late }
-    }
 }
 
 /// A chunk to read, and whose it is.
@@ -75,17 +80,50 @@ pub(crate) fn load(files: &Arc<Files>, series: Vec<HeadSeries>) -> io::Result<Ve
     for run in wanted.chunk_by(near).flat_map(split) {
         read_run(files, run, &mut selected)?;
     }
-    let here = |chunk| match chunk {
-        HeadChunk::Here(chunk) => Some(chunk),
-        HeadChunk::Closed(_) => None,
-    };
     let loaded = selected.into_iter().map(|series| {
         let HeadSeries { labels, chunks, deleted, late, .. } = series;
-        let chunks = without(chunks.into_iter().filter_map(here).collect(), &deleted)?;
+        let chunks = without(joined(chunks), &deleted)?;
         let chunks = merge_late(chunks, late)?;
         Ok(SelectedSeries { labels, chunks })
     });
     loaded.collect()
+}
+
+/// The bytes of a chunk or piece as they lie on disk; `None` where they are damaged.
+pub(crate) fn read_closed(files: &Files, series: u64, chunk: &ClosedChunk) -> io::Result<Option<Bytes>> {
+    let Some(file) = files.get(&chunk.file) else { return Ok(None) };
+    let bytes = file.read(u64::from(chunk.offset), CHECKSUM_BYTES + u64::from(chunk.len))?;
+    let data = check(series, chunk, &bytes);
+    if data.is_err() {
+        file.note_damaged(chunk.offset);
+    }
+    Ok(data.ok())
+}
+
+/// Whole chunks, without those of which a part could not be read.
+fn joined(parts: Vec<HeadChunk>) -> Vec<Chunk> {
+    let (mut chunks, mut pieces, mut whole) = (Vec::with_capacity(parts.len()), Vec::new(), true);
+    for part in parts {
+        let continues = part.continues();
+        match part {
+            HeadChunk::Piece(piece) => pieces.push(piece),
+            HeadChunk::Here(chunk) if whole => chunks.push(join(&pieces, chunk)),
+            HeadChunk::Here(_) | HeadChunk::Closed(_) => whole = false,
+        }
+        if !continues {
+            pieces.clear();
+            whole = true;
+        }
+    }
+    chunks
+}
+
+/// A chunk with the pieces that were taken out of it.
+fn join(pieces: &[Bytes], chunk: Chunk) -> Chunk {
+    let Some((header, rest)) = chunk.data.split_at_checked(2).filter(|_| !pieces.is_empty()) else { return chunk };
+    let parts = std::iter::once(header).chain(pieces.iter().map(|piece| &**piece)).chain(std::iter::once(rest));
+    let data = Bytes::from(parts.collect::<Vec<&[u8]>>().concat());
+    Chunk { data, ..chunk }
 }
 
 fn without(chunks: Vec<Chunk>, deleted: &[Interval]) -> io::Result<Vec<Chunk>> {
@@ -143,12 +181,11 @@ fn read_run(files: &Files, run: &[Wanted], selected: &mut [HeadSeries]) -> io::R
                 continue;
             }
         };
-        series.chunks[*place] = HeadChunk::Here(Chunk {
-            min_time_ms: chunk.min_time_ms,
-            max_time_ms: chunk.max_time_ms(),
-            encoding: chunk.encoding,
-            data,
-        });
+        let (min_time_ms, max_time_ms, encoding) = (chunk.min_time_ms, chunk.max_time_ms(), chunk.encoding);
+        series.chunks[*place] = match chunk.continues {
+            true => HeadChunk::Piece(data),
+            false => HeadChunk::Here(Chunk { min_time_ms, max_time_ms, encoding, data }),
+        };
     }
     Ok(())
 }

@@ -272,13 +272,22 @@ impl BitWriter {
     }
 }
 
+/// Open chunks of floats give up bytes before they need more than this.
+pub(crate) const STOP_BYTES: usize = 256;
+
 /// Makes room for `more` bytes and some that may follow. Many chunks are open at once: room is taken by small steps, of sizes
 /// that allocators have.
 #[cold]
 pub(super) fn grow(bytes: &mut Vec<u8>, more: usize) {
-    let wanted = bytes.len() + more + 8 + bytes.len() / 8;
+    bytes.reserve_exact(room_for(bytes.len(), more) - bytes.len());
+}
+
+/// What [`grow`] makes of a buffer. One that need not be larger than [`STOP_BYTES`] is not.
+pub(crate) fn room_for(len: usize, more: usize) -> usize {
+    let wanted = len + more + 8 + len / 8;
     let step = (wanted.next_power_of_two() / 8).max(16);
-    bytes.reserve_exact(wanted.next_multiple_of(step) - bytes.len());
+    let room = wanted.next_multiple_of(step);
+    if len + more + 8 <= STOP_BYTES { room.min(STOP_BYTES) } else { room }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 use std::io;
 
 use super::tenant::Tenant;
-use crate::chunk_store::{ClosedChunk, HeadChunk, HeadSeries, load};
+use crate::chunk_store::{ClosedChunk, read_closed};
 use crate::head::Slot;
 
 /// Series are looked at so many at a time, so that appends go on between.
@@ -35,12 +35,9 @@ impl Tenant {
     }
 
     fn relocate(&self, slot: Slot, series: u64, from: &ClosedChunk) -> io::Result<()> {
-        let wanted = HeadSeries::of_chunk(series, HeadChunk::Closed(*from));
         // One that is damaged stays where it is.
-        let Some(chunk) = load(&self.chunks.files(), vec![wanted])?.pop().and_then(|mut read| read.chunks.pop()) else {
-            return Ok(());
-        };
-        let Some(to) = self.chunks.push(series, &chunk) else { return Ok(()) };
+        let Some(data) = read_closed(&self.chunks.files(), series, from)? else { return Ok(()) };
+        let to = self.chunks.put(series, *from, &data);
         let moved = self.state.write().head.relocate(slot, series, from, to);
         self.chunks.release(if moved { from } else { &to });
         Ok(())

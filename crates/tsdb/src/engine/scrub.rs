@@ -73,7 +73,8 @@ impl Engine {
                 let collect = |slot: &_| state.head.collect(*slot, i64::MIN, i64::MAX).map(plain);
                 (tenant.chunks.files(), slots.iter().filter_map(collect).collect::<Vec<_>>())
             };
-            let wanted: Vec<usize> = series.iter().map(|series| series.chunks.len()).collect();
+            let whole = |series: &HeadSeries| series.chunks.iter().filter(|chunk| !chunk.continues()).count();
+            let wanted: Vec<usize> = series.iter().map(whole).collect();
             let loaded = load(&files, series).map_err(|e| EngineError::io(&self.root, &e))?;
             for (series, wanted) in loaded.into_iter().zip(wanted) {
                 if series.chunks.len() < wanted {

@@ -176,7 +176,7 @@ impl Tenant {
             };
             let mut start = 0;
             for end in &ends {
-                frame(FrameKind::Series, position, &payload[start..*end], writer)?;
+                frame(FrameKind::PiecedSeries, position, &payload[start..*end], writer)?;
                 start = *end;
             }
         }

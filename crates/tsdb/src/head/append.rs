@@ -318,8 +318,8 @@ impl Head {
     /// to be in another frame.
     fn define(&mut self, target: &Target<'_>, scratch: &mut Scratch) {
         let Some((slot, series_ref)) = target.place.filter(|_| target.grew) else { return };
-        let Some(series) = self.slab.get_mut(slot).filter(|series| series.definitions < DEFINITIONS) else { return };
-        series.definitions += 1;
+        let Some(series) = self.slab.get_mut(slot).filter(|series| series.definitions() < DEFINITIONS) else { return };
+        series.set_definitions(series.definitions() + 1);
         let (out, labels) = (&mut scratch.definitions, &self.labels);
         scratch.definitions_writer.push(out, series_ref, &series.labels, |label| labels.text(label));
     }

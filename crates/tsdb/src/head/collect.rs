@@ -51,14 +51,14 @@ impl Head {
     }
 
     pub(super) fn head_series(&self, series: &Series, chunks: Vec<HeadChunk>, late: Vec<Chunk>) -> HeadSeries {
-        let deleted = self.deleted.get(series.series_ref).to_vec();
-        HeadSeries { labels: self.labels(series), series_ref: series.series_ref, chunks, deleted, late }
+        let deleted = self.deleted.get(series.series_ref()).to_vec();
+        HeadSeries { labels: self.labels(series), series_ref: series.series_ref(), chunks, deleted, late }
     }
 
     /// The late chunks of a series that have samples in `min_ms..=max_ms`. They may overlap.
     fn collect_late(&self, slot: Slot, min_ms: i64, max_ms: i64) -> Vec<Chunk> {
         let series = self.slab.get(slot).filter(|_| !self.late.is_empty());
-        series.map_or_else(Vec::new, |series| self.late.collect(series.series_ref, min_ms, max_ms))
+        series.map_or_else(Vec::new, |series| self.late.collect(series.series_ref(), min_ms, max_ms))
     }
 
     /// Sorts series by labels.

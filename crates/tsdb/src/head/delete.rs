@@ -28,13 +28,13 @@ impl Head {
             let max_time_ms = range.max_time_ms.min(series.max_time_ms()?);
             let range = Interval { min_time_ms, max_time_ms };
             (min_time_ms <= max_time_ms).then_some(Deletion {
-                series: series.series_ref,
+                series: series.series_ref(),
                 kind: Deleted::InOrder,
                 range,
             })
         });
-        let late = series.filter(|series| self.late.contains(series.series_ref));
-        let late = late.map(|series| Deletion { series: series.series_ref, kind: Deleted::Late, range });
+        let late = series.filter(|series| self.late.contains(series.series_ref()));
+        let late = late.map(|series| Deletion { series: series.series_ref(), kind: Deleted::Late, range });
         in_order.into_iter().chain(late)
     }
 

@@ -33,7 +33,7 @@ impl Head {
     /// The series with frozen samples, sorted by labels.
     pub(crate) fn sorted_frozen_slots(&self) -> Vec<Slot> {
         let frozen = |slot: &Slot| {
-            let series = self.slab.get(*slot).map(|series| series.series_ref);
+            let series = self.slab.get(*slot).map(|series| series.series_ref());
             series.zip(self.frozen()).is_some_and(|(series, store)| store.contains(series))
         };
         self.sort(self.live.iter().filter(frozen).collect())
@@ -42,14 +42,14 @@ impl Head {
     /// The frozen samples of a series.
     pub(crate) fn collect_frozen(&self, slot: Slot, min_ms: i64, max_ms: i64) -> Option<HeadSeries> {
         let series = self.slab.get(slot)?;
-        let late = self.frozen()?.collect(series.series_ref, min_ms, max_ms);
+        let late = self.frozen()?.collect(series.series_ref(), min_ms, max_ms);
         (!late.is_empty()).then(|| self.head_series(series, Vec::new(), late))
     }
 
     /// The late chunks of a series. They may overlap.
     pub(crate) fn late_chunks(&self, slot: Slot) -> Vec<Chunk> {
         let series = self.slab.get(slot);
-        series.map_or_else(Vec::new, |series| self.late.collect(series.series_ref, i64::MIN, i64::MAX))
+        series.map_or_else(Vec::new, |series| self.late.collect(series.series_ref(), i64::MIN, i64::MAX))
     }
 
     /// All series, sorted by labels.

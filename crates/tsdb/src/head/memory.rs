@@ -35,7 +35,7 @@ impl Head {
             series: self.slab.bytes() + self.table.capacity() * 8 / 7 * (size_of::<Slot>() + 1),
             labels: sum(|series| size_of_val(&*series.labels)),
             open_chunks: sum(|series| series.open.as_ref().map_or(0, |open| open.capacity_bytes())),
-            closed_chunks: sum(|series| size_of_val(&*series.chunks)),
+            closed_chunks: sum(|series| series.chunks.capacity_bytes()),
             texts: self.labels.text_bytes(),
             postings: self.labels.list_bytes() + self.live.serialized_size(),
         }

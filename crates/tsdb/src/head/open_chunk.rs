@@ -124,9 +124,14 @@ impl OpenChunk {
 
     /// Begins a chunk with a float.
     pub(crate) fn float(at: At, value: f64, range_ms: i64) -> Self {
+        OpenChunk::float_in(None, at, value, range_ms)
+    }
+
+    /// As [`OpenChunk::float`], in the buffer of another chunk.
+    pub(crate) fn float_in(buffer: Option<Vec<u8>>, at: At, value: f64, range_ms: i64) -> Self {
         let samples = match at.start_ms {
             None => {
-                let mut xor = XorAppender::new();
+                let mut xor = buffer.map_or_else(XorAppender::new, XorAppender::new_in);
                 xor.append(at.timestamp_ms, value);
                 Samples::Floats(xor)
             }
@@ -172,6 +177,38 @@ impl OpenChunk {
             Samples::StartedFloats(floats) => floats.appender.bytes().len(),
             Samples::Ints(h) => h.appender.bytes().len(),
             Samples::FloatHistograms(h) => h.appender.bytes().len(),
+        }
+    }
+
+    /// Bytes that nothing changes any more, once they are many: to be put elsewhere.
+    #[inline]
+    pub(crate) fn settled(&self) -> Option<&[u8]> {
+        match &self.samples {
+            Samples::Floats(xor) => xor.settled(),
+            Samples::StartedFloats(_) | Samples::Ints(_) | Samples::FloatHistograms(_) => None,
+        }
+    }
+
+    /// Forgets [`OpenChunk::settled`].
+    pub(crate) fn drop_settled(&mut self) {
+        if let Samples::Floats(xor) = &mut self.samples {
+            xor.drop_settled();
+        }
+    }
+
+    /// How many bytes are elsewhere.
+    pub(crate) fn before_bytes(&self) -> usize {
+        match &self.samples {
+            Samples::Floats(xor) => usize::from(xor.before_bytes()),
+            Samples::StartedFloats(_) | Samples::Ints(_) | Samples::FloatHistograms(_) => 0,
+        }
+    }
+
+    /// The buffer, for the next chunk.
+    pub(crate) fn into_buffer(self) -> Option<Vec<u8>> {
+        match self.samples {
+            Samples::Floats(xor) => Some(xor.into_buffer()),
+            Samples::StartedFloats(_) | Samples::Ints(_) | Samples::FloatHistograms(_) => None,
         }
     }
 
@@ -296,7 +333,7 @@ impl OpenChunk {
         !(full && (count >= LEAST_HISTOGRAMS || timestamp_ms >= range_end_ms))
     }
 
-    /// The chunk as it is now.
+    /// The chunk as it is now, but for what is elsewhere: that goes behind its first two bytes.
     pub(crate) fn snapshot(&self) -> Chunk {
         // Copies, so that the buffers' spare room is given back.
         let (encoding, data) = match &self.samples {

@@ -59,7 +59,7 @@ impl Head {
 
     /// Where a series is.
     pub(super) fn place_of(&self, hash: u128) -> Option<(Slot, SeriesRef)> {
-        self.find(hash).and_then(|slot| Some((slot, self.slab.get(slot)?.series_ref)))
+        self.find(hash).and_then(|slot| Some((slot, self.slab.get(slot)?.series_ref())))
     }
 }
 

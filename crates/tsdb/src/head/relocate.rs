@@ -1,6 +1,6 @@
 //! Closed chunks that lie elsewhere from now on.
 
-use super::series::FullChunk;
+use super::full_chunks::FullChunk;
 use super::{Head, Slot};
 use crate::chunk_store::ClosedChunk;
 use crate::wal::record::SeriesRef;
@@ -10,22 +10,16 @@ impl Head {
     pub(crate) fn chunks_in(&self, slot: Slot, files: &[u32]) -> Option<(SeriesRef, Vec<ClosedChunk>)> {
         let series = self.slab.get(slot)?;
         let closed = series.chunks.iter().filter_map(|chunk| match chunk {
-            FullChunk::Closed(chunk) if files.contains(&chunk.file) => Some(*chunk),
+            FullChunk::Closed(chunk) if files.contains(&chunk.file) => Some(chunk),
             _ => None,
         });
         let closed: Vec<ClosedChunk> = closed.collect();
-        (!closed.is_empty()).then_some((series.series_ref, closed))
+        (!closed.is_empty()).then_some((series.series_ref(), closed))
     }
 
     /// Has a series refer to another place of a chunk. False where it does not have the chunk any more.
     pub(crate) fn relocate(&mut self, slot: Slot, series: SeriesRef, from: &ClosedChunk, to: ClosedChunk) -> bool {
-        let found = self.slab.get_mut(slot).filter(|found| found.series_ref == series);
-        let found = found.and_then(|series| {
-            series.chunks.iter_mut().find(|chunk| matches!(chunk, FullChunk::Closed(chunk) if chunk == from))
-        });
-        found.is_some_and(|chunk| {
-            *chunk = FullChunk::Closed(to);
-            true
-        })
+        let found = self.slab.get_mut(slot).filter(|found| found.series_ref() == series);
+        found.is_some_and(|series| series.chunks.replace(from, to))
     }
 }

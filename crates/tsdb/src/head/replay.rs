@@ -186,7 +186,7 @@ fn push_run(
 ) {
     while let Some(first) = run.first() {
         let samples = run.iter().map(|waiting| waiting.sample(base_ms));
-        let taken = series.push_floats(samples, rules.min_valid_ms, buffer);
+        let taken = series.push_floats(samples, rules.min_valid_ms, buffer, rules.store);
         if let (Some(last), Some(rest)) = (run.get(taken.wrapping_sub(1)), run.get(taken..)) {
             applied.note(taken, first.sample(base_ms).0, last.sample(base_ms).0);
             run = rest;

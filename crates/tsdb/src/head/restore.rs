@@ -4,16 +4,17 @@
 //! than its series is there already.
 
 mod counts;
+mod parts;
 
 use thanoxide_model::labels::{MAX_LABEL_BYTES, push_packed};
 
+use super::full_chunks::{Before, FullChunk};
 use super::late::LateValue;
 use super::open_chunk::At;
 use super::replay::{self, Applied, Replay, Rules};
-use super::series::{DEFINITIONS, Fit, FullChunk, Series};
+use super::series::{DEFINITIONS, Fit, Series};
 use super::{Head, Slot, open_chunk};
-use crate::chunk::{Chunk, ChunkError, Encoding};
-use crate::chunk_store::ClosedChunk;
+use crate::chunk::ChunkError;
 use crate::encoding::{DecodeError, Reader};
 use crate::log::definitions::{DefinedReader, DefinitionsReader};
 use crate::log::deletions::{Deletion, DeletionsReader};
@@ -24,6 +25,7 @@ use crate::log::{Frame, FrameKind, Position};
 use crate::wal::record::{RefSample, SeriesRef};
 
 pub use counts::RestoreCounts;
+use parts::Parts;
 
 /// No head makes so many series.
 const MAX_REF: SeriesRef = 1 << 62;
@@ -41,6 +43,8 @@ pub(crate) struct Restore {
     defined: usize,
     counts: RestoreCounts,
     packed: Vec<u8>,
+    /// The full chunks of a series.
+    entries: Vec<FullChunk>,
     /// Late samples that came up to this position of the log are in blocks.
     late_cut: Position,
     /// Frames of a snapshot that wait for all definitions and marks of the log.
@@ -65,6 +69,7 @@ impl Restore {
             defined: 0,
             counts: RestoreCounts::default(),
             packed: Vec::new(),
+            entries: Vec::new(),
             late_cut: 0,
             waiting: Vec::new(),
             exemplars_saved: 0,
@@ -80,7 +85,8 @@ impl Restore {
         let mut reader = Reader::new(frame.payload);
         let read = match frame.kind {
             Some(FrameKind::Tenant) => self.tenant(&mut reader),
-            Some(FrameKind::Series) => self.series(&mut reader),
+            Some(FrameKind::Series) => self.series(&mut reader, true),
+            Some(FrameKind::PiecedSeries) => self.series(&mut reader, false),
             Some(kind) if kind.is_late() || kind == FrameKind::Tombstones => {
                 self.waiting.push((kind, frame.position, frame.payload.to_vec()));
                 Ok(())
@@ -105,27 +111,21 @@ impl Restore {
         Ok(())
     }
 
-    fn series(&mut self, reader: &mut Reader<'_>) -> Result<(), ChunkError> {
+    fn series(&mut self, reader: &mut Reader<'_>, old: bool) -> Result<(), ChunkError> {
         let mut definitions = DefinitionsReader::default();
         while !reader.is_empty() {
             let (series_ref, labels) = definitions.read(reader)?;
             let made = self.define(series_ref, labels);
-            let count = reader.uvarint_len()?;
-            let mut chunks = Vec::with_capacity(count.min(reader.len() / 4));
-            for _ in 0..count {
-                chunks.push(read_full(reader)?);
-            }
-            let open = open_chunk::restore(reader)?;
+            let list = self.list(reader, old)?;
+            let open = open_chunk::restore(reader, !self.entries.is_empty())?;
             self.counts.series += 1;
             let Some(slot) = made else { continue };
-            let store = &self.head.store;
-            chunks.retain(|chunk| {
-                let there = !matches!(chunk, FullChunk::Closed(chunk) if !store.adopt(chunk));
-                self.counts.lost_chunks += u64::from(!there);
-                there
-            });
+            let parts = Parts { entries: &self.entries, list, open };
+            let (chunks, open, lost) = parts.adopt(&self.head.store);
+            self.counts.lost_chunks += lost;
             if let Some(series) = self.head.slab.get_mut(slot) {
-                (series.chunks, series.open, series.definitions) = (chunks.into(), open, DEFINITIONS);
+                (series.chunks, series.open) = (chunks, open);
+                series.set_definitions(DEFINITIONS);
                 let times = series.min_time_ms().zip(series.max_time_ms());
                 self.head.chunks += series.chunk_count();
                 if let Some((min_ms, max_ms)) = times {
@@ -135,6 +135,17 @@ impl Restore {
             }
         }
         Ok(())
+    }
+
+    /// Reads a series' full chunks and pieces into `entries`. Gives their bytes, where they are what a series keeps.
+    fn list<'p>(&mut self, reader: &mut Reader<'p>, old: bool) -> Result<Option<&'p [u8]>, DecodeError> {
+        let count = reader.uvarint_len()?;
+        let (start, mut before) = (reader.rest(), Before::default());
+        self.entries.clear();
+        for _ in 0..count {
+            self.entries.push(if old { FullChunk::read_old(reader)? } else { before.read(reader)? });
+        }
+        Ok((!old).then(|| &start[..start.len() - reader.len()]))
     }
 
     /// Applies what a frame of the log says of series and bounds. Before any sample.
@@ -282,7 +293,7 @@ impl Restore {
 
     /// The reference by which the head knows a series that may have had several.
     fn own_ref(&mut self, series: SeriesRef) -> Option<SeriesRef> {
-        self.slot(series).and_then(|slot| Some(self.head.slab.get(slot)?.series_ref))
+        self.slot(series).and_then(|slot| Some(self.head.slab.get(slot)?.series_ref()))
     }
 
     /// Exemplars of a snapshot or of the log. Their series may have no sample in the head any more.
@@ -466,21 +477,4 @@ impl Head {
             self.next_ref = self.next_ref.max(series + 1);
         }
     }
-}
-
-fn read_full(reader: &mut Reader<'_>) -> Result<FullChunk, DecodeError> {
-    let min_time_ms = reader.varint()?;
-    let span_ms = reader.uvarint()?;
-    let encoding = Encoding::from_byte(reader.u8()?).ok_or(DecodeError::UnexpectedEnd)?;
-    let file = reader.uvarint32()?;
-    if file == 0 {
-        let data = bytes::Bytes::copy_from_slice(reader.uvarint_bytes()?);
-        let max_time_ms = min_time_ms.wrapping_add(span_ms as i64);
-        return Ok(FullChunk::Here(Box::new(Chunk { min_time_ms, max_time_ms, encoding, data })));
-    }
-    let overflow = |_| DecodeError::VarintOverflow(32);
-    let span_ms = u32::try_from(span_ms).map_err(overflow)?;
-    let offset = reader.uvarint32()?;
-    let len = u16::try_from(reader.uvarint()?).map_err(|_| DecodeError::VarintOverflow(16))?;
-    Ok(FullChunk::Closed(ClosedChunk { min_time_ms, span_ms, file, offset, len, encoding }))
 }

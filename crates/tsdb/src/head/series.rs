@@ -6,15 +6,19 @@ use thanoxide_model::sample::stale_nan;
 use thanoxide_model::write_batch::HistogramValue;
 use thanoxide_model::{FloatHistogram, Histogram, Verdict};
 
+use super::full_chunks::{FullChunk, FullChunks};
 use super::labels::Pair;
 use super::open_chunk::{At, OpenChunk, Pushed};
-use crate::chunk::Chunk;
-use crate::chunk_store::{ChunkStore, ClosedChunk, HeadChunk};
+use crate::chunk::Encoding;
+use crate::chunk_store::{ChunkStore, HeadChunk};
 use crate::encoding::RunBuffer;
 use crate::wal::record::SeriesRef;
 
 /// A series is defined in the log so many times, so that one lost definition orphans nothing.
 pub(crate) const DEFINITIONS: u8 = 2;
+
+/// References are below this: what is above has another meaning.
+const REF_BITS: u32 = 62;
 
 /// What the head says to a sample of a known series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,119 +33,61 @@ pub(crate) enum Fit {
     Refused(Verdict),
 }
 
-/// A chunk that takes no more samples.
-#[derive(Clone, Debug)]
-pub(crate) enum FullChunk {
-    /// On disk, or on its way there.
-    Closed(ClosedChunk),
-    /// One that no file takes, being too large or too long.
-    Here(Box<Chunk>),
-}
-
-impl FullChunk {
-    pub(crate) fn min_time_ms(&self) -> i64 {
-        match self {
-            FullChunk::Closed(chunk) => chunk.min_time_ms,
-            FullChunk::Here(chunk) => chunk.min_time_ms,
-        }
-    }
-
-    pub(crate) fn max_time_ms(&self) -> i64 {
-        match self {
-            FullChunk::Closed(chunk) => chunk.max_time_ms(),
-            FullChunk::Here(chunk) => chunk.max_time_ms,
-        }
-    }
-
-    fn pin(&self) -> HeadChunk {
-        match self {
-            FullChunk::Closed(chunk) => HeadChunk::Closed(*chunk),
-            FullChunk::Here(chunk) => HeadChunk::Here(Chunk::clone(chunk)),
-        }
-    }
-}
-
-/// The full chunks of a series, in a pointer: most series have none for most of an hour, and records are many.
-#[derive(Debug, Default)]
-pub(crate) struct FullChunks(Option<Box<FullChunkList>>);
-
-#[derive(Debug)]
-struct FullChunkList(Vec<FullChunk>);
-
-impl From<Vec<FullChunk>> for FullChunks {
-    fn from(mut chunks: Vec<FullChunk>) -> Self {
-        chunks.shrink_to_fit();
-        FullChunks((!chunks.is_empty()).then(|| Box::new(FullChunkList(chunks))))
-    }
-}
-
-impl std::ops::Deref for FullChunks {
-    type Target = [FullChunk];
-
-    fn deref(&self) -> &[FullChunk] {
-        self.0.as_ref().map_or(&[], |list| &list.0)
-    }
-}
-
-impl FullChunks {
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut FullChunk> {
-        self.0.iter_mut().flat_map(|list| &mut list.0)
-    }
-
-    fn push(&mut self, chunk: FullChunk) {
-        let list = self.0.get_or_insert_with(|| Box::new(FullChunkList(Vec::new())));
-        list.0.reserve_exact(1);
-        list.0.push(chunk);
-    }
-
-    fn retain(&mut self, keep: impl FnMut(&FullChunk) -> bool) {
-        let Some(list) = &mut self.0 else { return };
-        list.0.retain(keep);
-        list.0.shrink_to_fit();
-        if list.0.is_empty() {
-            self.0 = None;
-        }
-    }
-}
-
 /// A series: its labels, its full chunks and the open one. 128 bytes: two lines of a cache.
 #[derive(Debug)]
 pub(crate) struct Series {
     pub(super) hash: u128,
-    pub(super) series_ref: SeriesRef,
+    /// The reference, and above it how often the log has the definition.
+    named: u64,
     /// Sorted by the names' texts.
     pub(super) labels: Box<[Pair]>,
     pub(super) chunks: FullChunks,
+    /// Its bytes may begin with pieces at the end of `chunks`.
     pub(super) open: Option<OpenChunk>,
-    /// How often the log has its definition.
-    pub(super) definitions: u8,
 }
 
 impl Series {
     pub(crate) fn new(hash: u128, series_ref: SeriesRef, labels: Box<[Pair]>) -> Self {
-        Series { hash, series_ref, labels, chunks: FullChunks::default(), open: None, definitions: 0 }
+        let named = series_ref & ((1 << REF_BITS) - 1);
+        Series { hash, named, labels, chunks: FullChunks::default(), open: None }
+    }
+
+    #[inline]
+    pub(crate) fn series_ref(&self) -> SeriesRef {
+        self.named & ((1 << REF_BITS) - 1)
+    }
+
+    /// How often the log has its definition.
+    #[inline]
+    pub(super) fn definitions(&self) -> u8 {
+        (self.named >> REF_BITS) as u8
+    }
+
+    /// At most [`DEFINITIONS`].
+    pub(super) fn set_definitions(&mut self, definitions: u8) {
+        self.named = self.series_ref() | u64::from(definitions.min(DEFINITIONS)) << REF_BITS;
     }
 
     /// Something of the record and of the end of its open chunk.
     #[inline]
     pub(super) fn glance(&self) -> u8 {
-        self.open.as_ref().map_or(self.definitions, |open| open.last_byte() ^ self.definitions)
+        self.open.as_ref().map_or(self.definitions(), |open| open.last_byte() ^ self.definitions())
     }
 
     /// The time of the newest sample.
     pub(crate) fn max_time_ms(&self) -> Option<i64> {
         let open = self.open.as_ref().map(|open| open.max_time_ms());
-        open.or_else(|| self.chunks.last().map(FullChunk::max_time_ms))
+        open.or_else(|| self.chunks.whole().last().map(|chunk| chunk.max_time_ms()))
     }
 
     /// The time of the oldest sample.
     pub(crate) fn min_time_ms(&self) -> Option<i64> {
-        let full = self.chunks.first().map(FullChunk::min_time_ms);
+        let full = self.chunks.whole().next().map(|chunk| chunk.min_time_ms());
         full.or_else(|| self.open.as_ref().map(|open| open.min_time_ms()))
     }
 
     pub(crate) fn chunk_count(&self) -> usize {
-        self.chunks.len() + usize::from(self.open.is_some())
+        self.chunks.whole().count() + usize::from(self.open.is_some())
     }
 
     pub(crate) fn fit_float(&self, timestamp_ms: i64, value: f64) -> Fit {
@@ -182,11 +128,31 @@ impl Series {
     /// Appends a float that fits as the newest. Says how many chunks began.
     pub(crate) fn push_float(&mut self, at: At, value: f64, range_ms: i64, store: &ChunkStore) -> usize {
         if self.open.as_mut().is_some_and(|open| open.push_float(at, value)) {
+            self.settle(store);
             return 0;
         }
-        self.seal(store);
-        self.open = Some(OpenChunk::float(at, value, range_ms));
+        let buffer = self.seal(store);
+        self.open = Some(OpenChunk::float_in(buffer, at, value, range_ms));
         1
+    }
+
+    /// Puts the first bytes of the open chunk where full chunks are, once they are many.
+    #[inline]
+    fn settle(&mut self, store: &ChunkStore) {
+        if self.open.as_ref().is_some_and(|open| open.settled().is_some()) {
+            self.settle_open(store);
+        }
+    }
+
+    #[cold]
+    fn settle_open(&mut self, store: &ChunkStore) {
+        let series_ref = self.series_ref();
+        let Some(open) = &mut self.open else { return };
+        let piece = open.settled().and_then(|bytes| store.push_piece(series_ref, Encoding::Xor, bytes));
+        if let Some(piece) = piece {
+            open.drop_settled();
+            self.chunks.push(&FullChunk::Closed(piece));
+        }
     }
 
     /// Appends floats to the open chunk as long as that takes them: [`OpenChunk::push_floats`]. Says how many.
@@ -196,8 +162,11 @@ impl Series {
         floats: impl Iterator<Item = (i64, f64)>,
         min_time_ms: i64,
         buffer: &mut RunBuffer,
+        store: &ChunkStore,
     ) -> usize {
-        self.open.as_mut().map_or(0, |open| open.push_floats(floats, min_time_ms, buffer))
+        let taken = self.open.as_mut().map_or(0, |open| open.push_floats(floats, min_time_ms, buffer));
+        self.settle(store);
+        taken
     }
 
     /// Appends a histogram that fits as the newest. Says how many chunks began.
@@ -219,37 +188,47 @@ impl Series {
         1
     }
 
-    /// Makes the open chunk a full one.
-    pub(crate) fn seal(&mut self, store: &ChunkStore) {
-        if let Some(open) = self.open.take() {
-            let chunk = open.snapshot();
-            self.chunks.push(match store.push(self.series_ref, &chunk) {
-                Some(closed) => FullChunk::Closed(closed),
-                None => FullChunk::Here(Box::new(chunk)),
-            });
-        }
+    /// Makes the open chunk a full one. Gives its buffer, if there is one to use again.
+    pub(crate) fn seal(&mut self, store: &ChunkStore) -> Option<Vec<u8>> {
+        let open = self.open.take()?;
+        let chunk = open.snapshot();
+        self.chunks.push(&match store.push(self.series_ref(), &chunk) {
+            Some(closed) => FullChunk::Closed(closed),
+            None => FullChunk::Here(chunk),
+        });
+        open.into_buffer()
     }
 
     /// Drops the chunks that end before `time_ms`. Says how many these were.
     pub(crate) fn drop_before(&mut self, time_ms: i64, store: &ChunkStore) -> usize {
-        let before = self.chunk_count();
-        self.chunks.retain(|chunk| {
-            let kept = chunk.max_time_ms() >= time_ms;
-            if let (false, FullChunk::Closed(chunk)) = (kept, chunk) {
-                store.release(chunk);
-            }
-            kept
-        });
-        self.open.take_if(|open| open.max_time_ms() < time_ms);
-        before - self.chunk_count()
+        let dropped_open = usize::from(self.open.take_if(|open| open.max_time_ms() < time_ms).is_some());
+        let open_stays = self.open.is_some();
+        // They are in order, so the first tells about all.
+        if self.chunks.whole().next().map_or(open_stays, |chunk| chunk.max_time_ms() >= time_ms) && open_stays {
+            return 0;
+        }
+        let stays = |chunk: Option<&FullChunk>| chunk.map_or(open_stays, |chunk| chunk.max_time_ms() >= time_ms);
+        self.chunks.retain(stays, |chunk| chunk.release(store)) + dropped_open
     }
 
-    /// All chunks that have samples in `min_ms..=max_ms`, in time order.
+    /// All chunks that have samples in `min_ms..=max_ms`, in time order, the pieces of each before it.
     pub(crate) fn collect(&self, min_ms: i64, max_ms: i64) -> Vec<HeadChunk> {
         let overlaps = |min: i64, max: i64| min <= max_ms && max >= min_ms;
-        let full = self.chunks.iter().filter(|c| overlaps(c.min_time_ms(), c.max_time_ms()));
-        let open = self.open.iter().filter(|open| overlaps(open.min_time_ms(), open.max_time_ms()));
-        full.map(FullChunk::pin).chain(open.map(|open| HeadChunk::Here(open.snapshot()))).collect()
+        let (mut collected, mut whole) = (Vec::new(), 0);
+        for chunk in self.chunks.iter() {
+            let ends = (!chunk.continues()).then(|| overlaps(chunk.min_time_ms(), chunk.max_time_ms()));
+            collected.push(chunk.pin());
+            match ends {
+                Some(true) => whole = collected.len(),
+                Some(false) => collected.truncate(whole),
+                None => {}
+            }
+        }
+        match self.open.as_ref().filter(|open| overlaps(open.min_time_ms(), open.max_time_ms())) {
+            Some(open) => collected.push(HeadChunk::Here(open.snapshot())),
+            None => collected.truncate(whole),
+        }
+        collected
     }
 }
 

@@ -29,7 +29,7 @@ impl Head {
     /// Makes all open chunks full ones, so that no chunk has samples from before and after now.
     pub fn seal_chunks(&mut self) {
         let Head { slab, store, .. } = self;
-        slab.iter_mut().for_each(|(_, series)| series.seal(store));
+        slab.iter_mut().for_each(|(_, series)| drop(series.seal(store)));
     }
 
     /// Drops all chunks that end before `time_ms`, and series that have none left and no late samples.
@@ -61,7 +61,7 @@ impl Head {
             self.chunks -= series.drop_before(self.visible_from_ms, store);
             match series.min_time_ms() {
                 Some(min_ms) => self.swept_min_time_ms = self.swept_min_time_ms.min(min_ms),
-                None if late.contains(series.series_ref) => {}
+                None if late.contains(series.series_ref()) => {}
                 None => {
                     dead.insert(slot);
                 }
@@ -73,7 +73,7 @@ impl Head {
         }
         self.min_time_ms = self.swept_min_time_ms;
         if !self.deleted.is_empty() {
-            let live: HashSet<SeriesRef> = self.slab.iter_mut().map(|(_, series)| series.series_ref).collect();
+            let live: HashSet<SeriesRef> = self.slab.iter_mut().map(|(_, series)| series.series_ref()).collect();
             self.deleted.retain(self.visible_from_ms, |series| live.contains(&series));
         }
         if self.table.is_empty() {

@@ -50,12 +50,14 @@ pub enum FrameKind {
     StartedLateHistograms = 14,
     /// In a snapshot: what is known of a tenant besides its series.
     Tenant = 16,
-    /// In a snapshot: some series of a tenant.
+    /// In a snapshot: some series of a tenant, without pieces of chunks. Read, and not written any more.
     Series = 17,
     /// In a snapshot: its last frame, which says that it is whole.
     End = 18,
     /// In a snapshot: the exemplars of a tenant.
     SavedExemplars = 19,
+    /// In a snapshot: some series of a tenant.
+    PiecedSeries = 20,
 }
 
 impl FrameKind {
@@ -80,6 +82,7 @@ impl FrameKind {
             Series,
             End,
             SavedExemplars,
+            PiecedSeries,
         ];
         kinds.into_iter().find(|kind| *kind as u8 == byte)
     }
@@ -119,8 +122,8 @@ impl<'a> Frame<'a> {
 
     /// Whether only snapshots have such a frame.
     pub(crate) fn is_of_snapshot(&self) -> bool {
-        use FrameKind::{End, SavedExemplars, Series, Tenant};
-        matches!(self.kind, Some(Tenant | Series | End | SavedExemplars))
+        use FrameKind::{End, PiecedSeries, SavedExemplars, Series, Tenant};
+        matches!(self.kind, Some(Tenant | Series | PiecedSeries | End | SavedExemplars))
     }
 
     /// Appends the frame.

@@ -1,7 +1,7 @@
 //! An open chunk put to rest, to the bit.
 //!
 //! ```text
-//! open   := u8 0 | (u8 1, times, appender of floats | u8 2 or 3, times, u8 end known, str bytes, histogram
+//! open   := u8 0 | (u8 1, times, appender of floats | u8 7, times, uvarint bytes in pieces, appender | u8 2 or 3, times, u8 end known, str bytes, histogram
 //!         | u8 4, times, str bytes | u8 5 or 6, as 2 or 3 with start times)
 //! times  := varint first | uvarint last - first | varint next cut
 //! ```
@@ -23,11 +23,14 @@ const FLOAT_HISTOGRAMS: u8 = 3;
 const STARTED_FLOATS: u8 = 4;
 const STARTED_INTS: u8 = 5;
 const STARTED_FLOAT_HISTOGRAMS: u8 = 6;
+/// Floats whose first bytes are in the pieces before.
+const FLOATS_BEHIND: u8 = 7;
 
 /// Puts a series' open chunk to rest.
 pub(crate) fn save(open: Option<&OpenChunk>, out: &mut Vec<u8>) {
     let Some(open) = open else { return out.put_u8(NONE) };
     out.put_u8(match &open.samples {
+        Samples::Floats(xor) if xor.before_bytes() > 0 => FLOATS_BEHIND,
         Samples::Floats(_) => FLOATS,
         Samples::StartedFloats(_) => STARTED_FLOATS,
         Samples::Ints(h) if h.started => STARTED_INTS,
@@ -44,7 +47,12 @@ pub(crate) fn save(open: Option<&OpenChunk>, out: &mut Vec<u8>) {
         push_histogram(out, &last);
     };
     match &open.samples {
-        Samples::Floats(xor) => xor.save(out),
+        Samples::Floats(xor) => {
+            if xor.before_bytes() > 0 {
+                out.put_uvarint(u64::from(xor.before_bytes()));
+            }
+            xor.save(out);
+        }
         Samples::StartedFloats(floats) => out.put_uvarint_bytes(floats.appender.bytes()),
         Samples::Ints(h) => histograms(out, h.end_known, h.appender.bytes(), HistogramValue::Int(Arc::clone(&h.last))),
         Samples::FloatHistograms(h) => {
@@ -53,8 +61,9 @@ pub(crate) fn save(open: Option<&OpenChunk>, out: &mut Vec<u8>) {
     }
 }
 
-/// What [`save`] put to rest.
-pub(crate) fn restore(reader: &mut Reader<'_>) -> Result<Option<OpenChunk>, ChunkError> {
+/// What [`save`] put to rest. The buffer of floats is as large as before if that is `grown`: if the series had a chunk, or a part of
+/// one, in it before.
+pub(crate) fn restore(reader: &mut Reader<'_>, grown: bool) -> Result<Option<OpenChunk>, ChunkError> {
     let kind = reader.u8()?;
     if kind == NONE {
         return Ok(None);
@@ -63,7 +72,11 @@ pub(crate) fn restore(reader: &mut Reader<'_>) -> Result<Option<OpenChunk>, Chun
     let max_time_ms = min_time_ms.wrapping_add(reader.uvarint()? as i64);
     let next_at_ms = reader.varint()?;
     let samples = match kind {
-        FLOATS => Samples::Floats(XorAppender::restore(reader)?),
+        FLOATS => Samples::Floats(XorAppender::restore(reader, 0, grown)?),
+        FLOATS_BEHIND => {
+            let before_bytes = u16::try_from(reader.uvarint()?).map_err(|_| DecodeError::VarintOverflow(16))?;
+            Samples::Floats(XorAppender::restore(reader, before_bytes, grown)?)
+        }
         STARTED_FLOATS => Samples::StartedFloats(Box::new(StartedFloats::restore(reader.uvarint_bytes()?)?)),
         INTS | STARTED_INTS => {
             let started = kind == STARTED_INTS;
