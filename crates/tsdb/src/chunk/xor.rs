@@ -137,7 +137,9 @@ impl XorAppender {
     /// The bytes behind the header that no further sample changes, once they are many.
     #[inline]
     pub(crate) fn settled(&self) -> Option<&[u8]> {
-        (self.bytes.len() >= PIECE_BYTES).then(|| &self.bytes[2..self.settled_end()])
+        // What is longer than any chunk that we cut stays as it is.
+        let settled = self.bytes.len() >= PIECE_BYTES && self.len_bytes() <= usize::from(u16::MAX);
+        settled.then(|| &self.bytes[2..self.settled_end()])
     }
 
     fn settled_end(&self) -> usize {

@@ -100,9 +100,13 @@ impl Replay {
         series >= LEAST_SERIES
     }
 
-    /// Makes room for samples of so many series, which have so many bytes of the log left.
-    pub(super) fn set_room(&mut self, series: usize, left_bytes: usize) {
-        self.room = LEAST_ROOM.min(2 * series) + left_bytes / LEFT_BYTES;
+    /// Makes room for samples of so many series, which have so many bytes of the log left. Series that are `grown` do not become much
+    /// larger by these.
+    pub(super) fn set_room(&mut self, series: usize, left_bytes: usize, grown: bool) {
+        self.room = match grown {
+            true => LEAST_ROOM.min(series),
+            false => LEAST_ROOM.min(2 * series) + left_bytes / LEFT_BYTES,
+        };
         self.series = series;
         (self.left_bytes, self.before_bytes) = (left_bytes, self.before_bytes.max(left_bytes));
     }

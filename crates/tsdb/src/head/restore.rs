@@ -359,7 +359,9 @@ impl Restore {
     fn floats(&mut self, mut reader: FloatsReader<'_>) -> Result<(), DecodeError> {
         let in_order = Replay::is_worth(self.head.table.len());
         self.floats_left = self.floats_left.saturating_sub(reader.len());
-        self.replay.set_room(self.head.table.len(), self.floats_left);
+        // Series of a snapshot have had all their room from the beginning.
+        let grown = self.counts.series as usize > self.head.table.len() / 2;
+        self.replay.set_room(self.head.table.len(), self.floats_left, grown);
         while let Some(sample) = reader.next()? {
             let Some(slot) = self.slot_of(sample.series) else { continue };
             if in_order {
