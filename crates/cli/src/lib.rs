@@ -15,6 +15,7 @@ pub mod program;
 pub mod query;
 pub mod receive;
 pub mod self_scrape;
+mod span_sender;
 pub mod standalone;
 pub mod store;
 pub mod stores;

@@ -3,11 +3,14 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use thanoxide_config::yaml::{Decoder, Node};
+use thanoxide_config::Tracing;
+use thanoxide_env::Env;
 use thanoxide_flags::tables::app;
 use thanoxide_flags::{BuildText, Matches, Parsed};
 use thanoxide_server::{LogFormat, LogLevel, log};
+use tokio::runtime::Runtime;
 
+use crate::span_sender::SpanSender;
 use crate::{query, receive, standalone, store, tools};
 
 /// What `--version` says.
@@ -40,10 +43,19 @@ pub fn main(command: Option<&'static str>) -> ExitCode {
 }
 
 fn run(matches: &Matches) -> ExitCode {
-    match start_log(matches).and_then(|()| check_tracing(matches)).and_then(|()| run_command(matches)) {
-        Ok(()) => ExitCode::SUCCESS,
+    let failed = |error: anyhow::Error| {
+        tracing::error!(err = format!("{}\npreparing {} command failed", told(&error), matches.command()));
+        ExitCode::FAILURE
+    };
+    let tracing = match start_log(matches).and_then(|()| Ok(matches.content("tracing.config")?)) {
+        Ok(yaml) => yaml.as_deref().map(Tracing::parse).transpose(),
+        Err(error) => return failed(error),
+    };
+    match tracing.map_err(Into::into).and_then(|config| run_traced(matches, config.as_ref())) {
+        Ok(ran) => ran.map_or_else(failed, |()| ExitCode::SUCCESS),
+        // As stock says it: no line of the log.
         Err(error) => {
-            tracing::error!(err = format!("{}\npreparing {} command failed", told(&error), matches.command()));
+            eprintln!("tracing failed: {error:#}");
             ExitCode::FAILURE
         }
     }
@@ -71,33 +83,24 @@ fn start_log(matches: &Matches) -> Result<()> {
     Ok(())
 }
 
-/// Types of tracing that stock knows.
-const TRACING_TYPES: [&str; 6] = ["OTLP", "JAEGER", "STACKDRIVER", "GOOGLE_CLOUD", "ELASTIC_APM", "LIGHTSTEP"];
-
-/// Refuses what stock refuses; there are no spans yet, which is said once.
-fn check_tracing(matches: &Matches) -> Result<()> {
-    let Some(yaml) = matches.content("tracing.config")? else { return Ok(()) };
-    let mut kind = String::new();
-    if let Some(node) = Node::parse(&yaml).context("parsing config tracing YAML")? {
-        let mut decoder = Decoder::strict();
-        decoder.fields(&node, "client.TracingConfig", |decoder, key, value| match key {
-            "type" => {
-                decoder.text(value, &mut kind);
-                true
-            }
-            key => key == "config",
-        });
-        decoder.finish().context("parsing config tracing YAML")?;
+/// Runs the command, sending spans; the outer error is about them.
+fn run_traced(matches: &Matches, config: Option<&Tracing>) -> Result<Result<()>> {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return Ok(Err(error).context("cannot start threads")),
+    };
+    let clock = Env::system().clock;
+    let spans = config.map(|config| SpanSender::start(config, &clock, runtime.handle())).transpose()?;
+    let result = run_command(matches, &runtime);
+    if let Some(spans) = spans {
+        spans.stop();
     }
-    if !TRACING_TYPES.contains(&kind.to_uppercase().as_str()) {
-        bail!("tracing failed: tracing with type {kind} is not supported");
-    }
-    tracing::warn!(kind, "tracing is configured and not supported yet: no spans are sent");
-    Ok(())
+    // A blocking task that hangs on a dead disk must not keep the process.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    Ok(result)
 }
 
-fn run_command(matches: &Matches) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
+fn run_command(matches: &Matches, runtime: &Runtime) -> Result<()> {
     let command = async {
         match matches.command() {
             "standalone" => standalone::run(matches).await,
@@ -109,8 +112,5 @@ fn run_command(matches: &Matches) -> Result<()> {
             other => bail!("unknown command {other}"),
         }
     };
-    let result = runtime.block_on(command);
-    // A blocking task that hangs on a dead disk must not keep the process.
-    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
-    result
+    runtime.block_on(command)
 }

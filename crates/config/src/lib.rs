@@ -9,11 +9,13 @@
 pub mod limits;
 pub mod relabel;
 pub mod tenant_labels;
+pub mod tracing;
 pub mod web;
 pub mod yaml;
 
 pub use limits::{Limits, LimitsError, TenantLimits};
 pub use relabel::{Relabel, RelabelError};
 pub use tenant_labels::{TenantLabels, TenantLabelsError};
+pub use tracing::{Tracing, TracingError};
 pub use web::{Web, WebError, WebTls};
 pub use yaml::YamlError;

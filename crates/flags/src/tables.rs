@@ -21,7 +21,7 @@ pub const COMMON: &[FlagDef] = &[
     FlagDef::new(
         "tracing.config-file",
         Kind::Text,
-        "Path of a YAML file with the tracing configuration. It is checked; spans are not sent yet.",
+        "Path of a YAML file with the tracing configuration: where spans are sent.",
     )
     .placeholder("<file-path>"),
     FlagDef::new("tracing.config", Kind::Text, "The configuration as YAML, instead of 'tracing.config-file'.")

@@ -105,43 +105,7 @@ fn unknown_unit(text: &str) -> Option<&str> {
 
 /// A Go duration in nanoseconds.
 pub fn parse_go_duration_ns(text: &str) -> Checked<i64> {
-    let invalid = || ValueError(format!("time: invalid duration {text:?}"));
-    let (negative, mut rest) = match text.as_bytes().first() {
-        Some(b'-') => (true, &text[1..]),
-        Some(b'+') => (false, &text[1..]),
-        _ => (false, text),
-    };
-    if rest == "0" {
-        return Ok(0);
-    }
-    if rest.is_empty() {
-        return Err(invalid());
-    }
-    let mut total_ns = 0f64;
-    while !rest.is_empty() {
-        let number_len = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
-        let number: f64 = rest[..number_len].parse().map_err(|_| invalid())?;
-        rest = &rest[number_len..];
-        let unit_len = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
-        let (unit, after) = rest.split_at(unit_len);
-        let unit_ns = match unit {
-            "" => return fail(format!("time: missing unit in duration {text:?}")),
-            "ns" => 1.0,
-            "us" | "µs" | "μs" => 1e3,
-            "ms" => 1e6,
-            "s" => 1e9,
-            "m" => 60e9,
-            "h" => 3600e9,
-            unit => return fail(format!("time: unknown unit {unit:?} in duration {text:?}")),
-        };
-        total_ns += number * unit_ns;
-        rest = after;
-    }
-    if total_ns >= i64::MAX as f64 {
-        return Err(invalid());
-    }
-    let total_ns = total_ns.round() as i64;
-    Ok(if negative { -total_ns } else { total_ns })
+    thanoxide_model::go_duration::parse_go_duration_ns(text).map_err(|error| ValueError(error.to_string()))
 }
 
 /// A size in bytes: runs of a number and a unit; `0` needs none.

@@ -14,6 +14,7 @@
 pub mod duration;
 pub mod exemplar;
 pub mod float;
+pub mod go_duration;
 pub mod go_math;
 pub mod histogram;
 pub mod kahan;

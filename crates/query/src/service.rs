@@ -9,6 +9,7 @@ use thanoxide_promql::ast::Expr;
 use thanoxide_promql::engine::{Engine, EngineOptions, Query, QueryError, QueryOptions, QueryResult};
 use thanoxide_promql::limits::Interrupt;
 use thanoxide_server::http::Router;
+use thanoxide_spans::Span;
 use thanoxide_storeapi::{PartialResponse, Store};
 use tokio::runtime::Handle;
 
@@ -147,11 +148,12 @@ impl QueryService {
     /// Evaluates on a thread of its own; dropping the future stops the evaluation.
     pub async fn evaluate(&self, evaluation: Evaluation) -> Result<QueryResult, ApiError> {
         let asked = self.clock.monotonic();
-        let _pass = self.gate.enter().await;
+        let _pass = Span::child("query_gate_ismyturn").around(self.gate.enter()).await;
         let queueing = self.clock.monotonic().saturating_sub(asked);
         let interrupt = Interrupt::default();
         let _stop = StopOnDrop(interrupt.clone());
         let engine = Arc::clone(&self.engine);
+        let span = Span::child(if evaluation.step_ms.is_some() { "range_query_exec" } else { "instant_query_exec" });
         let source = StoreSource::new(self.store(), Handle::current(), evaluation.read.clone(), interrupt.clone());
         let _timer = self.time_out(&interrupt, evaluation.timeout);
         let options = QueryOptions {
@@ -162,9 +164,11 @@ impl QueryService {
             per_step_stats: evaluation.per_step_stats,
             uncounted: evaluation.uncounted,
         };
+        let source = source.at(span.place());
         let run = move || run(&engine, &source, &evaluation, &options);
         let result = tokio::task::spawn_blocking(run).await;
-        let mut result = result.map_err(|e| ApiError::internal(format!("evaluation ended badly: {e}")))??;
+        let result = result.map_err(|e| ApiError::internal(format!("evaluation ended badly: {e}")))?;
+        let mut result = span.seen(result)?;
         result.stats.queueing = queueing;
         Ok(result)
     }

@@ -8,6 +8,7 @@ use thanoxide_model::series::{SelectHints, Series, SeriesData, SeriesSet, Series
 use thanoxide_model::{Labels, Matcher};
 use thanoxide_promql::Interrupt;
 use thanoxide_series::{DedupSeriesData, Deduplication, DownsampledSeriesData, Piece};
+use thanoxide_spans::{Place, Span, tag};
 use thanoxide_storeapi::{
     AggrChunk, Aggregate, AggregateChunks, PartialResponse, SeriesFrame, SeriesRequest, SeriesStream, ShardInfo, Store,
     StoreError, StoreSeries,
@@ -38,6 +39,7 @@ pub struct StoreSource {
     runtime: Handle,
     options: ReadOptions,
     interrupt: Interrupt,
+    place: Place,
 }
 
 /// How long it waits for a store before it looks whether the query is to end.
@@ -73,7 +75,12 @@ fn aggregates(function: &str) -> &'static [Aggregate] {
 impl StoreSource {
     /// Reads `store` with the streams driven by `runtime`, until `interrupt` ends the query.
     pub fn new(store: Arc<dyn Store>, runtime: Handle, options: ReadOptions, interrupt: Interrupt) -> Self {
-        StoreSource { store, runtime, options, interrupt }
+        StoreSource { store, runtime, options, interrupt, place: Place::default() }
+    }
+
+    /// As a part of what is traced there.
+    pub fn at(self, place: Place) -> Self {
+        StoreSource { place, ..self }
     }
 
     /// Without deduplication two chunks over the same time are copies of one stream, from two places.
@@ -89,6 +96,15 @@ impl StoreSource {
         let wanted = self.options.max_resolution_ms;
         let needs_two = hints.range_ms > 0 && NEED_TWO_SAMPLES.contains(&hints.function.as_str());
         if needs_two { wanted.min(hints.range_ms / 2) } else { wanted }
+    }
+
+    fn span(&self, hints: &SelectHints, matchers: &[Matcher]) -> Span {
+        let _entered = self.place.enter();
+        Span::child("querier_select").tagged(|| {
+            let matchers: Vec<String> = matchers.iter().map(Matcher::to_string).collect();
+            let matchers = format!("{{{}}}", matchers.join(","));
+            [tag("minTime", hints.start_ms), tag("maxTime", hints.end_ms), tag("matchers", matchers)]
+        })
     }
 
     fn request(&self, hints: &SelectHints, matchers: &[Matcher]) -> SeriesRequest {
@@ -111,9 +127,10 @@ impl StoreSource {
 
 impl SeriesSource for StoreSource {
     fn select(&self, hints: &SelectHints, matchers: &[Matcher]) -> Result<Box<dyn SeriesSet>, SourceError> {
-        let call = self.store.series(self.request(hints, matchers));
+        let span = self.span(hints, matchers);
+        let call = span.around(self.store.series(self.request(hints, matchers)));
         let stream = self.runtime.block_on(patiently(call, &self.interrupt)).unwrap_or(Err(StoreError::Canceled));
-        let stream = stream.map_err(source_error)?;
+        let stream = span.seen(stream).map_err(source_error)?;
         Ok(Box::new(StreamedSet {
             // Asking once more after the end is legal here and not for every stream.
             stream: stream.fuse().boxed(),
@@ -125,6 +142,7 @@ impl SeriesSource for StoreSource {
             aggregates: aggregates(&hints.function),
             range_ms: (hints.start_ms, hints.end_ms),
             warnings: Vec::new(),
+            _span: span,
         }))
     }
 }
@@ -160,6 +178,8 @@ struct StreamedSet {
     aggregates: &'static [Aggregate],
     range_ms: (i64, i64),
     warnings: Vec<String>,
+    /// Ends with the answer.
+    _span: Span,
 }
 
 impl StreamedSet {

@@ -5,8 +5,10 @@ use std::io::Read;
 use flate2::read::GzDecoder;
 use prost::Message;
 use thanoxide_config::TenantLimits;
+use thanoxide_model::TenantId;
 use thanoxide_proto::opentelemetry::ExportMetricsServiceRequest;
 use thanoxide_server::http::{Bytes, HeaderMap, Request, Response, header};
+use thanoxide_spans::{Span, tag};
 
 use crate::body::{content_length, read_body};
 use crate::budget::Lease;
@@ -23,8 +25,13 @@ const MAX_BYTES: u64 = 8 << 20;
 impl Inner {
     pub(crate) async fn receive_otlp(&self, request: Request) -> Result<Response, Refusal> {
         let tenant = self.tenant_of(&request)?;
+        let span = Span::child("receive_otlp_http").tagged(|| [tag("tenant", tenant.to_string())]);
+        span.around(self.receive_otlp_of(tenant, request)).await
+    }
+
+    async fn receive_otlp_of(&self, tenant: TenantId, request: Request) -> Result<Response, Refusal> {
         let limits = self.config.limiter.of(&tenant);
-        let _place = self.config.limiter.enter().await;
+        let _place = Span::child("receive_write_gate_ismyturn").around(self.config.limiter.enter()).await;
         self.config.limiter.check_head_series(&tenant, &limits)?;
         let encoding = Encoding::of(request.headers())?;
         let mut lease = self.budget.lease();

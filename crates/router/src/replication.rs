@@ -17,6 +17,7 @@ use futures::stream::FuturesUnordered;
 use parking_lot::Mutex;
 use thanoxide_env::{Clock, Random};
 use thanoxide_model::{TenantId, WriteBatch};
+use thanoxide_spans::{Span, tag};
 use thanoxide_storeapi::capnproto::CapnprotoWriter;
 use thanoxide_storeapi::{
     ClientConfig, PeerError, RemoteWriter, SharedSeries, WriteError, WriteOrigin, WriteOutcome, WriteStore,
@@ -289,7 +290,8 @@ impl WriteStore for Replicator {
         };
         let (answer, answered) = oneshot::channel();
         // A task of its own: it goes on when the answer is given, and when nobody waits for it any more.
-        tokio::spawn(write.run(groups, quorum, answer));
+        let span = Span::child("receive_fanout_forward");
+        tokio::spawn(span.around(write.run(groups, quorum, answer)));
         answered.await.unwrap_or_else(|_| Err(WriteError::Internal("replication ended early".to_string())))
     }
 }
@@ -358,7 +360,11 @@ impl Write {
 
     async fn send<'a>(&self, group: &'a Group) -> (&'a Group, Result<Option<WriteOutcome>, PeerError>) {
         let begin = self.clock.monotonic();
-        let sent = group.peer.send(self.part(group)).await;
+        let span = Span::child("receive_forward").tagged(|| {
+            let replica = i64::try_from(group.replica).unwrap_or(i64::MAX);
+            [tag("endpoint", group.peer.endpoint().to_string()), tag("replica", replica)]
+        });
+        let sent = span.seen(span.around(group.peer.send(self.part(group))).await);
         self.metrics.forwarded(&group.peer.endpoint().address, self.clock.monotonic().saturating_sub(begin));
         (group, sent)
     }

@@ -11,6 +11,7 @@ use thanoxide_model::{StartTimes, TenantId, WriteBatch};
 use thanoxide_proto::{DecodeLimits, decode_write_request, decode_write_request_v2};
 use thanoxide_server::http::{self, Bytes, Request, Response, StatusCode, Version, post};
 use thanoxide_server::{ClientIdentity, HttpMetrics, LogLimit, TenancyError, TenantHeader};
+use thanoxide_spans::{Span, tag};
 use thanoxide_storeapi::{Rejected, WriteError, WriteOutcome, WriteStore};
 use tracing::{debug, error};
 
@@ -109,9 +110,14 @@ impl Router {
 impl Inner {
     async fn receive(&self, request: Request) -> Result<Response, Refusal> {
         let tenant = self.tenant_of(&request)?;
+        let span = Span::child("receive_http").tagged(|| [tag("tenant", tenant.to_string())]);
+        span.around(self.receive_of(tenant, request)).await
+    }
+
+    async fn receive_of(&self, tenant: TenantId, request: Request) -> Result<Response, Refusal> {
         let protocol = Protocol::of(request.headers())?;
         let limits = self.config.limiter.of(&tenant);
-        let _place = self.config.limiter.enter().await;
+        let _place = Span::child("receive_write_gate_ismyturn").around(self.config.limiter.enter()).await;
         self.config.limiter.check_head_series(&tenant, &limits)?;
         let mut lease = self.budget.lease();
         let replica = check_replica(request.headers(), &self.config.replica_header);

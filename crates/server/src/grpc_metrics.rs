@@ -15,6 +15,7 @@ use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use thanoxide_env::Clock;
+use thanoxide_spans::{Span, tag};
 use tonic::{Code, Status};
 use tracing::error;
 
@@ -160,26 +161,29 @@ impl GrpcMetrics {
 
     async fn observe(&self, request: Request, next: Next) -> Response {
         let method = self.0.methods.get(request.uri().path()).cloned();
-        let call = method.map(|method| Call::start(method, Arc::clone(&self.0.clock)));
+        let span = server_span(&request);
+        let place = span.place();
+        let call = method.map(|method| Call::start(method, Arc::clone(&self.0.clock), span));
         let request = match &call {
             Some(call) => request.map(|body| Body::new(Counted::new(body, call.method.received.clone(), None))),
             None => request,
         };
-        let outcome = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+        let outcome = AssertUnwindSafe(place.follow(next.run(request))).catch_unwind().await;
         let response = outcome.unwrap_or_else(|_| {
             self.0.panics.inc();
             error!("gRPC handler panicked");
             Status::internal("internal error").into_http()
         });
-        let Some(call) = call else { return response };
-        let code = code_of(response.headers());
-        let (sent, call) = (call.method.sent.clone(), call.with_code(code));
+        let Some(mut call) = call else { return response };
+        call.read_status(response.headers());
+        let sent = call.method.sent.clone();
         response.map(|body| Body::new(Counted::new(body, sent, Some(call))))
     }
 }
 
-fn code_of(headers: &HeaderMap) -> Option<Code> {
-    headers.get(Status::GRPC_STATUS).map(|value| Code::from_bytes(value.as_bytes()))
+fn server_span(request: &Request) -> Span {
+    let name = || request.uri().path().to_string().into();
+    Span::server(name, request.headers(), || vec![tag("component", "gRPC")])
 }
 
 /// A call under way: counted as handled when dropped, as cancelled if no code was seen.
@@ -188,23 +192,32 @@ struct Call {
     clock: Arc<dyn Clock>,
     start: Duration,
     code: Option<Code>,
+    span: Span,
 }
 
 impl Call {
-    fn start(method: Arc<Method>, clock: Arc<dyn Clock>) -> Self {
+    fn start(method: Arc<Method>, clock: Arc<dyn Clock>, span: Span) -> Self {
         method.started.inc();
         let start = clock.monotonic();
-        Call { method, clock, start, code: None }
+        Call { method, clock, start, code: None, span }
     }
 
-    fn with_code(mut self, code: Option<Code>) -> Self {
-        self.code = code;
-        self
+    /// The status may stand in the head of the answer or in its trailers.
+    fn read_status(&mut self, headers: &HeaderMap) {
+        let Some(code) = headers.get(Status::GRPC_STATUS) else { return };
+        let code = Code::from_bytes(code.as_bytes());
+        if code != Code::Ok {
+            self.span.fail(&Status::from_header_map(headers).as_ref().map_or("", Status::message));
+        }
+        self.code = Some(code);
     }
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
+        if self.code.is_none() {
+            self.span.fail(&"context canceled");
+        }
         let code = self.code.unwrap_or(Code::Cancelled) as usize;
         self.method.handled[code].inc();
         let duration = self.clock.monotonic().saturating_sub(self.start);
@@ -232,13 +245,14 @@ impl HttpBody for Counted {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let this = self.get_mut();
+        let _entered = this.call.as_ref().map(|call| call.span.enter());
         let polled = Pin::new(&mut this.body).poll_frame(cx);
         if let Poll::Ready(Some(Ok(frame))) = &polled {
             if let Some(data) = frame.data_ref() {
                 this.messages.inc_by(this.scan.count(data.clone()));
             }
             if let (Some(call), Some(trailers)) = (&mut this.call, frame.trailers_ref()) {
-                call.code = code_of(trailers).or(call.code);
+                call.read_status(trailers);
             }
         }
         polled

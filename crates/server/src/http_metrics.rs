@@ -5,13 +5,15 @@ use std::sync::Arc;
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use thanoxide_env::Clock;
+use thanoxide_spans::{Span, tag};
 
-use crate::http::{HeaderMap, HttpBody, Method, Response, Router};
+use crate::http::{HeaderMap, HeaderName, HeaderValue, HttpBody, Method, Response, Router};
 use crate::tenancy::{OTHER_TENANTS, TenantHeader, TenantLabels};
 
 /// Thanos's buckets of request durations, in seconds.
@@ -19,6 +21,10 @@ pub const DURATION_BUCKETS_SECONDS: [f64; 17] =
     [0.001, 0.01, 0.1, 0.3, 0.6, 1.0, 3.0, 6.0, 9.0, 20.0, 30.0, 60.0, 90.0, 120.0, 240.0, 360.0, 720.0];
 type Labels = Vec<(&'static str, String)>;
 type Histograms = Family<Labels, Histogram, Buckets>;
+/// Exemplars name the trace.
+type TracedHistograms = Family<Labels, HistogramWithExemplars<[(&'static str, String); 1]>, Buckets>;
+/// Tells a client the name of its trace.
+const TRACE_ID_HEADER: HeaderName = HeaderName::from_static("x-thanos-trace-id");
 
 /// What is counted beyond the default.
 #[derive(Debug)]
@@ -51,6 +57,15 @@ impl MetricConstructor<Histogram> for Buckets {
     }
 }
 
+impl MetricConstructor<HistogramWithExemplars<[(&'static str, String); 1]>> for Buckets {
+    fn new_metric(&self) -> HistogramWithExemplars<[(&'static str, String); 1]> {
+        match self {
+            Buckets::Durations(seconds) => HistogramWithExemplars::new(seconds.iter().copied()),
+            Buckets::Sizes => HistogramWithExemplars::new(exponential_buckets(64.0, 2.0, 10)),
+        }
+    }
+}
+
 /// `http_requests_total`, `http_request_duration_seconds`, `http_request_size_bytes`, `http_response_size_bytes` and
 /// `http_inflight_requests`, by handler, method, code and (where wanted) tenant.
 #[derive(Clone, Debug)]
@@ -59,7 +74,7 @@ pub struct HttpMetrics(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     requests: Family<Labels, Counter>,
-    durations: Histograms,
+    durations: TracedHistograms,
     request_sizes: Histograms,
     response_sizes: Histograms,
     inflight: Family<Labels, Gauge>,
@@ -117,13 +132,17 @@ impl HttpMetrics {
         let request_bytes = request.body().size_hint().lower();
         let start = inner.clock.monotonic();
         let inflight = InFlight::enter(inner.inflight.get_or_create_owned(&labels));
-        let response = next.run(request).await;
+        let span = server_span(handler, &request);
+        let mut response = span.around(next.run(request)).await;
+        let trace_id = span.trace_id();
+        name_trace(&mut response, &span, trace_id.as_deref());
         drop(inflight);
         let mut labels = labels;
         labels.insert(0, ("code", response.status().as_u16().to_string()));
         inner.requests.get_or_create(&labels).inc();
         let duration = inner.clock.monotonic().saturating_sub(start);
-        inner.durations.get_or_create(&labels).observe(duration.as_secs_f64());
+        let exemplar = trace_id.map(|id| [("traceID", id)]);
+        inner.durations.get_or_create(&labels).observe(duration.as_secs_f64(), exemplar, None);
         inner.request_sizes.get_or_create(&labels).observe(request_bytes as f64);
         inner.response_sizes.get_or_create(&labels).observe(response.body().size_hint().lower() as f64);
         response
@@ -139,6 +158,17 @@ impl Inner {
         }
         labels
     }
+}
+
+fn server_span(handler: &'static str, request: &Request) -> Span {
+    let tags = || vec![tag("http.method", request.method().to_string()), tag("http.url", request.uri().to_string())];
+    Span::server(|| format!("/{handler} HTTP[server]").into(), request.headers(), tags)
+}
+
+fn name_trace(response: &mut Response, span: &Span, trace_id: Option<&str>) {
+    let Some(id) = trace_id.and_then(|id| HeaderValue::from_str(id).ok()) else { return };
+    span.tag(|| [tag("http.status_code", i64::from(response.status().as_u16()))]);
+    response.headers_mut().insert(TRACE_ID_HEADER, id);
 }
 
 /// Lower case; methods that nobody knows share one value.

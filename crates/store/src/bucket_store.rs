@@ -11,6 +11,7 @@ use thanoxide_block::meta::Meta;
 use thanoxide_block::{Fetcher, FetcherMetrics};
 use thanoxide_env::Env;
 use thanoxide_objstore::Bucket;
+use thanoxide_spans::Span;
 use thanoxide_storeapi::{
     LabelNamesRequest, LabelValuesRequest, LabelsAnswer, PartialResponse, SeriesRequest, SeriesStream, Store,
     StoreError, StoreInfo,
@@ -84,7 +85,8 @@ impl BucketStore {
         let metrics = self.metrics.gate.clone();
         metrics.total.inc();
         let start = self.env.clock.monotonic();
-        let permit = Arc::clone(&self.gate).acquire_owned().await;
+        let turn = Arc::clone(&self.gate).acquire_owned();
+        let permit = Span::child("store_query_gate_ismyturn").around(turn).await;
         metrics.wait.observe(self.env.clock.monotonic().saturating_sub(start).as_secs_f64());
         let permit = permit.map_err(|_| StoreError::Unavailable("the store is stopping".into()))?;
         metrics.in_flight.inc();

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use thanoxide_objstore::{Bucket, BucketError};
+use thanoxide_spans::{Span, here, tag};
 use thanoxide_storeapi::{AggrChunk, SeriesRequest, StoreSeries};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
@@ -86,12 +87,16 @@ impl SourceContext {
     pub(crate) fn spawn(&self, chosen: Chosen) -> Source {
         let (sender, events) = mpsc::channel(1);
         let context = self.clone();
-        let task = tokio::spawn(async move {
-            if let Err(Stop::Event(event)) = context.answer(&Arc::new(chosen), &sender).await {
+        let task = tokio::spawn(here().follow(async move {
+            let span = span(&chosen);
+            if let Err(Stop::Event(event)) = span.around(context.answer(&Arc::new(chosen), &sender)).await {
+                if let SourceEvent::Failed { message, .. } = &event {
+                    span.fail(message);
+                }
                 // If nobody listens any more, nobody needs to know.
                 let _ = sender.send(event).await;
             }
-        });
+        }));
         Source { events, _task: AbortOnDropHandle::new(task) }
     }
 
@@ -165,6 +170,18 @@ impl SourceContext {
             .observe(series.iter().flat_map(|s| &s.chunks).map(AggrChunk::data_bytes).sum::<usize>() as f64);
         Ok((series, warnings))
     }
+}
+
+fn span(chosen: &Chosen) -> Span {
+    Span::child("bucket_store_block_series").tagged(|| {
+        let meta = &chosen.block.meta;
+        [
+            tag("block.id", chosen.block.id().to_string()),
+            tag("block.mint", meta.min_time_ms()),
+            tag("block.maxt", meta.max_time_ms()),
+            tag("block.resolution", meta.resolution_ms()),
+        ]
+    })
 }
 
 /// Several blocks are put in order by all labels.

@@ -6,6 +6,7 @@ mod remote_store;
 mod remote_writer;
 pub mod snappy;
 mod store_service;
+pub mod traced;
 mod unary;
 mod write_message;
 mod write_service;

@@ -19,6 +19,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::future::{BoxFuture, join_all};
 use thanoxide_model::Matcher;
+use thanoxide_spans::Span;
 
 use endpoint::Asked;
 pub use endpoint::ProxyEndpoint;
@@ -103,12 +104,16 @@ impl ProxyStore {
     }
 
     /// The union of what the matching endpoints know.
-    async fn union<F>(&self, what: &str, wanted: &Wanted<'_>, limit: usize, ask: F) -> Result<LabelsAnswer, StoreError>
+    async fn union<F>(&self, step: Step, wanted: &Wanted<'_>, limit: usize, ask: F) -> Result<LabelsAnswer, StoreError>
     where
         F: Fn(Arc<dyn Store>) -> BoxFuture<'static, Result<LabelsAnswer, StoreError>> + Send + Sync,
     {
         let (asked, mut warnings) = self.matching(wanted).await?;
-        let answers = join_all(asked.iter().map(|a| self.within(ask(a.endpoint.store())))).await;
+        let answers = asked.iter().map(async |a| {
+            let span = a.span(step.span);
+            span.seen(span.around(self.within(ask(a.endpoint.store()))).await)
+        });
+        let answers = join_all(answers).await;
         let mut union = BTreeSet::new();
         for (asked, part) in asked.iter().zip(answers) {
             match part {
@@ -119,7 +124,7 @@ impl ProxyStore {
                     }
                 }
                 Err(e) => {
-                    let failed = format!("fetch {what} from store {}: {}", asked.place(), e.rpc_text());
+                    let failed = format!("fetch {} from store {}: {}", step.title, asked.place(), e.rpc_text());
                     warnings.push(wanted.partial(failed)?);
                 }
             }
@@ -127,6 +132,16 @@ impl ProxyStore {
         Ok(LabelsAnswer { warnings, ..answer(union, limit) })
     }
 }
+
+/// A question to all endpoints, as it is called in warnings and in traces.
+#[derive(Clone, Copy)]
+struct Step {
+    title: &'static str,
+    span: &'static str,
+}
+
+const LABEL_NAMES: Step = Step { title: "label names", span: "proxy.label_names" };
+const LABEL_VALUES: Step = Step { title: "label values", span: "proxy.label_values" };
 
 /// The part of a request that decides whom to ask and what a failure means.
 struct Wanted<'a> {
@@ -214,7 +229,7 @@ impl Store for ProxyStore {
             let request = request.clone();
             Box::pin(async move { store.label_names(request).await })
         };
-        let mut union = self.union("label names", &wanted, 0, ask).await?;
+        let mut union = self.union(LABEL_NAMES, &wanted, 0, ask).await?;
         // A store that does not know of replica labels answers with them.
         union.values.retain(|name| !request.without_replica_labels.iter().any(|l| l.as_bytes() == name));
         truncate(&mut union, request.limit);
@@ -239,15 +254,15 @@ impl Store for ProxyStore {
             let request = request.clone();
             Box::pin(async move { store.label_values(request).await })
         };
-        self.union("label values", &wanted, request.limit, ask).await
+        self.union(LABEL_VALUES, &wanted, request.limit, ask).await
     }
 
     async fn exemplars(&self, request: ExemplarsRequest) -> Result<ExemplarsAnswer, StoreError> {
-        self.all_exemplars(&request).await
+        Span::child("proxy_exemplars").around(self.all_exemplars(&request)).await
     }
 
     async fn metric_metadata(&self, request: MetadataRequest) -> Result<MetadataAnswer, StoreError> {
-        self.all_metadata(&request).await
+        Span::child("proxy_metadata").around(self.all_metadata(&request)).await
     }
 
     async fn endpoint_statuses(&self) -> Vec<EndpointStatus> {

@@ -2,11 +2,12 @@
 //!
 //! [`shared`] finds golden data, [`program`] starts programs and stops or kills them, [`sender`] writes samples, [`ledger`]
 //! knows which of them must be there, [`neighbours`] are tenants that keep to their limits, [`nodes`] ingesters that die and come back, [`raw_write`] builds requests that are wrong,
-//! [`certificates`] makes certificates, [`api`] asks Prometheus's HTTP API, [`compare`] says whether two answers are equal, [`s3`] is an S3 server in this
-//! process. Every wait is for an event with a deadline; nothing sleeps and hopes.
+//! [`certificates`] makes certificates, [`api`] asks Prometheus's HTTP API, [`compare`] says whether two answers are equal, [`s3`] is an S3 server and [`collector`] an
+//! OpenTelemetry collector in this process. Every wait is for an event with a deadline; nothing sleeps and hopes.
 
 pub mod api;
 pub mod certificates;
+pub mod collector;
 pub mod compare;
 pub mod ledger;
 pub mod neighbours;

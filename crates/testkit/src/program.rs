@@ -47,6 +47,8 @@ pub struct Program {
 impl Program {
     /// Starts a program; its log (both streams) is kept.
     pub fn spawn(command: &mut Command) -> Result<Self> {
+        // Spans, where they are sent, are sent soon.
+        command.env("OTEL_BSP_SCHEDULE_DELAY", "50");
         let mut child =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().with_context(|| {
                 format!("cannot start {command:?}; `cargo xtask test` builds and installs what tests start")

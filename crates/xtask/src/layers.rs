@@ -9,7 +9,7 @@ use serde_json::Value;
 const LAYERS: [&[&str]; 5] = [
     &["model", "env"],
     &["tsdb", "promql", "series", "proto"],
-    &["objstore", "block", "storeapi", "server", "flags", "config"],
+    &["objstore", "block", "storeapi", "server", "flags", "config", "spans"],
     &["router", "ingester", "store", "query"],
     &["cli", "testkit", "tests", "compare", "loadgen", "loops", "xtask"],
 ];
@@ -20,7 +20,7 @@ const RUNTIMES: [&str; 7] = ["tokio", "tonic", "axum", "hyper", "object_store", 
 const PURE: [&str; 5] = ["model", "env", "tsdb", "promql", "series"];
 
 /// Libraries that only the named crates may name.
-const OWNERS: [(&str, &[&str]); 8] = [
+const OWNERS: [(&str, &[&str]); 10] = [
     ("object_store", &["objstore"]),
     ("axum", &["server"]),
     ("hyper", &["server"]),
@@ -29,6 +29,8 @@ const OWNERS: [(&str, &[&str]); 8] = [
     ("regex-automata", &["model"]),
     ("regex-syntax", &["model"]),
     ("thanoxide-flags", &["cli"]),
+    ("opentelemetry", &["spans", "cli"]),
+    ("opentelemetry_sdk", &["cli"]),
 ];
 
 /// Crates that do not ship: helpers of tests and benchmarks.
@@ -106,6 +108,7 @@ mod tests {
             ("query", "axum"),
             ("promql", "thanoxide-tsdb"),
             ("router", "thanoxide-flags"),
+            ("query", "opentelemetry"),
             ("newcomer", "thanoxide-model"),
         ] {
             assert!(wrong_arrow(from, to).is_some(), "{from} -> {to}");

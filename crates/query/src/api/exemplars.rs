@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use thanoxide_model::{Exemplar, SeriesExemplars, float};
 use thanoxide_server::http::State;
+use thanoxide_spans::Span;
 use thanoxide_storeapi::exemplars::matcher_sets;
 use thanoxide_storeapi::{EVER_MS, ExemplarsRequest, PartialResponse};
 
@@ -23,7 +24,7 @@ pub async fn exemplars(State(service): State<Arc<QueryService>>, params: Params)
     let partial = service.config().exemplar_partial_response;
     let partial_response = if partial { PartialResponse::Warn } else { PartialResponse::Abort };
     let request = ExemplarsRequest { sets, start_ms, end_ms, partial_response };
-    let answer = service.store().exemplars(request).await;
+    let answer = Span::child("retrieve_exemplars").around(service.store().exemplars(request)).await;
     let answer = answer.map_err(|e| ApiError::from_store("proxy Exemplars", e))?;
     let mut data = String::new();
     push_array(&mut data, deduplicated(answer.series, &service.config().replica_labels), |out, series| {

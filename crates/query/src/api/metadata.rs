@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures::StreamExt;
 use thanoxide_model::{Labels, Matcher};
 use thanoxide_server::http::{Path, State};
+use thanoxide_spans::Span;
 use thanoxide_storeapi::{
     EndpointStatus, LabelNamesRequest, LabelValuesRequest, LabelsAnswer, PartialResponse, SeriesFrame, SeriesRequest,
 };
@@ -107,7 +108,10 @@ pub async fn label_names(State(service): State<Arc<QueryService>>, params: Param
             ..Default::default()
         };
         let store = service.store();
-        async move { store.label_names(request).await.map_err(|e| ApiError::from_store("proxy LabelNames()", e)) }
+        async move {
+            let answer = Span::child("querier_label_names").around(store.label_names(request)).await;
+            answer.map_err(|e| ApiError::from_store("proxy LabelNames()", e))
+        }
     };
     union(params.matcher_sets()?, ask, limit).await
 }
@@ -139,7 +143,10 @@ pub async fn label_values(
             ..Default::default()
         };
         let store = service.store();
-        async move { store.label_values(request).await.map_err(|e| ApiError::from_store("proxy LabelValues()", e)) }
+        async move {
+            let answer = Span::child("querier_label_values").around(store.label_values(request)).await;
+            answer.map_err(|e| ApiError::from_store("proxy LabelValues()", e))
+        }
     };
     union(params.matcher_sets()?, ask, limit).await
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use thanoxide_model::MetricMetadata;
 use thanoxide_server::http::State;
+use thanoxide_spans::Span;
 use thanoxide_storeapi::{MetadataRequest, PartialResponse};
 
 use crate::api::answer::{Answer, ApiError};
@@ -17,7 +18,9 @@ pub async fn metric_metadata(State(service): State<Arc<QueryService>>, params: P
     let (limit, per_metric) = (limit(&params, "limit")?, limit(&params, "limit_per_metric")?);
     let partial = service.config().metadata_partial_response;
     let partial_response = if partial { PartialResponse::Warn } else { PartialResponse::Abort };
-    let answer = service.store().metric_metadata(MetadataRequest { metric, limit, partial_response }).await;
+    let store = service.store();
+    let request = MetadataRequest { metric, limit, partial_response };
+    let answer = Span::child("retrieve_metadata").around(store.metric_metadata(request)).await;
     let answer = answer.map_err(|e| ApiError::from_store("proxy MetricMetadata", e))?;
     let mut data = String::from("{");
     for (i, (family, known)) in answer.metrics.iter().enumerate() {

@@ -7,6 +7,7 @@ use thanoxide_promql::engine::QueryResult;
 use thanoxide_promql::parser::parse;
 use thanoxide_promql::value::QueryValue;
 use thanoxide_server::http::State;
+use thanoxide_spans::Span;
 
 use crate::api::analysis::push_analysis;
 use crate::api::answer::{ApiError, TRUNCATED};
@@ -28,6 +29,7 @@ pub async fn instant(State(service): State<Arc<QueryService>>, params: Params) -
 
 /// What an instant query asks for.
 pub(crate) fn instant_evaluation(service: &QueryService, params: &Params) -> Result<Evaluation, ApiError> {
+    let _span = Span::child("instant_query_create");
     let time_ms = params.time_ms("time", service.now_ms())?;
     params.limit()?;
     evaluation(service, params, (time_ms, time_ms), None)
@@ -42,6 +44,7 @@ pub async fn range(State(service): State<Arc<QueryService>>, params: Params) -> 
 
 /// What a range query asks for.
 pub(crate) fn range_evaluation(service: &QueryService, params: &Params) -> Result<Evaluation, ApiError> {
+    let _span = Span::child("range_query_create");
     let start_ms = params.required_time_ms("start")?;
     let end_ms = params.required_time_ms("end")?;
     if end_ms < start_ms {

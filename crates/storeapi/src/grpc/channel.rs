@@ -6,10 +6,11 @@ use tonic::transport::{Channel, Endpoint};
 
 use super::client_tls::{ClientTls, TlsDialer};
 use super::snappy::SnappyClient;
+use super::traced::Traced;
 use crate::{HopSecret, StoreError};
 
-/// A connection that compresses where it was told to.
-pub type GrpcChannel = SnappyClient<Channel>;
+/// A connection that compresses where it was told to, and whose calls are spans.
+pub type GrpcChannel = SnappyClient<Traced<Channel>>;
 
 /// What a client may choose. The default is Thanos's.
 #[derive(Clone, Debug)]
@@ -44,6 +45,11 @@ impl Default for ClientConfig {
 impl ClientConfig {
     /// A connection to `host:port` that is made when it is first needed, and again when it broke. Needs a runtime.
     pub fn channel(&self, address: &str) -> Result<GrpcChannel, StoreError> {
+        Ok(SnappyClient::new(Traced::new(self.plain_channel(address)?, address), self.snappy))
+    }
+
+    /// The same without compression and spans: for what is no request of anybody.
+    pub fn plain_channel(&self, address: &str) -> Result<Channel, StoreError> {
         let invalid = |e| StoreError::InvalidArgument(format!("address {address:?}: {e}"));
         let endpoint = Endpoint::from_shared(format!("http://{address}"))
             .map_err(invalid)?
@@ -53,7 +59,7 @@ impl ClientConfig {
             .keep_alive_while_idle(true)
             .http2_adaptive_window(true)
             .tcp_nodelay(true);
-        let channel = match &self.tls {
+        Ok(match &self.tls {
             None => endpoint.connect_lazy(),
             Some(tls) => {
                 // The dialer shakes hands itself; tonic must not see that it is TLS.
@@ -63,7 +69,6 @@ impl ClientConfig {
                 let dialer = TlsDialer { tls: tls.clone(), timeout: self.connect_timeout };
                 endpoint.origin(origin).connect_with_connector_lazy(dialer)
             }
-        };
-        Ok(SnappyClient::new(channel, self.snappy))
+        })
     }
 }

@@ -11,6 +11,7 @@ use prost::Message;
 use thanoxide_model::TenantId;
 use thanoxide_proto::codec::BytesCodec;
 use thanoxide_proto::{DecodeLimits, decode_store_write_request};
+use thanoxide_spans::Span;
 use tonic::body::Body;
 use tonic::codegen::StdError;
 use tonic::server::{Grpc, NamedService};
@@ -96,7 +97,8 @@ where
             let mut grpc = Grpc::new(BytesCodec)
                 .max_decoding_message_size(MAX_MESSAGE_BYTES)
                 .max_encoding_message_size(MAX_MESSAGE_BYTES);
-            let handler = service_fn(move |request| service.clone().remote_write(request));
+            let handler =
+                service_fn(move |request| Span::child("receive_grpc").around(service.clone().remote_write(request)));
             Ok(grpc.unary(handler, request).await)
         }
         .boxed()

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use thanoxide_model::Labels;
+use thanoxide_spans::{Span, tag};
 
 use crate::{EndpointStatus, Store, StoreError, StoreInfo};
 
@@ -115,6 +116,14 @@ pub(super) struct Asked {
 }
 
 impl Asked {
+    /// A step that asks it.
+    pub(super) fn span(&self, name: &'static str) -> Span {
+        Span::child(name).tagged(|| {
+            let address = self.endpoint.name().to_string();
+            [tag("store.addr", address), tag("store.is_local", self.endpoint.is_local())]
+        })
+    }
+
     /// Its address and times, as Thanos prints them in warnings.
     pub(super) fn place(&self) -> String {
         let (min, max) = (self.info.min_time_ms, self.info.max_time_ms);

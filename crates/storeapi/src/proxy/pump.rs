@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
+use thanoxide_spans::here;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -29,12 +30,13 @@ pub(super) struct Input {
 pub(super) fn start(asked: Asked, request: Arc<SeriesRequest>, timeout: Option<Duration>) -> Input {
     let (sender, frames) = mpsc::channel(QUEUE_FRAMES);
     let title = asked.title();
-    let task = tokio::spawn(async move {
-        if let Err(error) = pump(asked, &request, timeout, &sender).await {
+    let task = tokio::spawn(here().follow(async move {
+        let span = asked.span("proxy.series");
+        if let Err(error) = span.seen(span.around(pump(asked, &request, timeout, &sender)).await) {
             // Nobody listens any more where this fails.
             let _ = sender.send(Err(error)).await;
         }
-    });
+    }));
     Input { title, frames, _task: AbortOnDropHandle::new(task) }
 }
 
