@@ -14,6 +14,8 @@ use thanoxide_testkit::program::{Program, interop};
 use thanoxide_testkit::sender::{batch, body};
 
 const T: i64 = 1_767_225_600_000;
+/// The kind of spans of calls, at the end of the caller.
+const CLIENT: i32 = 3;
 /// A trace that somebody else began.
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
@@ -36,9 +38,8 @@ async fn write(program: &Program, headers: &[(&str, &str)]) -> Result<Response> 
 }
 
 async fn query(program: &Program, headers: &[(&str, &str)]) -> Result<Response> {
-    let time = (T / 1000).to_string();
-    let request = Client::new().get(format!("{}/api/v1/query", program.url("http")));
-    let request = request.query(&[("query", "sum(traced_total)"), ("time", &time)]);
+    let query = format!("query=traced_total&time={}", T / 1000);
+    let request = Client::new().get(format!("{}/api/v1/query?{query}", program.url("http")));
     let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
     Ok(request.send().await?.error_for_status()?)
 }
@@ -48,17 +49,29 @@ fn trace_id(answer: &Response) -> Option<String> {
     answer.headers().get("x-thanos-trace-id").map(|id| String::from_utf8_lossy(id.as_bytes()).into_owned())
 }
 
-/// The path from the first span of the trace to one of that name and service, names only.
-fn path(trace: &[Received], service: &str, name: &str) -> Result<Vec<String>> {
-    let by_id: BTreeMap<&str, &Received> = trace.iter().map(|span| (span.span_id.as_str(), span)).collect();
-    let last = trace.iter().find(|span| span.name == name && span.service == service && span.kind != 3);
-    let mut at = Some(last.with_context(|| format!("no {name} of {service} in {trace:#?}"))?);
+/// The path from the first span of a trace to one of that name and service, but a call's other end: names only.
+fn path(trace: &[&Received], service: &str, name: &str) -> Option<Vec<String>> {
+    let by_id: BTreeMap<&str, &Received> = trace.iter().map(|span| (span.span_id.as_str(), *span)).collect();
+    let is_last = |span: &&&Received| span.name == name && span.service == service && span.kind != CLIENT;
+    let mut at = trace.iter().find(is_last).copied();
     let mut path = Vec::new();
     while let Some(span) = at {
         path.insert(0, format!("{} {}", span.service, span.name));
         at = by_id.get(span.parent_id.as_str()).copied();
     }
-    Ok(path)
+    (!path.is_empty()).then_some(path)
+}
+
+/// Waits until the steps of a trace are below each other like that; gives the last one.
+async fn await_path(collector: &Collector, id: &str, steps: &[&str]) -> Result<Received> {
+    let (service, name) = steps.last().and_then(|step| step.split_once(' ')).context("no step")?;
+    let complete = |spans: &[Received]| {
+        let trace: Vec<&Received> = spans.iter().filter(|span| span.trace_id == id).collect();
+        let is_so = path(&trace, service, name)? == steps;
+        let last = trace.into_iter().find(|span| span.name == name && span.service == service && span.kind != CLIENT);
+        last.filter(|_| is_so).cloned()
+    };
+    collector.await_spans(complete).await.with_context(|| format!("{id}: {steps:?}"))
 }
 
 /// Router and ingester, querier and ingester: one trace for a write, one for a query, each step below the one that asked for it.
@@ -68,48 +81,40 @@ async fn one_request_is_one_trace_through_all_processes() -> Result<()> {
     let ingester = Program::receiver(&dir.path().join("ingester"), &[&config("ingester", &collector, "")])?;
     let rings = format!("--receive.hashrings={}", json!([{"endpoints": [ingester.address("grpc")]}]));
     let router = Program::receiver(&dir.path().join("router"), &[&rings, &config("router", &collector, "")])?;
-    let endpoint = format!("--endpoint={}", ingester.address("grpc"));
-    let querier = Program::querier(&[&endpoint, &config("querier", &collector, "")])?;
 
     let id = trace_id(&write(&router, &[]).await?).context("a write has a trace")?;
-    let trace = collector.await_trace(&id, &["/receive HTTP[server]", "receive_grpc"]).await?;
-    let call = "/thanos.WriteableStore/RemoteWrite";
-    ensure!(
-        path(&trace, "ingester", "receive_grpc")?
-            == [
-                "router /receive HTTP[server]",
-                "router receive_http",
-                "router receive_fanout_forward",
-                "router receive_forward",
-                &format!("router {call}"),
-                &format!("ingester {call}"),
-                "ingester receive_grpc",
-            ],
-        "{trace:#?}"
-    );
-    let forward = trace.iter().find(|span| span.name == "receive_forward").context("no forward")?;
+    let steps = [
+        "router /receive HTTP[server]",
+        "router receive_http",
+        "router receive_fanout_forward",
+        "router receive_forward",
+        "router /thanos.WriteableStore/RemoteWrite",
+        "ingester /thanos.WriteableStore/RemoteWrite",
+        "ingester receive_grpc",
+    ];
+    await_path(&collector, &id, &steps).await?;
+    let forward = await_path(&collector, &id, &steps[..4]).await?;
     ensure!(forward.tags["endpoint"].contains(ingester.address("grpc")), "{forward:?}");
-    ensure!(trace.iter().any(|span| span.tags.get("tenant").is_some_and(|tenant| tenant == "default-tenant")));
+    ensure!(await_path(&collector, &id, &steps[..2]).await?.tags["tenant"] == "default-tenant");
 
+    // It looks at once at what is there, and again seconds later.
+    let endpoint = format!("--endpoint={}", ingester.address("grpc"));
+    let querier = Program::querier(&[&endpoint, &config("querier", &collector, "")])?;
     let id = trace_id(&query(&querier, &[]).await?).context("a query has a trace")?;
-    let trace = collector.await_trace(&id, &["/query HTTP[server]", "querier_select"]).await?;
-    ensure!(
-        path(&trace, "ingester", "/thanos.Store/Series")?
-            == [
-                "querier /query HTTP[server]",
-                "querier instant_query_exec",
-                "querier querier_select",
-                "querier proxy.series",
-                "querier /thanos.Store/Series",
-                "ingester /thanos.Store/Series",
-            ],
-        "{trace:#?}"
-    );
-    for name in ["instant_query_create", "query_gate_ismyturn"] {
-        ensure!(path(&trace, "querier", name)?.len() == 2, "{name}: {trace:#?}");
+    let steps = [
+        "querier /query HTTP[server]",
+        "querier instant_query_exec",
+        "querier querier_select",
+        "querier proxy.series",
+        "querier /thanos.Store/Series",
+        "ingester /thanos.Store/Series",
+    ];
+    await_path(&collector, &id, &steps).await?;
+    for step in ["querier instant_query_create", "querier query_gate_ismyturn"] {
+        await_path(&collector, &id, &[steps[0], step]).await?;
     }
-    let select = trace.iter().find(|span| span.name == "querier_select").context("no select")?;
-    ensure!(select.tags["matchers"].contains("traced_total") && !trace.iter().any(|span| span.is_error), "{trace:#?}");
+    ensure!(await_path(&collector, &id, &steps[..3]).await?.tags["matchers"].contains("traced_total"));
+    ensure!(!collector.spans().iter().any(|span| span.is_error), "{:#?}", collector.spans());
     // Exemplars of durations name traces.
     let metrics = Client::new().get(format!("{}/metrics", querier.url("http")));
     let metrics = metrics.header("Accept", "application/openmetrics-text").send().await?.text().await?;
