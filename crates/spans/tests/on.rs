@@ -32,7 +32,7 @@ fn exporter() -> &'static InMemorySpanExporter {
 /// Headers of a request in a trace of this number.
 fn headers(trace: u8, flags: &str) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    headers.insert("traceparent", format!("00-{trace:032x}-{PARENT}-{flags}").parse().unwrap());
+    headers.insert("traceparent", format!("00-{trace:032x}-{PARENT}-{flags}").parse().expect("a header"));
     headers
 }
 
@@ -43,13 +43,13 @@ fn server(headers: &HeaderMap) -> Span {
 
 /// Those of one trace that have ended.
 fn ended(trace: u8) -> Vec<SpanData> {
-    let mut spans = exporter().get_finished_spans().unwrap();
+    let mut spans = exporter().get_finished_spans().expect("an exporter in use");
     spans.retain(|span| span.span_context.trace_id().to_string() == format!("{trace:032x}"));
     spans
 }
 
 fn named<'a>(spans: &'a [SpanData], name: &str) -> &'a SpanData {
-    spans.iter().find(|span| span.name == name).unwrap()
+    spans.iter().find(|span| span.name == name).expect("a span of that name")
 }
 
 #[tokio::test]
@@ -137,7 +137,7 @@ async fn a_call_without_a_request_is_a_trace_of_its_own() {
     let client = Span::client(|| "alone".to_string(), Vec::new);
     assert!(client.trace_id().is_some());
     drop((client, Span::child("nobody's child")));
-    let spans = exporter().get_finished_spans().unwrap();
+    let spans = exporter().get_finished_spans().expect("an exporter in use");
     assert_eq!(named(&spans, "alone").parent_span_id, SpanId::INVALID);
     assert!(!spans.iter().any(|span| span.name == "nobody's child"));
 }
