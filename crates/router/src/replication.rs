@@ -17,7 +17,7 @@ use futures::stream::FuturesUnordered;
 use parking_lot::Mutex;
 use thanoxide_env::{Clock, Random};
 use thanoxide_model::{TenantId, WriteBatch};
-use thanoxide_spans::{Span, tag};
+use thanoxide_spans::{Span, here, tag};
 use thanoxide_storeapi::capnproto::CapnprotoWriter;
 use thanoxide_storeapi::{
     ClientConfig, PeerError, RemoteWriter, SharedSeries, WriteError, WriteOrigin, WriteOutcome, WriteStore,
@@ -235,7 +235,7 @@ impl Replicator {
         let told = told.collect();
         let told = Arc::new(WriteBatch { text: batch.text.clone(), metadata: told, ..WriteBatch::default() });
         for (new, node) in news {
-            tokio::spawn(tell_node(tenant.clone(), Arc::clone(&told), new, node));
+            tokio::spawn(here().follow(tell_node(tenant.clone(), Arc::clone(&told), new, node)));
         }
     }
 
