@@ -206,8 +206,8 @@ impl ChunkFile {
         Ok(())
     }
 
-    /// Bytes from an offset on: what is on disk, or what is in memory.
-    pub(super) fn read(&self, offset: u64, len: u64) -> io::Result<Bytes> {
+    /// Puts bytes from an offset on in the place of those in `into`: what is on disk, or what is in memory.
+    pub(super) fn read(&self, offset: u64, len: u64, into: &mut Vec<u8>) -> io::Result<()> {
         let (file, memory_from, writing, waiting) = {
             let tail = self.tail.lock();
             let waiting_from = tail.written + tail.writing.len() as u64;
@@ -217,17 +217,18 @@ impl ChunkFile {
             let waiting = tail.waiting.get(skip..take).unwrap_or_default().to_vec();
             (tail.file.as_ref().map(Arc::clone), tail.written, Arc::clone(&tail.writing), waiting)
         };
-        let mut bytes = Vec::with_capacity(len as usize);
-        if let (true, Some(file)) = (offset < memory_from, file) {
-            bytes.resize(len.min(memory_from - offset) as usize, 0);
-            file.read_exact_at(&mut bytes, offset)?;
+        let file = file.filter(|_| offset < memory_from);
+        // What was there before is written over.
+        into.resize(if file.is_some() { len.min(memory_from - offset) as usize } else { 0 }, 0);
+        if let Some(file) = file {
+            file.read_exact_at(into, offset)?;
         }
-        let from = (offset + bytes.len() as u64).saturating_sub(memory_from).min(writing.len() as u64) as usize;
-        let want = len as usize - bytes.len();
-        bytes.extend_from_slice(&writing[from..writing.len().min(from + want)]);
-        bytes.extend_from_slice(&waiting);
-        if bytes.len() as u64 == len {
-            return Ok(Bytes::from(bytes));
+        let from = (offset + into.len() as u64).saturating_sub(memory_from).min(writing.len() as u64) as usize;
+        let want = len as usize - into.len();
+        into.extend_from_slice(&writing[from..writing.len().min(from + want)]);
+        into.extend_from_slice(&waiting);
+        if into.len() as u64 == len {
+            return Ok(());
         }
         Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("{}: {len} bytes at {offset}", self.path.display())))
     }
@@ -238,11 +239,12 @@ impl ChunkFile {
 }
 
 /// The bytes of a chunk out of those of its file, if they are what was written.
-pub(super) fn check(series: u64, chunk: &ClosedChunk, bytes: &Bytes) -> io::Result<Bytes> {
-    let stored = bytes.first_chunk::<4>().copied().unwrap_or_default();
-    let data = bytes.slice(CHECKSUM_BYTES as usize..);
-    if checksum(series, chunk.encoding as u8, &data) == u32::from_be_bytes(stored) {
-        return Ok(data);
+pub(super) fn check(series: u64, chunk: &ClosedChunk, bytes: &[u8]) -> io::Result<Bytes> {
+    if let Some((stored, data)) = bytes.split_first_chunk::<4>()
+        && checksum(series, chunk.encoding as u8, data) == u32::from_be_bytes(*stored)
+    {
+        // A copy, so that what lies beside it need not stay in memory.
+        return Ok(Bytes::copy_from_slice(data));
     }
     let place = format!("head chunk {} in file {}: checksum mismatch", chunk.offset, chunk.file);
     Err(io::Error::new(io::ErrorKind::InvalidData, place))

@@ -14,10 +14,10 @@ use crate::compact::merge_chunks;
 use crate::head::SelectedSeries;
 use crate::tombstones::Interval;
 
-/// Chunks so near each other are read at once.
-const GAP_BYTES: u64 = 16 << 10;
-/// The most that is read at once.
-const RUN_BYTES: u64 = 1 << 20;
+/// Chunks so near each other are read at once: to copy what lies between them costs no more than another call.
+const GAP_BYTES: u64 = 4 << 10;
+/// The most that is read at once: it stays in the processor's cache.
+const RUN_BYTES: u64 = 128 << 10;
 
 /// A chunk of a head as it was at some moment.
 #[derive(Clone, Debug)]
@@ -77,8 +77,9 @@ pub(crate) fn load(files: &Arc<Files>, series: Vec<HeadSeries>) -> io::Result<Ve
     let near = |a: &Wanted, b: &Wanted| {
         a.chunk.file == b.chunk.file && u64::from(b.chunk.offset).saturating_sub(end(&a.chunk)) <= GAP_BYTES
     };
+    let mut buffer = Vec::new();
     for run in wanted.chunk_by(near).flat_map(split) {
-        read_run(files, run, &mut selected)?;
+        read_run(files, run, &mut buffer, &mut selected)?;
     }
     let loaded = selected.into_iter().map(|series| {
         let HeadSeries { labels, chunks, deleted, late, .. } = series;
@@ -92,7 +93,8 @@ pub(crate) fn load(files: &Arc<Files>, series: Vec<HeadSeries>) -> io::Result<Ve
 /// The bytes of a chunk or piece as they lie on disk; `None` where they are damaged.
 pub(crate) fn read_closed(files: &Files, series: u64, chunk: &ClosedChunk) -> io::Result<Option<Bytes>> {
     let Some(file) = files.get(&chunk.file) else { return Ok(None) };
-    let bytes = file.read(u64::from(chunk.offset), CHECKSUM_BYTES + u64::from(chunk.len))?;
+    let mut bytes = Vec::new();
+    file.read(u64::from(chunk.offset), CHECKSUM_BYTES + u64::from(chunk.len), &mut bytes)?;
     let data = check(series, chunk, &bytes);
     if data.is_err() {
         file.note_damaged(chunk.offset);
@@ -121,9 +123,11 @@ fn joined(parts: Vec<HeadChunk>) -> Vec<Chunk> {
 /// A chunk with the pieces that were taken out of it.
 fn join(pieces: &[Bytes], chunk: Chunk) -> Chunk {
     let Some((header, rest)) = chunk.data.split_at_checked(2).filter(|_| !pieces.is_empty()) else { return chunk };
-    let parts = std::iter::once(header).chain(pieces.iter().map(|piece| &**piece)).chain(std::iter::once(rest));
-    let data = Bytes::from(parts.collect::<Vec<&[u8]>>().concat());
-    Chunk { data, ..chunk }
+    let mut data = Vec::with_capacity(chunk.data.len() + pieces.iter().map(Bytes::len).sum::<usize>());
+    data.extend_from_slice(header);
+    pieces.iter().for_each(|piece| data.extend_from_slice(piece));
+    data.extend_from_slice(rest);
+    Chunk { data: Bytes::from(data), ..chunk }
 }
 
 fn without(chunks: Vec<Chunk>, deleted: &[Interval]) -> io::Result<Vec<Chunk>> {
@@ -161,18 +165,18 @@ fn split(run: &[Wanted]) -> Vec<&[Wanted]> {
     runs
 }
 
-fn read_run(files: &Files, run: &[Wanted], selected: &mut [HeadSeries]) -> io::Result<()> {
+fn read_run(files: &Files, run: &[Wanted], buffer: &mut Vec<u8>, selected: &mut [HeadSeries]) -> io::Result<()> {
     let (Some(first), Some(last)) = (run.first(), run.last()) else { return Ok(()) };
     let Some(file) = files.get(&first.chunk.file) else {
         return Err(io::Error::new(io::ErrorKind::NotFound, format!("no file {} of head chunks", first.chunk.file)));
     };
     let error = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", file.path().display()));
     let start = u64::from(first.chunk.offset);
-    let bytes: Bytes = file.read(start, end(&last.chunk) - start).map_err(error)?;
+    file.read(start, end(&last.chunk) - start, buffer).map_err(error)?;
     for Wanted { chunk, series, place } in run {
-        let own = bytes.slice((u64::from(chunk.offset) - start) as usize..(end(chunk) - start) as usize);
+        let own = &buffer[(u64::from(chunk.offset) - start) as usize..(end(chunk) - start) as usize];
         let series = &mut selected[*series];
-        let data = match check(series.series_ref, chunk, &own) {
+        let data = match check(series.series_ref, chunk, own) {
             Ok(data) => data,
             // Damage costs the chunk that it touched: the rest of the head is read, cut and handed back as ever.
             Err(damage) => {
