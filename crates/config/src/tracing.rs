@@ -122,15 +122,5 @@ fn duration(decoder: &mut Decoder, node: &Node, into: &mut std::time::Duration) 
     decoder.parsed(node, into, parse, "time.Duration");
 }
 
-/// A map of texts.
-fn texts(decoder: &mut Decoder, node: &Node, into: &mut Vec<(String, String)>) {
-    decoder.fields(node, "map[string]string", |decoder, key, value| {
-        let mut text = String::new();
-        decoder.text(value, &mut text);
-        into.push((key.to_string(), text));
-        true
-    });
-}
-
 #[cfg(test)]
 mod tests;

@@ -71,7 +71,7 @@ impl Web {
             match key {
                 "tls_server_config" => web.tls = Some(tls(decoder, value)),
                 "http_server_config" => http(decoder, value, &mut web.headers),
-                "basic_auth_users" => pairs(decoder, value, &mut web.users),
+                "basic_auth_users" => decoder.text_pairs(value, &mut web.users),
                 "rate_limit" => {}
                 _ => return false,
             }
@@ -150,18 +150,9 @@ fn http(decoder: &mut Decoder, node: &Node, headers: &mut Vec<(String, String)>)
     decoder.fields(node, "web.HTTPConfig", |decoder, key, value| {
         match key {
             "http2" => decoder.switch(value, &mut unused),
-            "headers" => pairs(decoder, value, headers),
+            "headers" => decoder.text_pairs(value, headers),
             _ => return false,
         }
-        true
-    });
-}
-
-fn pairs(decoder: &mut Decoder, node: &Node, into: &mut Vec<(String, String)>) {
-    decoder.fields(node, "map[string]string", |decoder, key, value| {
-        let mut text = String::new();
-        decoder.text(value, &mut text);
-        into.push((key.to_string(), text));
         true
     });
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::tracing::{duration, texts};
+use crate::tracing::duration;
 use crate::yaml::{Decoder, Node};
 
 /// How spans travel.
@@ -84,7 +84,7 @@ pub(super) fn decode(settings: Option<&Node>) -> Result<Otlp, String> {
             match key {
                 "client_type" => decoder.text(value, &mut client_type),
                 "service_name" => decoder.text(value, &mut otlp.service_name),
-                "resource_attributes" => texts(decoder, value, &mut otlp.resource_attributes),
+                "resource_attributes" => decoder.text_pairs(value, &mut otlp.resource_attributes),
                 "reconnection_period" => duration(decoder, value, &mut otlp.reconnection_period),
                 "compression" => decoder.text(value, &mut otlp.compression),
                 "insecure" => decoder.switch(value, &mut otlp.insecure),
@@ -92,7 +92,7 @@ pub(super) fn decode(settings: Option<&Node>) -> Result<Otlp, String> {
                 "url_path" => decoder.text(value, &mut otlp.url_path),
                 "timeout" => duration(decoder, value, &mut otlp.timeout),
                 "retry_config" => retry(decoder, value, &mut otlp.retry),
-                "headers" => texts(decoder, value, &mut otlp.headers),
+                "headers" => decoder.text_pairs(value, &mut otlp.headers),
                 "tls_config" => tls(decoder, value, &mut otlp.tls),
                 "sampler_type" => decoder.text(value, &mut otlp.sampler_type),
                 "sampler_param" => decoder.text(value, &mut otlp.sampler_param),

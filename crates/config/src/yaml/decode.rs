@@ -74,6 +74,16 @@ impl Decoder {
         }
     }
 
+    /// A map of texts, each pair put behind those that are there.
+    pub fn text_pairs(&mut self, node: &Node, into: &mut Vec<(String, String)>) {
+        self.fields(node, "map[string]string", |decoder, key, value| {
+            let mut text = String::new();
+            decoder.text(value, &mut text);
+            into.push((key.to_string(), text));
+            true
+        });
+    }
+
     /// A list of texts.
     pub fn texts(&mut self, node: &Node, into: &mut Vec<String>) {
         let nodes = self.list(node, "[]string");
