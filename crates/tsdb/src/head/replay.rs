@@ -103,10 +103,7 @@ impl Replay {
     /// Makes room for samples of so many series, which have so many bytes of the log left. Series that are `grown` do not become much
     /// larger by these.
     pub(super) fn set_room(&mut self, series: usize, left_bytes: usize, grown: bool) {
-        self.room = match grown {
-            true => LEAST_ROOM.min(series),
-            false => LEAST_ROOM.min(2 * series) + left_bytes / LEFT_BYTES,
-        };
+        self.room = LEAST_ROOM.min(2 * series) + if grown { 0 } else { left_bytes / LEFT_BYTES };
         self.series = series;
         (self.left_bytes, self.before_bytes) = (left_bytes, self.before_bytes.max(left_bytes));
     }
