@@ -229,10 +229,10 @@ impl Replicator {
         if news.is_empty() {
             return;
         }
-        let all_news: HashSet<&u64> = news.iter().flat_map(|(new, _)| new).collect();
-        let told =
-            batch.metadata.iter().zip(&hashes).filter(|(_, hash)| all_news.contains(hash)).map(|(said, _)| *said);
-        let told = told.collect();
+        let mut all_news: HashSet<&u64> = news.iter().flat_map(|(new, _)| new).collect();
+        // Remote write 2.0 says it with each series: once is enough.
+        let told = batch.metadata.iter().zip(&hashes).filter(|(_, hash)| all_news.remove(hash));
+        let told = told.map(|(said, _)| *said).collect();
         let told = Arc::new(WriteBatch { text: batch.text.clone(), metadata: told, ..WriteBatch::default() });
         for (new, node) in news {
             tokio::spawn(here().follow(tell_node(tenant.clone(), Arc::clone(&told), new, node)));

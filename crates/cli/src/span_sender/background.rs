@@ -33,7 +33,9 @@ impl SpanExporter for Background {
         let (inner, spans) = (Arc::clone(&self.inner), batch.len());
         let sent = self.runtime.spawn(async move { inner.export(batch).await }).await;
         let sent = sent.unwrap_or_else(|error| Err(OTelSdkError::InternalFailure(error.to_string())));
-        if let (Err(error), Some(left_out)) = (&sent, sent.as_ref().err().and_then(|_| self.failures.admit())) {
+        if let Err(error) = &sent
+            && let Some(left_out) = self.failures.admit()
+        {
             tracing::warn!(%error, spans, left_out, "spans were not sent and are lost");
         }
         sent
