@@ -55,8 +55,11 @@ pub struct Tombstones {
 }
 
 impl Tombstones {
-    /// Deletes a range of a series; ranges that touch become one.
+    /// Deletes a range of a series; ranges that touch become one. A range that ends before it begins is none.
     pub fn add(&mut self, series: u64, interval: Interval) {
+        if interval.min_time_ms > interval.max_time_ms {
+            return;
+        }
         let intervals = self.by_series.entry(series).or_default();
         let mut merged = interval;
         intervals.retain(|old| {
@@ -152,6 +155,13 @@ mod tests {
         }
         let ranges: Vec<_> = tombstones.get(1).iter().map(|i| (i.min_time_ms, i.max_time_ms)).collect();
         assert_eq!(ranges, [(5, 7), (10, 50)]);
+    }
+
+    #[test]
+    fn a_range_that_ends_before_it_begins_is_none() {
+        let mut tombstones = Tombstones::default();
+        tombstones.add(1, Interval { min_time_ms: 0, max_time_ms: -3 });
+        assert!(tombstones.is_empty());
     }
 
     proptest! {
