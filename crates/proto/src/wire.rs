@@ -1,4 +1,4 @@
-//! The protobuf wire format, as far as the hand-written codecs need it.
+//! The protobuf wire format, as far as hand-written codecs need it.
 //!
 //! A message is a run of fields: a varint tag (`number << 3 | wire type`), then a varint (type 0), 8 bytes (1), a varint
 //! length and so many bytes (2), or 4 bytes (5), fixed widths little-endian. Groups (3, 4) are refused.
@@ -34,33 +34,37 @@ pub enum WireFault {
     WireType(u32, u8),
 }
 
-/// Wire types.
-pub(crate) const VARINT: u8 = 0;
-pub(crate) const FIXED64: u8 = 1;
-pub(crate) const BYTES: u8 = 2;
+/// Wire type of integers.
+pub const VARINT: u8 = 0;
+/// Wire type of doubles.
+pub const FIXED64: u8 = 1;
+/// Wire type of texts, bytes and messages.
+pub const BYTES: u8 = 2;
 const FIXED32: u8 = 5;
 
 /// Reads one message inside a body. `buf` ends where the message ends; positions count from the start of the body.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Reader<'a> {
+pub struct Reader<'a> {
     buf: &'a [u8],
     pos: usize,
     message: &'static str,
 }
 
 impl<'a> Reader<'a> {
-    pub(crate) fn new(buf: &'a [u8], message: &'static str) -> Self {
+    /// A reader of a whole body, named in errors.
+    pub fn new(buf: &'a [u8], message: &'static str) -> Self {
         Reader { buf, pos: 0, message }
     }
 
     /// A reader of the sub-message at `start..end`, which must lie inside this one.
     #[inline]
-    pub(crate) fn sub(&self, (start, end): (usize, usize), message: &'static str) -> Reader<'a> {
+    pub fn sub(&self, (start, end): (usize, usize), message: &'static str) -> Reader<'a> {
         Reader { buf: &self.buf[..end], pos: start, message }
     }
 
+    /// Whether the message is read to its end.
     #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.pos >= self.buf.len()
     }
 
@@ -89,7 +93,7 @@ impl<'a> Reader<'a> {
 
     /// The next tag: field number and wire type.
     #[inline]
-    pub(crate) fn tag(&mut self) -> Result<(u32, u8), WireError> {
+    pub fn tag(&mut self) -> Result<(u32, u8), WireError> {
         let tag = self.varint()?;
         let (field, wire_type) = (tag >> 3, (tag & 7) as u8);
         if field == 0 || field >= 1 << 29 {
@@ -98,8 +102,9 @@ impl<'a> Reader<'a> {
         Ok((field as u32, wire_type))
     }
 
+    /// An integer.
     #[inline]
-    pub(crate) fn varint(&mut self) -> Result<u64, WireError> {
+    pub fn varint(&mut self) -> Result<u64, WireError> {
         match self.buf.get(self.pos) {
             Some(&byte) if byte < 0x80 => {
                 self.pos += 1;
@@ -146,7 +151,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Passes over the value of an unknown field.
-    pub(crate) fn skip(&mut self, field: u32, wire_type: u8) -> Result<(), WireError> {
+    pub fn skip(&mut self, field: u32, wire_type: u8) -> Result<(), WireError> {
         let fixed = match wire_type {
             VARINT => return self.varint().map(drop),
             BYTES => return self.bytes().map(drop),
@@ -163,13 +168,13 @@ impl<'a> Reader<'a> {
 
     /// Complains unless a field has the wire type that it should have.
     #[inline]
-    pub(crate) fn expect(&self, field: u32, wire_type: u8, expected: u8) -> Result<(), WireError> {
+    pub fn expect(&self, field: u32, wire_type: u8, expected: u8) -> Result<(), WireError> {
         if wire_type == expected { Ok(()) } else { Err(self.fault(WireFault::WireType(field, wire_type))) }
     }
 
     /// A length-prefixed field of known wire type.
     #[inline]
-    pub(crate) fn message(&mut self, field: u32, wire_type: u8) -> Result<(usize, usize), WireError> {
+    pub fn message(&mut self, field: u32, wire_type: u8) -> Result<(usize, usize), WireError> {
         self.expect(field, wire_type, BYTES)?;
         self.bytes()
     }
@@ -189,12 +194,13 @@ pub(crate) fn zigzag(value: i64) -> u64 {
 
 /// How many bytes a varint takes.
 #[inline]
-pub(crate) fn varint_len(value: u64) -> usize {
+pub fn varint_len(value: u64) -> usize {
     (70 - (value | 1).leading_zeros() as usize) / 7
 }
 
+/// An integer.
 #[inline]
-pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
@@ -204,7 +210,7 @@ pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
 
 /// A length-prefixed field.
 #[inline]
-pub(crate) fn put_bytes(out: &mut Vec<u8>, field: u32, bytes: &[u8]) {
+pub fn put_bytes(out: &mut Vec<u8>, field: u32, bytes: &[u8]) {
     put_len(out, field, bytes.len());
     out.extend_from_slice(bytes);
 }
@@ -218,11 +224,37 @@ pub(crate) fn put_len(out: &mut Vec<u8>, field: u32, len: usize) {
 
 /// A varint field, left out where it is 0.
 #[inline]
-pub(crate) fn put_uint(out: &mut Vec<u8>, field: u32, value: u64) {
+pub fn put_uint(out: &mut Vec<u8>, field: u32, value: u64) {
     if value != 0 {
         put_varint(out, u64::from(field << 3));
         put_varint(out, value);
     }
+}
+
+/// A length-prefixed field that `write` appends. `guess_bytes` is about how long it gets: where its length takes another number of bytes than
+/// that of the guess, what was written is moved once.
+pub fn put_message<E>(
+    out: &mut Vec<u8>,
+    field: u32,
+    guess_bytes: usize,
+    write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+) -> Result<(), E> {
+    put_varint(out, u64::from(field << 3 | u32::from(BYTES)));
+    let (head, guessed) = (out.len(), varint_len(guess_bytes as u64));
+    out.resize(head + guessed, 0);
+    write(out)?;
+    let bytes = out.len() - head - guessed;
+    let taken = varint_len(bytes as u64);
+    if taken != guessed {
+        out.resize(head + bytes + taken.max(guessed), 0);
+        out.copy_within(head + guessed..head + guessed + bytes, head + taken);
+        out.truncate(head + taken + bytes);
+    }
+    let last = taken - 1;
+    for (i, byte) in out[head..head + taken].iter_mut().enumerate() {
+        *byte = (bytes >> (7 * i)) as u8 & 0x7f | if i < last { 0x80 } else { 0 };
+    }
+    Ok(())
 }
 
 /// A double field, left out where all its bits are 0.
@@ -248,6 +280,23 @@ mod tests {
         }
         for value in [0, -1, 1, i64::MIN, i64::MAX] {
             assert_eq!(unzigzag(zigzag(value)), value);
+        }
+    }
+
+    #[test]
+    fn messages_have_their_length_whatever_was_guessed() {
+        for bytes in [0, 1, 127, 128, 200, 16_383, 16_384, 70_000] {
+            let content: Vec<u8> = (0..bytes).map(|i| i as u8).collect();
+            let mut plain = b"before".to_vec();
+            put_bytes(&mut plain, 3, &content);
+            for guess_bytes in [0, 100, 200, 20_000, 3_000_000] {
+                let mut out = b"before".to_vec();
+                let written = put_message(&mut out, 3, guess_bytes, |out| {
+                    out.extend_from_slice(&content);
+                    Ok::<_, ()>(())
+                });
+                assert_eq!((written, &out), (Ok(()), &plain), "{bytes}, {guess_bytes} guessed");
+            }
         }
     }
 

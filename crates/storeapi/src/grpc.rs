@@ -16,7 +16,6 @@ use std::sync::Arc;
 use thanoxide_proto::thanos::exemplars_server::ExemplarsServer;
 use thanoxide_proto::thanos::info::info_server::InfoServer;
 use thanoxide_proto::thanos::metadata_server::MetadataServer;
-use thanoxide_proto::thanos::store_server::StoreServer;
 use tonic::service::RoutesBuilder;
 
 pub use channel::{ClientConfig, GrpcChannel};
@@ -24,7 +23,7 @@ pub use client_tls::{ClientTls, ClientTlsConfig, ClientTlsError};
 pub use remote_store::RemoteStore;
 pub use remote_writer::RemoteWriter;
 use snappy::SnappyServer;
-use store_service::StoreService;
+use store_service::{StoreMethods, StoreService};
 pub use write_message::{SharedSeries, WriteMessage};
 use write_service::WriteService;
 
@@ -46,10 +45,7 @@ pub fn add_store(services: &mut RoutesBuilder, store: Arc<dyn Store>) {
     let info = InfoServer::new(service.clone());
     let metadata = MetadataServer::new(service.clone()).max_encoding_message_size(MAX_MESSAGE_BYTES);
     let exemplars = ExemplarsServer::new(service.clone()).max_encoding_message_size(MAX_MESSAGE_BYTES);
-    let store = StoreServer::new(service)
-        .max_decoding_message_size(MAX_MESSAGE_BYTES)
-        .max_encoding_message_size(MAX_MESSAGE_BYTES);
-    services.add_service(SnappyServer::new(store)).add_service(SnappyServer::new(info));
+    services.add_service(SnappyServer::new(StoreMethods(service))).add_service(SnappyServer::new(info));
     services.add_service(SnappyServer::new(exemplars)).add_service(SnappyServer::new(metadata));
 }
 

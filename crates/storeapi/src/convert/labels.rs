@@ -23,12 +23,18 @@ pub(crate) fn to_proto(labels: &Labels) -> Vec<thanos::Label> {
 
 /// Sorted or not; an empty value is an absent label.
 pub(crate) fn from_proto(labels: &[thanos::Label]) -> Result<Labels, StoreError> {
-    if let Some(long) = labels.iter().map(|l| l.name.len().max(l.value.len())).find(|len| *len > MAX_LABEL_BYTES) {
+    let pairs: Vec<_> = labels.iter().map(|l| (&l.name[..], &l.value[..])).collect();
+    from_wire(&pairs, &mut Vec::new())
+}
+
+/// The same of names and values, by way of a buffer that many sets can share.
+pub(crate) fn from_wire(pairs: &[(&[u8], &[u8])], packed: &mut Vec<u8>) -> Result<Labels, StoreError> {
+    if let Some(long) = pairs.iter().map(|(n, v)| n.len().max(v.len())).find(|len| *len > MAX_LABEL_BYTES) {
         return Err(StoreError::Internal(format!("label of {long} bytes in an answer")));
     }
-    let sorted = labels.windows(2).all(|w| w[0].name < w[1].name) && labels.iter().all(|l| !l.value.is_empty());
-    let pairs = labels.iter().map(|l| (&l.name[..], &l.value[..]));
-    Ok(if sorted { Labels::from_sorted(pairs) } else { Labels::from_pairs(pairs) })
+    let sorted = pairs.is_sorted_by(|a, b| a.0 < b.0) && pairs.iter().all(|(_, value)| !value.is_empty());
+    let pairs = pairs.iter().copied();
+    Ok(if sorted { Labels::from_sorted_in(packed, pairs) } else { Labels::from_pairs(pairs) })
 }
 
 /// Several label sets.

@@ -1,15 +1,22 @@
 //! A [`Store`] at the other end of a connection.
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::StreamExt;
+use http::uri::PathAndQuery;
+use prost::Message;
+use thanoxide_proto::codec::BytesCodec;
 use thanoxide_proto::thanos::exemplars_client::ExemplarsClient;
 use thanoxide_proto::thanos::info::InfoRequest;
 use thanoxide_proto::thanos::info::info_client::InfoClient;
 use thanoxide_proto::thanos::metadata_client::MetadataClient;
 use thanoxide_proto::thanos::store_client::StoreClient;
+use tonic::client::Grpc;
+use tonic::{Request, Status, Streaming};
 
 use super::MAX_MESSAGE_BYTES;
 use super::channel::{ClientConfig, GrpcChannel};
+use super::store_service::SERIES_PATH;
 use crate::convert::status::from_status;
 use crate::convert::{exemplars, info, metadata, requests, series};
 use crate::{
@@ -21,6 +28,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct RemoteStore {
     address: String,
+    channel: GrpcChannel,
     store: StoreClient<GrpcChannel>,
     exemplars: ExemplarsClient<GrpcChannel>,
     metadata: MetadataClient<GrpcChannel>,
@@ -40,8 +48,16 @@ impl RemoteStore {
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
         let exemplars = ExemplarsClient::new(channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES);
         let metadata = MetadataClient::new(channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES);
-        let info = InfoClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
-        RemoteStore { address: address.to_string(), store, exemplars, metadata, info }
+        let info = InfoClient::new(channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES);
+        RemoteStore { address: address.to_string(), channel, store, exemplars, metadata, info }
+    }
+
+    /// The messages of an answer as they are.
+    async fn series_messages(&self, request: Bytes) -> Result<Streaming<Bytes>, Status> {
+        let mut grpc = Grpc::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES);
+        grpc.ready().await.map_err(|e| Status::unknown(format!("Service was not ready: {e}")))?;
+        let path = PathAndQuery::from_static(SERIES_PATH);
+        Ok(grpc.server_streaming(Request::new(request), path, BytesCodec).await?.into_inner())
     }
 
     /// The address as given.
@@ -58,10 +74,10 @@ impl Store for RemoteStore {
     }
 
     async fn series(&self, request: SeriesRequest) -> Result<SeriesStream, StoreError> {
-        let request = requests::series_to_proto(&request);
-        let frames = self.store.clone().series(request).await.map_err(from_status)?.into_inner();
-        let frames = frames.filter_map(async |frame| match frame {
-            Ok(frame) => series::frame_from_proto(frame).transpose(),
+        let request = requests::series_to_proto(&request).encode_to_vec();
+        let messages = self.series_messages(request.into()).await.map_err(from_status)?;
+        let frames = messages.filter_map(async |message| match message {
+            Ok(message) => series::frame_from_message(&message).transpose(),
             Err(status) => Some(Err(from_status(status))),
         });
         Ok(frames.boxed())

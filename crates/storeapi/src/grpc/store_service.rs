@@ -1,20 +1,35 @@
-//! `thanos.Store`, `thanos.Exemplars`, `thanos.Metadata` and `thanos.info.Info` in front of a [`Store`].
+//! `thanos.Store`, `thanos.Exemplars`, `thanos.Metadata` and `thanos.info.Info` in front of a [`Store`]. The first is written by hand, so
+//! that the messages of series are made without generated types between.
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use futures::StreamExt;
-use futures::stream::{self, BoxStream};
+use futures::future::{BoxFuture, FutureExt};
+use futures::stream::{self, BoxStream, StreamExt};
+use http_body::Body as HttpBody;
+use prost::Message;
+use thanoxide_proto::codec::BytesCodec;
 use thanoxide_proto::thanos;
 use thanoxide_proto::thanos::exemplars_server::Exemplars;
 use thanoxide_proto::thanos::info::info_server::Info;
 use thanoxide_proto::thanos::info::{InfoRequest, InfoResponse};
 use thanoxide_proto::thanos::metadata_server::Metadata;
+use tonic::body::Body;
+use tonic::codegen::StdError;
+use tonic::server::{Grpc, NamedService};
 use tonic::{Request, Response, Status};
+use tower::{Service, service_fn};
 
+use super::MAX_MESSAGE_BYTES;
 use crate::convert::status::to_status;
 use crate::convert::{exemplars, info, metadata, requests, series};
 use crate::{LabelsAnswer, Store};
+
+pub(crate) const SERIES_PATH: &str = "/thanos.Store/Series";
+const LABEL_NAMES_PATH: &str = "/thanos.Store/LabelNames";
+const LABEL_VALUES_PATH: &str = "/thanos.Store/LabelValues";
 
 #[derive(Clone, Debug)]
 pub(crate) struct StoreService {
@@ -27,45 +42,91 @@ impl StoreService {
     }
 }
 
-#[tonic::async_trait]
-impl thanos::store_server::Store for StoreService {
-    type SeriesStream = BoxStream<'static, Result<thanos::SeriesResponse, Status>>;
+/// The messages of an answer.
+type Messages = BoxStream<'static, Result<Bytes, Status>>;
 
-    async fn series(&self, request: Request<thanos::SeriesRequest>) -> Result<Response<Self::SeriesStream>, Status> {
-        let request = request.into_inner();
+impl StoreService {
+    async fn series(self, request: Request<Bytes>) -> Result<Response<Messages>, Status> {
+        let request: thanos::SeriesRequest = decode(request)?;
         let batch_size = usize::try_from(request.response_batch_size).unwrap_or(0);
         let request = requests::series_from_proto(request).map_err(to_status)?;
         let frames = self.store.series(request).await.map_err(to_status)?;
-        let responses = frames.flat_map(move |frame| {
-            let responses = frame.and_then(|f| series::frame_to_proto(f, batch_size));
-            let responses = match responses {
-                Ok(responses) => responses.into_iter().map(Ok).collect(),
-                Err(e) => vec![Err(to_status(e))],
+        let messages = frames.flat_map(move |frame| {
+            let messages = frame.and_then(|frame| series::frame_to_messages(&frame, batch_size));
+            let messages = match messages {
+                Ok(messages) => messages.into_iter().map(Ok).collect(),
+                Err(error) => vec![Err(to_status(error))],
             };
-            stream::iter(responses)
+            stream::iter(messages)
         });
-        Ok(Response::new(responses.boxed()))
+        Ok(Response::new(messages.boxed()))
     }
 
-    async fn label_names(
-        &self,
-        request: Request<thanos::LabelNamesRequest>,
-    ) -> Result<Response<thanos::LabelNamesResponse>, Status> {
-        let request = requests::label_names_from_proto(request.into_inner()).map_err(to_status)?;
+    async fn label_names(self, request: Request<Bytes>) -> Result<Response<Bytes>, Status> {
+        let request = requests::label_names_from_proto(decode(request)?).map_err(to_status)?;
         let (names, warnings) = split(self.store.label_names(request).await.map_err(to_status)?);
-        Ok(Response::new(thanos::LabelNamesResponse { names, warnings, hints: None }))
+        encode(&thanos::LabelNamesResponse { names, warnings, hints: None })
     }
 
-    async fn label_values(
-        &self,
-        request: Request<thanos::LabelValuesRequest>,
-    ) -> Result<Response<thanos::LabelValuesResponse>, Status> {
-        let request = requests::label_values_from_proto(request.into_inner()).map_err(to_status)?;
+    async fn label_values(self, request: Request<Bytes>) -> Result<Response<Bytes>, Status> {
+        let request = requests::label_values_from_proto(decode(request)?).map_err(to_status)?;
         if request.label.is_empty() {
             return Err(Status::invalid_argument("label name parameter cannot be empty"));
         }
         let (values, warnings) = split(self.store.label_values(request).await.map_err(to_status)?);
-        Ok(Response::new(thanos::LabelValuesResponse { values, warnings, hints: None }))
+        encode(&thanos::LabelValuesResponse { values, warnings, hints: None })
+    }
+}
+
+fn decode<M: Message + Default>(request: Request<Bytes>) -> Result<M, Status> {
+    M::decode(request.into_inner()).map_err(|error| Status::internal(error.to_string()))
+}
+
+fn encode(answer: &impl Message) -> Result<Response<Bytes>, Status> {
+    Ok(Response::new(answer.encode_to_vec().into()))
+}
+
+/// `thanos.Store` of a [`StoreService`].
+#[derive(Clone, Debug)]
+pub(crate) struct StoreMethods(pub(crate) StoreService);
+
+impl NamedService for StoreMethods {
+    const NAME: &'static str = "thanos.Store";
+}
+
+impl<B> Service<http::Request<B>> for StoreMethods
+where
+    B: HttpBody + Send + 'static,
+    B::Error: Into<StdError> + Send + 'static,
+{
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+        let service = self.0.clone();
+        async move {
+            let mut grpc = Grpc::new(BytesCodec)
+                .max_decoding_message_size(MAX_MESSAGE_BYTES)
+                .max_encoding_message_size(MAX_MESSAGE_BYTES);
+            Ok(match request.uri().path() {
+                SERIES_PATH => {
+                    grpc.server_streaming(service_fn(move |request| service.clone().series(request)), request).await
+                }
+                LABEL_NAMES_PATH => {
+                    grpc.unary(service_fn(move |request| service.clone().label_names(request)), request).await
+                }
+                LABEL_VALUES_PATH => {
+                    grpc.unary(service_fn(move |request| service.clone().label_values(request)), request).await
+                }
+                _ => Status::unimplemented("unknown method").into_http(),
+            })
+        }
+        .boxed()
     }
 }
 
