@@ -21,6 +21,10 @@ struct Size {
     interval_ms: u64,
     /// `THANOXIDE_RF3_SECONDS`; 1,800 are asked for.
     seconds: u64,
+    /// How long nothing is counted: until the window that reads look back over is full.
+    filling: Duration,
+    /// How long all is well after that.
+    well: Duration,
     /// From one fate to the next.
     pause: Duration,
     /// What reads must keep to, in times of what they take while all nodes are well.
@@ -32,11 +36,13 @@ impl Size {
         match std::env::var("THANOXIDE_RF3_SECONDS").ok().and_then(|seconds| seconds.parse().ok()) {
             // 100,000 samples a second.
             Some(seconds) => {
-                let pause = Duration::from_secs(14);
-                Size { series: 100_000, interval_ms: 1_000, seconds, pause, most_times: Some(2.0) }
+                let (filling, well) = (Duration::from_secs(60), Duration::from_secs(seconds) / 8);
+                let (pause, most_times) = (Duration::from_secs(14), Some(2.0));
+                Size { series: 100_000, interval_ms: 1_000, seconds, filling, well, pause, most_times }
             }
             None => {
-                Size { series: 400, interval_ms: 200, seconds: 25, pause: Duration::from_secs(1), most_times: None }
+                let (filling, well, pause) = (Duration::ZERO, Duration::from_secs(1), Duration::from_secs(1));
+                Size { series: 400, interval_ms: 200, seconds: 25, filling, well, pause, most_times: None }
             }
         }
     }
@@ -77,7 +83,9 @@ fn querier(nodes: &[Node], more: &[&str]) -> Result<Program> {
 /// What nodes suffer at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Fate {
-    /// Nothing so far.
+    /// None yet, and the window that reads look back over is not full.
+    Filling,
+    /// None yet.
     Well,
     /// One is dead.
     Dead,
@@ -89,11 +97,28 @@ enum Fate {
     Thawed,
 }
 
-/// How long reads took, by what nodes suffered when they began.
-type Reads = BTreeMap<Fate, Vec<Duration>>;
+/// A fate, and how many times five seconds it had lasted when a read began.
+type Since = (Fate, u64);
+
+/// How long reads took.
+type Reads = BTreeMap<Since, Vec<Duration>>;
+
+/// What is suffered now, and since when.
+struct Now(Mutex<(Fate, Instant)>);
+
+impl Now {
+    fn set(&self, fate: Fate) {
+        *self.0.lock().expect("no thread panics with it") = (fate, Instant::now());
+    }
+
+    fn since(&self) -> Since {
+        let (fate, begin) = *self.0.lock().expect("no thread panics with it");
+        (fate, begin.elapsed().as_secs() / 5)
+    }
+}
 
 /// Reads until it is stopped.
-async fn read(url: String, fate: Arc<Mutex<Fate>>, stop: Arc<AtomicBool>) -> Result<Reads> {
+async fn read(url: String, now: Arc<Now>, stop: Arc<AtomicBool>) -> Result<Reads> {
     let (client, mut reads) = (reqwest::Client::new(), Reads::default());
     let mut pace = tokio::time::interval(Duration::from_secs(1) / READS);
     pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -101,11 +126,11 @@ async fn read(url: String, fate: Arc<Mutex<Fate>>, stop: Arc<AtomicBool>) -> Res
     let url = format!("{url}/api/v1/query?query=sum%20by%20(job)%20(rate(%7Bgroup%3D%221%22%7D%5B1m%5D))");
     while !stop.load(Ordering::Relaxed) {
         pace.tick().await;
-        let (begin, fate) = (Instant::now(), *fate.lock().expect("no thread panics with it"));
+        let (begin, since) = (Instant::now(), now.since());
         let answer = client.get(&url).send().await?;
         let (status, text) = (answer.status(), answer.text().await?);
         ensure!(status.is_success() && text.contains("\"status\":\"success\""), "{status}: {text}");
-        reads.entry(fate).or_default().push(begin.elapsed());
+        reads.entry(since).or_default().push(begin.elapsed());
     }
     Ok(reads)
 }
@@ -117,31 +142,36 @@ fn p99(mut times: Vec<Duration>) -> Duration {
 
 /// Tells of all reads; gives the p99 of those while all was well, and of the others.
 fn judge(reads: Reads) -> (Duration, Duration) {
-    for (fate, times) in &reads {
+    for ((fate, fives), times) in &reads {
         let most = times.iter().max().copied().unwrap_or_default();
-        println!("reads, {fate:?}: {} of them, p99 {:?}, most {most:?}", times.len(), p99(times.clone()));
+        println!(
+            "reads, {fate:?} for {} s: {} of them, p99 {:?}, most {most:?}",
+            fives * 5,
+            times.len(),
+            p99(times.clone())
+        );
     }
-    let (well, others): (Vec<_>, Vec<_>) = reads.into_iter().partition(|(fate, _)| *fate == Fate::Well);
-    let all = |reads: Vec<(Fate, Vec<Duration>)>| p99(reads.into_iter().flat_map(|(_, times)| times).collect());
+    let full = reads.into_iter().filter(|((fate, _), _)| *fate != Fate::Filling);
+    let (well, others): (Vec<_>, Vec<_>) = full.partition(|((fate, _), _)| *fate == Fate::Well);
+    let all = |reads: Vec<(Since, Vec<Duration>)>| p99(reads.into_iter().flat_map(|(_, times)| times).collect());
     (all(well), all(others))
 }
 
 /// Kills each node in its turn, then freezes each.
-async fn trouble(nodes: &mut [Node], end: Instant, pause: Duration, fate: &Mutex<Fate>) -> Result<usize> {
-    let set = |now| *fate.lock().expect("no thread panics with it") = now;
+async fn trouble(nodes: &mut [Node], end: Instant, pause: Duration, now: &Now) -> Result<usize> {
     for turn in 0.. {
         let node = &mut nodes[turn % 3];
         if turn % 6 < 3 {
-            set(Fate::Dead);
+            now.set(Fate::Dead);
             node.program.kill()?;
             tokio::time::sleep(AWAY).await;
-            set(Fate::Restarted);
+            now.set(Fate::Restarted);
             node.restart()?;
         } else {
-            set(Fate::Frozen);
+            now.set(Fate::Frozen);
             node.program.signal(Signal::STOP)?;
             tokio::time::sleep(AWAY).await;
-            set(Fate::Thawed);
+            now.set(Fate::Thawed);
             node.program.signal(Signal::CONT)?;
         }
         node.await_samples().await?;
@@ -166,15 +196,18 @@ async fn nodes_die_and_freeze_under_load() -> Result<()> {
         format!("--interval-ms={}", size.interval_ms),
         format!("--scrapes={scrapes}"),
     ]))?;
-    let (fate, stop) = (Arc::new(Mutex::new(Fate::Well)), Arc::<AtomicBool>::default());
-    let reading = tokio::spawn(read(system.querier.url("http"), Arc::clone(&fate), Arc::clone(&stop)));
+    let now = Arc::new(Now(Mutex::new((Fate::Filling, Instant::now()))));
+    let stop = Arc::<AtomicBool>::default();
+    let reading = tokio::spawn(read(system.querier.url("http"), Arc::clone(&now), Arc::clone(&stop)));
     let (begin, time) = (Instant::now(), Duration::from_secs(size.seconds));
     for node in &system.nodes {
         node.await_samples().await?;
     }
-    tokio::time::sleep(time / 20).await;
+    tokio::time::sleep(size.filling).await;
+    now.set(Fate::Well);
+    tokio::time::sleep(size.well).await;
     // The last node is back before the last sample is sent: what it missed reaches it as hints.
-    let fates = trouble(&mut system.nodes, begin + time.mul_f64(0.95), size.pause, &fate).await?;
+    let fates = trouble(&mut system.nodes, begin + time.mul_f64(0.95), size.pause, &now).await?;
     stop.store(true, Ordering::Relaxed);
     let reads = reading.await??;
     let log = finish(load, time)?;

@@ -115,11 +115,13 @@ impl Node {
     }
 }
 
-const GRPC_METHODS: [GrpcMethod; 5] = [
+const GRPC_METHODS: [GrpcMethod; 7] = [
     method("thanos.Store", "Series", GrpcKind::ServerStream),
     method("thanos.Store", "LabelNames", GrpcKind::Unary),
     method("thanos.Store", "LabelValues", GrpcKind::Unary),
     method("thanos.WriteableStore", "RemoteWrite", GrpcKind::Unary),
+    method("thanos.Exemplars", "Exemplars", GrpcKind::ServerStream),
+    method("thanos.Metadata", "Metadata", GrpcKind::ServerStream),
     method("thanos.info.Info", "Info", GrpcKind::Unary),
 ];
 

@@ -4,6 +4,9 @@
 //! The test starts itself as the child that is killed. The child reads everything back before it goes on, and says on its
 //! standard output what it sends and what was acknowledged: a line is there even if the next moment is its last.
 //!
+//! What is lost stays lost, so a life may read some tenants only (`THANOXIDE_ENGINE_KILL_PARTS` lives read all of them in turn);
+//! each episode's last life reads everything.
+//!
 //! A long run (`tests/long engine-kills`) keeps data and ledger in `THANOXIDE_ENGINE_KILL_DIR` and goes on where it was
 //! stopped, until `THANOXIDE_ENGINE_KILLS` are done.
 #![allow(clippy::unwrap_used, reason = "a test may panic anywhere")]
@@ -25,6 +28,8 @@ use thanoxide_tsdb::engine::{AppendOptions, Engine, EngineOptions, SelectedSerie
 
 /// Where the child finds its data and ledger.
 const CHILD: &str = "THANOXIDE_KILLED_ENGINE";
+/// Into how many parts tenants are divided, of which the child reads one.
+const PARTS: &str = "THANOXIDE_ENGINE_KILL_PARTS";
 /// After so many kills the data are thrown away, and a new life begins with nothing.
 const EPISODE: usize = 50;
 
@@ -125,10 +130,11 @@ fn live(dir: &Path) {
     let begin = Instant::now();
     let engine = Engine::open(&dir.join("data"), options, Env::system()).unwrap();
     let opened = begin.elapsed();
-    let numbers: Vec<usize> = (0..ledger.size.tenants).collect();
+    let parts = setting(PARTS, 1);
+    let numbers: Vec<usize> = (0..ledger.size.tenants).filter(|n| n % parts == ledger.kills % parts).collect();
     let found: u64 = std::thread::scope(|scope| {
-        let parts = numbers.chunks(numbers.len().div_ceil(2));
-        let checks: Vec<_> = parts.map(|part| scope.spawn(|| check_tenants(&engine, &ledger, part))).collect();
+        let halves = numbers.chunks(numbers.len().div_ceil(2));
+        let checks: Vec<_> = halves.map(|part| scope.spawn(|| check_tenants(&engine, &ledger, part))).collect();
         checks.into_iter().map(|check| check.join().unwrap()).sum()
     });
     say(&format!("ready: {found} samples, opened in {opened:.2?}, all in {:.2?}", begin.elapsed()));
@@ -154,10 +160,11 @@ fn child() {
     }
 }
 
-fn spawn(dir: &Path) -> (Child, Receiver<String>) {
+fn spawn(dir: &Path, parts: usize) -> (Child, Receiver<String>) {
     let program = std::env::current_exe().unwrap();
     let mut command = Command::new(program);
-    command.args(["--exact", "child", "--nocapture"]).env(CHILD, dir).stdout(Stdio::piped());
+    command.args(["--exact", "child", "--nocapture"]).env(CHILD, dir).env(PARTS, parts.to_string());
+    command.stdout(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let (sender, lines) = channel();
     let out = BufReader::new(child.stdout.take().unwrap());
@@ -178,10 +185,10 @@ fn has_unfinished_snapshot(data: &Path) -> bool {
 }
 
 /// Lets a child live for a while and kills it.
-fn kill_once(dir: &Path, ledger: &mut Ledger) -> String {
+fn kill_once(dir: &Path, ledger: &mut Ledger, parts: usize) -> String {
     ledger.living = true;
     ledger.save(dir);
-    let (mut child, lines) = spawn(dir);
+    let (mut child, lines) = spawn(dir, parts);
     let span_ms = ledger.size.most_life_ms - ledger.size.least_life_ms;
     let time = Duration::from_millis(ledger.size.least_life_ms + (ledger.kills as u64 * 7_919) % span_ms);
     let is_in_start = ledger.kills % 5 == 4;
@@ -223,7 +230,7 @@ fn check_all(dir: &Path, ledger: &mut Ledger) {
     let before = ledger.kills;
     // Not one that is killed in its start.
     ledger.kills = 0;
-    let ready = kill_once(dir, ledger);
+    let ready = kill_once(dir, ledger, 1);
     ledger.kills = before;
     println!("episode ended after {before} kills: {ready}");
 }
@@ -237,7 +244,7 @@ fn killed_at_any_moment_nothing_acknowledged_is_lost() {
     let (began, mut ledger) =
         (Instant::now(), Ledger::load(&dir, Size::new(setting("THANOXIDE_ENGINE_KILL_SERIES", 0))));
     while ledger.kills < wanted && began.elapsed() < time {
-        kill_once(&dir, &mut ledger);
+        kill_once(&dir, &mut ledger, setting(PARTS, 1));
         if ledger.kills.is_multiple_of(EPISODE) {
             check_all(&dir, &mut ledger);
             ledger.begin_episode(&dir);
