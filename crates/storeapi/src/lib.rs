@@ -38,6 +38,7 @@ pub mod store;
 pub mod write;
 
 pub use client_metrics::{ClientMetrics, CountedStore};
+pub use convert::series::{frame_from_message, frame_to_messages};
 pub use convert::verdicts::refusal_rpc_text;
 pub use endpoints::{EndpointWatch, WatchConfig, WatchedEndpoint};
 pub use exemplars::{ExemplarsAnswer, ExemplarsRequest};

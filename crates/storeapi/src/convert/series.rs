@@ -7,8 +7,8 @@
 mod decode;
 mod encode;
 
-pub(crate) use decode::frame_from_message;
-pub(crate) use encode::frame_to_messages;
+pub use decode::frame_from_message;
+pub use encode::frame_to_messages;
 
 const SERIES: u32 = 1;
 const WARNING: u32 = 2;

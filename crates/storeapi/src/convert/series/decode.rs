@@ -8,8 +8,9 @@ use super::{BATCH, CHUNKS, DATA, HASH, LABELS, MAX_TIME, MIN_TIME, NAME, PARTS, 
 use crate::convert::labels;
 use crate::{AggrChunk, AggregateChunks, SeriesFrame, StoreError, StoreSeries};
 
-/// `None` is a message without content for us, such as hints.
-pub(crate) fn frame_from_message(message: &Bytes) -> Result<Option<SeriesFrame>, StoreError> {
+/// A `thanos.SeriesResponse` as a frame; `None` is one without content for us, such as hints. Fails where the bytes are no such message, or hold
+/// a chunk of an unknown type or a label of more than 16 MiB.
+pub fn frame_from_message(message: &Bytes) -> Result<Option<SeriesFrame>, StoreError> {
     let mut decoder = Decoder { message, pairs: Vec::with_capacity(16), packed: Vec::with_capacity(256) };
     let (mut reader, mut frame) = (Reader::new(message, "SeriesResponse"), None);
     while !reader.is_empty() {

@@ -20,8 +20,8 @@ const LABEL_BYTES: usize = 4;
 /// About what a chunk takes beside its data: two times, type, hash, lengths.
 const CHUNK_BYTES: usize = 32;
 
-/// Some messages for the wire, with at most `batch_size` series each; 0 and 1 are messages of one series.
-pub(crate) fn frame_to_messages(frame: &SeriesFrame, batch_size: usize) -> Result<Vec<Bytes>, StoreError> {
+/// A frame as `thanos.SeriesResponse` messages, with at most `batch_size` series each; 0 and 1 are messages of one series.
+pub fn frame_to_messages(frame: &SeriesFrame, batch_size: usize) -> Result<Vec<Bytes>, StoreError> {
     match frame {
         SeriesFrame::Warning(warning) => {
             let mut out = Vec::with_capacity(warning.len() + 8);
