@@ -14,12 +14,12 @@ pub fn frame_from_message(message: &Bytes) -> Result<Option<SeriesFrame>, StoreE
     let mut decoder = Decoder { message, pairs: Vec::with_capacity(16), packed: Vec::with_capacity(256) };
     let (mut reader, mut frame) = (Reader::new(message, "SeriesResponse"), None);
     while !reader.is_empty() {
-        let (field, wire_type) = reader.tag().map_err(internal)?;
+        let (field, wire_type) = reader.tag()?;
         if !(SERIES..=BATCH).contains(&field) {
-            reader.skip(field, wire_type).map_err(internal)?;
+            reader.skip(field, wire_type)?;
             continue;
         }
-        let range = reader.message(field, wire_type).map_err(internal)?;
+        let range = reader.message(field, wire_type)?;
         frame = match field {
             SERIES => Some(SeriesFrame::Series(vec![decoder.series(reader.sub(range, "Series"))?])),
             WARNING => Some(SeriesFrame::Warning(String::from_utf8_lossy(&message[range.0..range.1]).into_owned())),
@@ -30,8 +30,10 @@ pub fn frame_from_message(message: &Bytes) -> Result<Option<SeriesFrame>, StoreE
     Ok(frame)
 }
 
-fn internal(error: WireError) -> StoreError {
-    StoreError::Internal(error.to_string())
+impl From<WireError> for StoreError {
+    fn from(error: WireError) -> Self {
+        StoreError::Internal(error.to_string())
+    }
 }
 
 /// Reads series of one message.
@@ -49,12 +51,12 @@ impl<'a> Decoder<'a> {
     fn batch(&mut self, mut reader: Reader<'a>) -> Result<Vec<StoreSeries>, StoreError> {
         let mut all = Vec::new();
         while !reader.is_empty() {
-            match reader.tag().map_err(internal)? {
+            match reader.tag()? {
                 (SERIES, wire_type) => {
-                    let range = reader.message(SERIES, wire_type).map_err(internal)?;
+                    let range = reader.message(SERIES, wire_type)?;
                     all.push(self.series(reader.sub(range, "Series"))?);
                 }
-                (field, wire_type) => reader.skip(field, wire_type).map_err(internal)?,
+                (field, wire_type) => reader.skip(field, wire_type)?,
             }
         }
         Ok(all)
@@ -64,17 +66,17 @@ impl<'a> Decoder<'a> {
         self.pairs.clear();
         let mut chunks = Vec::with_capacity(1);
         while !reader.is_empty() {
-            let (field, wire_type) = reader.tag().map_err(internal)?;
+            let (field, wire_type) = reader.tag()?;
             match field {
                 LABELS => {
-                    let range = reader.message(field, wire_type).map_err(internal)?;
-                    self.pairs.push(self.label(reader.sub(range, "Label")).map_err(internal)?);
+                    let range = reader.message(field, wire_type)?;
+                    self.pairs.push(self.label(reader.sub(range, "Label"))?);
                 }
                 CHUNKS => {
-                    let range = reader.message(field, wire_type).map_err(internal)?;
+                    let range = reader.message(field, wire_type)?;
                     chunks.push(self.chunk(reader.sub(range, "AggrChunk"))?);
                 }
-                _ => reader.skip(field, wire_type).map_err(internal)?,
+                _ => reader.skip(field, wire_type)?,
             }
         }
         Ok(StoreSeries { labels: labels::from_wire(&self.pairs, &mut self.packed)?, chunks })
@@ -102,15 +104,15 @@ impl<'a> Decoder<'a> {
         let (mut min_time_ms, mut max_time_ms) = (0, 0);
         let mut parts = [const { None }; 6];
         while !reader.is_empty() {
-            let (field, wire_type) = reader.tag().map_err(internal)?;
+            let (field, wire_type) = reader.tag()?;
             match field {
-                MIN_TIME => min_time_ms = time_ms(&mut reader, field, wire_type).map_err(internal)?,
-                MAX_TIME => max_time_ms = time_ms(&mut reader, field, wire_type).map_err(internal)?,
+                MIN_TIME => min_time_ms = time_ms(&mut reader, field, wire_type)?,
+                MAX_TIME => max_time_ms = time_ms(&mut reader, field, wire_type)?,
                 _ if PARTS.contains(&field) => {
-                    let range = reader.message(field, wire_type).map_err(internal)?;
+                    let range = reader.message(field, wire_type)?;
                     parts[(field - PARTS.start()) as usize] = Some(self.part(reader.sub(range, "Chunk"))?);
                 }
-                _ => reader.skip(field, wire_type).map_err(internal)?,
+                _ => reader.skip(field, wire_type)?,
             }
         }
         let chunk = |(encoding, data): Part| Chunk { min_time_ms, max_time_ms, encoding, data };
@@ -122,21 +124,21 @@ impl<'a> Decoder<'a> {
     fn part(&self, mut reader: Reader<'a>) -> Result<Part, StoreError> {
         let (mut encoding, mut data) = (0, Bytes::new());
         while !reader.is_empty() {
-            let (field, wire_type) = reader.tag().map_err(internal)?;
+            let (field, wire_type) = reader.tag()?;
             match field {
                 TYPE => {
-                    reader.expect(field, wire_type, VARINT).map_err(internal)?;
-                    encoding = reader.varint().map_err(internal)?;
+                    reader.expect(field, wire_type, VARINT)?;
+                    encoding = reader.varint()?;
                 }
                 DATA => {
-                    let (start, end) = reader.message(field, wire_type).map_err(internal)?;
+                    let (start, end) = reader.message(field, wire_type)?;
                     data = self.message.slice(start..end);
                 }
                 HASH => {
-                    reader.expect(field, wire_type, VARINT).map_err(internal)?;
-                    reader.varint().map_err(internal)?;
+                    reader.expect(field, wire_type, VARINT)?;
+                    reader.varint()?;
                 }
-                _ => reader.skip(field, wire_type).map_err(internal)?,
+                _ => reader.skip(field, wire_type)?,
             }
         }
         Ok((from_wire_encoding(encoding)?, data))
