@@ -1,6 +1,7 @@
 //! What must hold for any bytes in the files of the engine.
 #![allow(dead_code, reason = "each target has a check of its own")]
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -100,11 +101,11 @@ impl Directory {
     fn new() -> Self {
         let disk = SimDisk::default();
         let engine = open(&disk).expect("an empty directory");
-        for minute in 0..300 {
-            if minute == 280 {
+        for from in (0..300).step_by(20) {
+            if from == 280 {
                 engine.snapshot().expect("the disk is memory");
             }
-            append(&engine, minute);
+            append(&engine, from..from + 20);
         }
         drop(engine);
         let root = Path::new(ROOT);
@@ -124,11 +125,12 @@ fn tenant() -> TenantId {
     TenantId::new("tenant-a").expect("a sound name")
 }
 
-fn append(engine: &Engine, minute: i64) {
+fn append(engine: &Engine, minutes: Range<i64>) {
     let mut builder = WriteBatchBuilder::default();
     for series in 0..3 {
         let labels = Labels::from_pairs([("__name__", "metric".to_string()), ("i", series.to_string())]);
-        builder.push(&labels, &[Sample { timestamp_ms: minute * 60_000, value: (minute * series) as f64 }]);
+        let sample = |minute| Sample { timestamp_ms: minute * 60_000, value: (minute * series) as f64 };
+        builder.push(&labels, &minutes.clone().map(sample).collect::<Vec<_>>());
     }
     let taken = engine.append(&tenant(), &builder.build(), AppendOptions::default()).expect("the disk is memory");
     taken.ticket.wait().expect("the disk is memory");

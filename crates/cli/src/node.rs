@@ -121,10 +121,34 @@ const GRPC_METHODS: [GrpcMethod; 7] = [
     method("thanos.Store", "LabelValues", GrpcKind::Unary),
     method("thanos.WriteableStore", "RemoteWrite", GrpcKind::Unary),
     method("thanos.Exemplars", "Exemplars", GrpcKind::ServerStream),
-    method("thanos.Metadata", "Metadata", GrpcKind::ServerStream),
+    method("thanos.Metadata", "MetricMetadata", GrpcKind::ServerStream),
     method("thanos.info.Info", "Info", GrpcKind::Unary),
 ];
 
 const fn method(service: &'static str, method: &'static str, kind: GrpcKind) -> GrpcMethod {
     GrpcMethod { service, method, kind }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counted_methods_are_those_of_the_services() {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../proto/thanos");
+        let files = std::fs::read_dir(root)
+            .expect("a folder")
+            .flat_map(|dir| std::fs::read_dir(dir.expect("an entry").path()).expect("a folder"));
+        let texts: Vec<String> =
+            files.map(|file| std::fs::read_to_string(file.expect("an entry").path()).expect("a text")).collect();
+        for GrpcMethod { service, method, kind } in GRPC_METHODS {
+            let (package, service) = service.rsplit_once('.').expect("a package");
+            let text = texts.iter().find(|text| {
+                text.contains(&format!("package {package};")) && text.contains(&format!("service {service} {{"))
+            });
+            let line = text.and_then(|text| text.lines().find(|line| line.contains(&format!("rpc {method}("))));
+            let line = line.unwrap_or_else(|| panic!("{package}.{service} has no {method}"));
+            assert_eq!(line.contains("returns (stream "), kind == GrpcKind::ServerStream, "{line}");
+        }
+    }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::histogram::{FloatHistogram, Histogram};
+use crate::histogram::{FloatHistogram, Histogram, HistogramError};
 use crate::labels::Labels;
 use crate::metadata::{MetricMetadata, MetricType};
 use crate::sample::Sample;
@@ -39,6 +39,16 @@ pub enum HistogramValue {
     Int(Arc<Histogram>),
     /// Float counts.
     Float(Arc<FloatHistogram>),
+}
+
+impl HistogramValue {
+    /// Whether the histogram agrees with itself: see [`Histogram::validate`].
+    pub fn validate(&self) -> Result<(), HistogramError> {
+        match self {
+            HistogramValue::Int(value) => value.validate(),
+            HistogramValue::Float(value) => value.validate(),
+        }
+    }
 }
 
 /// A native histogram and its time.

@@ -37,9 +37,9 @@ pub enum WireFault {
 /// Wire type of integers.
 pub const VARINT: u8 = 0;
 /// Wire type of doubles.
-pub const FIXED64: u8 = 1;
+pub(crate) const FIXED64: u8 = 1;
 /// Wire type of texts, bytes and messages.
-pub const BYTES: u8 = 2;
+pub(crate) const BYTES: u8 = 2;
 const FIXED32: u8 = 5;
 
 /// Reads one message inside a body. `buf` ends where the message ends; positions count from the start of the body.
@@ -194,13 +194,13 @@ pub(crate) fn zigzag(value: i64) -> u64 {
 
 /// How many bytes a varint takes.
 #[inline]
-pub fn varint_len(value: u64) -> usize {
+pub(crate) fn varint_len(value: u64) -> usize {
     (70 - (value | 1).leading_zeros() as usize) / 7
 }
 
 /// An integer.
 #[inline]
-pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;

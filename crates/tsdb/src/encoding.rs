@@ -40,6 +40,9 @@ pub enum DecodeError {
         /// What the bytes give.
         computed: u32,
     },
+    /// A histogram that does not agree with itself: its spans, say, have more buckets than it.
+    #[error("unsound histogram")]
+    Histogram,
 }
 
 /// CRC-32C of the bytes.

@@ -218,8 +218,7 @@ impl Head {
         for (index, sample) in (span.histograms.start..).zip(histograms) {
             let at = bounds.histogram_at(index, sample.timestamp_ms);
             match &sample.value {
-                HistogramValue::Int(value) if value.validate().is_err() => target.refuse_histogram(scratch),
-                HistogramValue::Float(value) if value.validate().is_err() => target.refuse_histogram(scratch),
+                value if value.validate().is_err() => target.refuse_histogram(scratch),
                 value => self.append_histogram(at, value, &mut target, bounds, scratch),
             }
         }

@@ -6,6 +6,8 @@
 //! histogram := as in Prometheus's records, see `wal::histogram_record`
 //! ```
 //! In a frame of samples with start times each sample is followed by `varint start - start before`; 0 is unknown.
+//!
+//! Appends take sound histograms only, so an unsound one is damage: chunks are not made for it.
 
 use thanoxide_model::write_batch::HistogramValue;
 
@@ -88,6 +90,7 @@ impl<'a> HistogramsReader<'a> {
             FLOAT => read_float_histogram(&mut self.reader)?,
             _ => return Err(DecodeError::UnexpectedEnd),
         };
+        value.validate().map_err(|_| DecodeError::Histogram)?;
         Ok(Some(RefHistogram { series: self.series, timestamp_ms: self.timestamp_ms, value }))
     }
 }
