@@ -68,8 +68,8 @@ impl Selection {
         let most = if request.limit == 0 { usize::MAX } else { request.limit };
         let mut naming = Naming::new(&external, &request.without_replica_labels, wanted);
         chosen.block.index.select(&chosen.matchers, times_ms, wanted, |series, places| {
-            // External labels come between those of the series: in the same place only where all have the same names.
-            has_order = wanted.is_none() || external.is_empty() || series.is_uniform();
+            // External labels come between those of the series.
+            has_order = wanted.is_none() || external.is_empty() || series.keeps_order();
             if !has_order {
                 return Ok(false);
             }

@@ -81,9 +81,9 @@ pub struct SeriesParts<'a> {
 }
 
 impl SeriesParts<'_> {
-    /// Whether all series read so far had labels of the same names. Only known where not all labels are read.
-    pub fn is_uniform(&self) -> bool {
-        self.projection.as_ref().is_some_and(Projection::is_uniform)
+    /// Whether the series read so far keep their order whatever labels all of them are given. Only known where not all labels are read.
+    pub fn keeps_order(&self) -> bool {
+        self.projection.as_ref().is_some_and(Projection::keeps_order)
     }
 }
 

@@ -10,26 +10,35 @@ pub(super) struct Projection {
     wanted: Vec<String>,
     /// Names by their symbols, and whether they are wanted. There are few.
     names: Vec<(u32, bool)>,
-    /// The names of the series before.
-    last: Vec<u32>,
-    /// Whether all series had the same names.
-    is_uniform: bool,
+    /// Names and values of the series before.
+    last: Vec<(u32, u32)>,
+    keeps_order: bool,
 }
 
 impl Projection {
     pub(super) fn new(wanted: &[String]) -> Self {
-        Projection { wanted: wanted.to_vec(), names: Vec::new(), last: Vec::new(), is_uniform: true }
+        Projection { wanted: wanted.to_vec(), names: Vec::new(), last: Vec::new(), keeps_order: true }
     }
 
-    pub(super) fn is_uniform(&self) -> bool {
-        self.is_uniform
+    /// Whether the series keep their order whatever label all of them are given.
+    ///
+    /// Where two series differ first, both have a label, and a label more before or behind it in both, or in between, leaves their
+    /// order alone. Only where one has all labels of the other and more behind them does a label come before the difference.
+    pub(super) fn keeps_order(&self) -> bool {
+        self.keeps_order
     }
+}
 
-    fn see(&mut self, at: usize, name: u32) {
-        if self.last.get(at) != Some(&name) {
-            self.is_uniform = false;
-            self.last.truncate(at);
-            self.last.push(name);
+/// How many labels a series shares with the one before, from the first on, while both are read side by side.
+#[derive(Default)]
+struct Shared(usize);
+
+impl Shared {
+    fn see(&mut self, at: usize, label: (u32, u32), last: &mut Vec<(u32, u32)>) {
+        match last.get_mut(at) {
+            Some(known) if *known == label => self.0 += usize::from(self.0 == at),
+            Some(known) => *known = label,
+            None => last.push(label),
         }
     }
 }
@@ -43,10 +52,12 @@ impl IndexReader {
         into: &mut SeriesParts<'s>,
     ) -> Result<(), IndexError> {
         let count = reader.uvarint_len().in_section("series")?;
-        let (is_first, mut kept) = (projection.last.is_empty(), 0);
+        let (labels_before, empty) = (projection.last.len(), self.empty_symbol());
+        let (mut shared, mut has_empty, mut kept) = (Shared::default(), count == 0, 0);
         for at in 0..count {
             let (name, value) = (reader.uvarint32().in_section("series")?, reader.uvarint32().in_section("series")?);
-            projection.see(at, name);
+            shared.see(at, (name, value), &mut projection.last);
+            has_empty |= Some(value) == empty;
             if !self.is_wanted(name, projection)? {
                 continue;
             }
@@ -58,12 +69,14 @@ impl IndexReader {
             }
             kept += 1;
         }
-        projection.is_uniform = is_first || (projection.is_uniform && projection.last.len() == count);
+        let extends = labels_before > 0 && shared.0 == labels_before && count > labels_before;
+        // A label without a value is none, but stands among those that were compared.
+        projection.keeps_order &= !extends && !has_empty;
         projection.last.truncate(count);
         into.symbols.truncate(kept);
         into.labels.truncate(kept);
-        if into.labels.iter().any(|(_, value)| value.is_empty()) {
-            // As where all labels are read: one without a value is none.
+        if has_empty {
+            // As where all labels are read.
             into.labels.retain(|(_, value)| !value.is_empty());
             into.symbols.clear();
         }
@@ -78,5 +91,64 @@ impl IndexReader {
         let is_wanted = projection.wanted.iter().any(|wanted| wanted.as_bytes() == text);
         projection.names.push((name, is_wanted));
         Ok(is_wanted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use proptest::collection::{btree_map, btree_set};
+    use proptest::prelude::*;
+    use thanoxide_env::SimDisk;
+    use thanoxide_model::Labels;
+
+    use super::*;
+    use crate::index::symbols::SymbolSet;
+    use crate::index::{IndexWriter, SeriesReader};
+
+    /// Few names and values, so that series share labels.
+    fn series() -> impl Strategy<Value = Vec<Labels>> {
+        let labels = btree_map("[a-d]", "[xy]", 1..4).prop_map(Labels::from_pairs);
+        btree_set(labels, 1..6).prop_map(|all| all.into_iter().collect())
+    }
+
+    fn keeps_order(series: &[Labels]) -> bool {
+        let (disk, path) = (SimDisk::default(), Path::new("/index"));
+        let mut symbols = SymbolSet::default();
+        series.iter().for_each(|labels| symbols.add_labels(labels));
+        let mut writer = IndexWriter::create(&disk, path, symbols.iter()).unwrap();
+        let refs: Vec<u32> = series.iter().map(|labels| writer.add_series(labels, &[]).unwrap()).collect();
+        writer.finish().unwrap();
+        let source = crate::encoding::FileSource::open(&disk, path).unwrap();
+        let index = IndexReader::open(std::sync::Arc::new(source)).unwrap();
+        let mut reader = SeriesReader::new(&index).only(&[]);
+        refs.into_iter().all(|series| reader.read(series).unwrap().keeps_order())
+    }
+
+    fn with(labels: &Labels, name: &str) -> Labels {
+        let all = labels.iter().chain([(name.as_bytes(), b"x".as_slice())]);
+        Labels::from_pairs(all.collect::<std::collections::BTreeMap<_, _>>())
+    }
+
+    #[test]
+    fn optional_labels_keep_the_order_unless_they_come_last() {
+        let of = |all: &[&[(&str, &str)]]| {
+            keeps_order(&all.iter().map(|labels| Labels::from_pairs(labels.iter().copied())).collect::<Vec<_>>())
+        };
+        assert!(of(&[&[("a", "1"), ("b", "1"), ("d", "1")], &[("a", "1"), ("d", "1")]]));
+        assert!(!of(&[&[("a", "1")], &[("a", "1"), ("d", "1")]]));
+    }
+
+    proptest! {
+        #[test]
+        fn a_label_for_all_does_not_change_an_order_that_is_kept(series in series()) {
+            if keeps_order(&series) {
+                for name in ["", "aa", "bb", "cc", "dd"] {
+                    let with: Vec<Labels> = series.iter().map(|labels| with(labels, name)).collect();
+                    prop_assert!(with.is_sorted(), "{name}: {series:?}");
+                }
+            }
+        }
     }
 }

@@ -233,6 +233,11 @@ impl IndexReader {
         Ok(())
     }
 
+    /// The symbol of the empty text, if there is one: symbols are sorted.
+    pub(super) fn empty_symbol(&self) -> Option<u32> {
+        self.symbols.first().filter(|(_, text)| text.is_empty()).map(|(symbol, _)| symbol)
+    }
+
     /// A text that a label may have.
     pub(super) fn storable(&self, symbol: u32) -> Result<&[u8], IndexError> {
         let text = self.symbols.get(symbol)?;

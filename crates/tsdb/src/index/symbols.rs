@@ -98,6 +98,13 @@ impl Symbols {
         self.at(*self.offsets.get(symbol as usize).ok_or_else(|| unknown(symbol))? as usize)
     }
 
+    /// The first text, and the number that series use for it.
+    pub(super) fn first(&self) -> Option<(u32, &[u8])> {
+        let offset = *self.offsets.first()?;
+        let symbol = if self.by_offset { u32::try_from(self.start + u64::from(offset)).ok()? } else { 0 };
+        Some((symbol, self.iter().next()?))
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
         self.offsets.iter().map(|offset| self.at(*offset as usize).expect("read once when the index was opened"))
     }

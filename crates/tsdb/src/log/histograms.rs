@@ -100,13 +100,15 @@ mod tests {
     use std::sync::Arc;
 
     use proptest::prelude::*;
+    use thanoxide_model::histogram::Span;
     use thanoxide_model::{FloatHistogram, Histogram};
 
     use super::*;
 
     #[test]
     fn histograms_round_trip() {
-        let int = HistogramValue::Int(Arc::new(Histogram { count: 3, sum: 1.5, ..Histogram::default() }));
+        let int =
+            HistogramValue::Int(Arc::new(Histogram { count: 3, zero_count: 3, sum: 1.5, ..Histogram::default() }));
         let float = HistogramValue::Float(Arc::new(FloatHistogram { count: 2.5, ..FloatHistogram::default() }));
         let mut writer = HistogramsWriter::default();
         writer.push(9, -5, &int);
@@ -118,6 +120,20 @@ mod tests {
         assert_eq!((second.series, second.timestamp_ms), (2, i64::MAX));
         assert!(matches!(&second.value, HistogramValue::Float(h) if h.count == 2.5));
         assert!(reader.next().unwrap().is_none());
+    }
+
+    #[test]
+    fn an_unsound_histogram_is_damage() {
+        let spans = vec![Span { offset: 0, length: 2 }];
+        let sound = FloatHistogram { positive_spans: spans, positive_buckets: vec![1.0, 2.0], ..Default::default() };
+        let unsound = FloatHistogram { positive_buckets: vec![1.0], ..sound.clone() };
+        let read = |value: FloatHistogram| {
+            let mut writer = HistogramsWriter::default();
+            writer.push(1, 2, &HistogramValue::Float(Arc::new(value)));
+            HistogramsReader::new(writer.bytes()).next().map(|read| read.is_some())
+        };
+        assert_eq!(read(sound), Ok(true));
+        assert_eq!(read(unsound), Err(DecodeError::Histogram));
     }
 
     proptest! {
