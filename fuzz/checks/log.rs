@@ -21,7 +21,7 @@ use thanoxide_tsdb::log::segment::{SegmentReader, segment_path};
 use thanoxide_tsdb::log::{Frame, FrameKind};
 
 const ROOT: &str = "/data";
-const KINDS: [FrameKind; 15] = [
+const KINDS: [FrameKind; 19] = [
     FrameKind::Definitions,
     FrameKind::Floats,
     FrameKind::Histograms,
@@ -37,6 +37,10 @@ const KINDS: [FrameKind; 15] = [
     FrameKind::SavedExemplars,
     FrameKind::End,
     FrameKind::PiecedSeries,
+    FrameKind::StartedFloats,
+    FrameKind::StartedHistograms,
+    FrameKind::StartedLateFloats,
+    FrameKind::StartedLateHistograms,
 ];
 
 /// The payload of a frame, and the frame itself.
@@ -142,7 +146,14 @@ fn open(disk: &SimDisk) -> Option<Engine> {
         disk: Arc::new(disk.clone()),
         random: Arc::new(SeededRandom::new(7)),
     };
-    let options = EngineOptions { segment_bytes: 32 * 1024, min_free_bytes: 0, ..EngineOptions::default() };
+    let options = EngineOptions {
+        out_of_order_window_ms: 3_600_000,
+        max_exemplars: 5,
+        store_start_times: true,
+        segment_bytes: 32 * 1024,
+        min_free_bytes: 0,
+        ..EngineOptions::default()
+    };
     Engine::open(Path::new(ROOT), options, env).ok()
 }
 

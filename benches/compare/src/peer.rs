@@ -89,7 +89,14 @@ const PROMETHEUS: Server = Server {
     ready: ("http", "/-/ready"),
 };
 const VICTORIA_METRICS: Server = Server {
-    args: &["-storageDataPath={dir}", "-httpListenAddr=127.0.0.1:{http}", "-retentionPeriod=100y"],
+    args: &[
+        "-storageDataPath={dir}",
+        "-httpListenAddr=127.0.0.1:{http}",
+        "-retentionPeriod=100y",
+        // What is acknowledged is counted over all series, of which it refuses more than 300,000 in one query.
+        "-search.maxUniqueTimeseries=100000000",
+        "-search.maxQueryDuration=5m",
+    ],
     ready: ("http", "/health"),
 };
 const THANOS_RECEIVE: Server = Server {

@@ -12,7 +12,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::cores::pin;
 
 /// How long a program may take to end when asked.
-const STOP_DEADLINE: Duration = Duration::from_secs(30);
+/// A stock receiver with a million series makes blocks of them first, which takes more than half a minute.
+const STOP_DEADLINE: Duration = Duration::from_secs(300);
 const POLL: Duration = Duration::from_millis(10);
 /// So much of a log's end goes into an error.
 const LOG_TAIL_BYTES: usize = 2_000;
