@@ -10,17 +10,21 @@ mod tsdb;
 
 use std::path::Path;
 
+/// What it begins with, whole and cut short, and what it grew, whole.
 fn replay(target: &str, check: impl Fn(&[u8])) {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds").join(target);
-    let mut seeds = 0;
-    for file in std::fs::read_dir(&dir).unwrap() {
-        let bytes = std::fs::read(file.unwrap().path()).unwrap();
-        // Cut short they are seeds, too.
+    for bytes in inputs("seeds", target) {
         (0..=bytes.len().min(64)).for_each(|len| check(&bytes[..len]));
         check(&bytes);
-        seeds += 1;
     }
-    assert!(seeds > 0, "{}", dir.display());
+    inputs("grown", target).iter().for_each(|bytes| check(bytes));
+}
+
+fn inputs(kind: &str, target: &str) -> Vec<Vec<u8>> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz").join(kind).join(target);
+    let inputs: Vec<_> =
+        std::fs::read_dir(&dir).unwrap().map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect();
+    assert!(!inputs.is_empty(), "{}", dir.display());
+    inputs
 }
 
 #[test]
