@@ -217,9 +217,9 @@ impl Head {
         }
         for (index, sample) in (span.histograms.start..).zip(histograms) {
             let at = bounds.histogram_at(index, sample.timestamp_ms);
-            match &sample.value {
-                value if value.validate().is_err() => target.refuse_histogram(scratch),
-                value => self.append_histogram(at, value, &mut target, bounds, scratch),
+            match sample.value.validate() {
+                Ok(()) => self.append_histogram(at, &sample.value, &mut target, bounds, scratch),
+                Err(_) => target.refuse_histogram(scratch),
             }
         }
         self.define(&target, scratch);

@@ -10,14 +10,17 @@ pub(super) struct Projection {
     wanted: Vec<String>,
     /// Names by their symbols, and whether they are wanted. There are few.
     names: Vec<(u32, bool)>,
+    /// The symbol of the empty text.
+    empty: Option<u32>,
     /// Names and values of the series before.
     last: Vec<(u32, u32)>,
     keeps_order: bool,
 }
 
 impl Projection {
-    pub(super) fn new(wanted: &[String]) -> Self {
-        Projection { wanted: wanted.to_vec(), names: Vec::new(), last: Vec::new(), keeps_order: true }
+    pub(super) fn new(wanted: &[String], index: &IndexReader) -> Self {
+        let (wanted, empty) = (wanted.to_vec(), index.empty_symbol());
+        Projection { wanted, names: Vec::new(), empty, last: Vec::new(), keeps_order: true }
     }
 
     /// Whether the series keep their order whatever label all of them are given.
@@ -27,18 +30,15 @@ impl Projection {
     pub(super) fn keeps_order(&self) -> bool {
         self.keeps_order
     }
-}
 
-/// How many labels a series shares with the one before, from the first on, while both are read side by side.
-#[derive(Default)]
-struct Shared(usize);
-
-impl Shared {
-    fn see(&mut self, at: usize, label: (u32, u32), last: &mut Vec<(u32, u32)>) {
-        match last.get_mut(at) {
-            Some(known) if *known == label => self.0 += usize::from(self.0 == at),
-            Some(known) => *known = label,
-            None => last.push(label),
+    /// Whether the series before has the same label in this place, or none.
+    fn see(&mut self, at: usize, label: (u32, u32)) -> bool {
+        match self.last.get_mut(at) {
+            Some(known) => std::mem::replace(known, label) == label,
+            None => {
+                self.last.push(label);
+                true
+            }
         }
     }
 }
@@ -52,12 +52,13 @@ impl IndexReader {
         into: &mut SeriesParts<'s>,
     ) -> Result<(), IndexError> {
         let count = reader.uvarint_len().in_section("series")?;
-        let (labels_before, empty) = (projection.last.len(), self.empty_symbol());
-        let (mut shared, mut has_empty, mut kept) = (Shared::default(), count == 0, 0);
+        let labels_before = projection.last.len();
+        let mut extends = labels_before > 0 && count > labels_before;
+        let (mut has_empty, mut kept) = (count == 0, 0);
         for at in 0..count {
             let (name, value) = (reader.uvarint32().in_section("series")?, reader.uvarint32().in_section("series")?);
-            shared.see(at, (name, value), &mut projection.last);
-            has_empty |= Some(value) == empty;
+            extends &= projection.see(at, (name, value));
+            has_empty |= Some(value) == projection.empty;
             if !self.is_wanted(name, projection)? {
                 continue;
             }
@@ -69,7 +70,6 @@ impl IndexReader {
             }
             kept += 1;
         }
-        let extends = labels_before > 0 && shared.0 == labels_before && count > labels_before;
         // A label without a value is none, but stands among those that were compared.
         projection.keeps_order &= !extends && !has_empty;
         projection.last.truncate(count);

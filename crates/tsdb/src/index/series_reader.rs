@@ -30,7 +30,7 @@ impl<'a> SeriesReader<'a> {
 
     /// Gives no other labels than these.
     pub fn only(mut self, names: &[String]) -> Self {
-        self.parts.projection = Some(Projection::new(names));
+        self.parts.projection = Some(Projection::new(names, self.index));
         self
     }
 
