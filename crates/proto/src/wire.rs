@@ -166,6 +166,19 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    /// Passes over a length-prefixed field whose number and length take a byte each, as nearly all do of which there are many; gives its
+    /// number. Nothing is passed over otherwise.
+    #[inline]
+    pub(crate) fn skip_short(&mut self) -> Option<u32> {
+        let [tag @ 0..0x80, len @ 0..0x80, value @ ..] = self.rest() else { return None };
+        let (field, len) = (u32::from(tag >> 3), usize::from(*len));
+        if tag & 7 != BYTES || field == 0 || len > value.len() {
+            return None;
+        }
+        self.pos += 2 + len;
+        Some(field)
+    }
+
     /// Complains unless a field has the wire type that it should have.
     #[inline]
     pub fn expect(&self, field: u32, wire_type: u8, expected: u8) -> Result<(), WireError> {

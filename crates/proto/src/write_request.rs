@@ -15,7 +15,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use thanoxide_model::sample::Sample;
-use thanoxide_model::write_batch::{ExemplarSpan, LabelSpan, MetadataSpan, SeriesSpan, TextSpan, WriteBatch};
+use thanoxide_model::write_batch::{ExemplarSpan, LabelSpan, SeriesSpan, TextSpan, WriteBatch};
 use thiserror::Error;
 
 use crate::wire::{BYTES, FIXED64, Reader, VARINT, WireError};
@@ -44,11 +44,9 @@ pub enum DecodeError {
     /// Text spans hold 32 bits.
     #[error("body of {0} bytes is longer than 4 GiB")]
     BodyTooLong(usize),
-    /// More series than the caller takes.
-    #[error("{series} series in one request, the limit is {max}")]
+    /// More series than the caller takes. They are not counted to the end.
+    #[error("more than {max} series in one request")]
     TooManySeries {
-        /// In the body.
-        series: usize,
         /// Allowed.
         max: usize,
     },
@@ -103,7 +101,7 @@ impl Default for DecodeLimits {
 pub fn decode_write_request(body: &Bytes, limits: &DecodeLimits) -> Result<WriteBatch, DecodeError> {
     let mut budget = Budget::new(body, limits)?;
     let request = Reader::new(body, "WriteRequest");
-    let series_count = count_fields(request, TIMESERIES)?;
+    let [series_count] = count_fields(request, [TIMESERIES], limits.max_series)?;
     budget.charge_series(series_count)?;
     decode_series(body, request, series_count, &mut budget)
 }
@@ -139,21 +137,33 @@ impl Budget {
     fn charge_series(&mut self, series: usize) -> Result<(), DecodeError> {
         self.series += series;
         if self.series > self.max_series {
-            return Err(DecodeError::TooManySeries { series: self.series, max: self.max_series });
+            return Err(DecodeError::TooManySeries { max: self.max_series });
         }
         self.charge(series.saturating_mul(size_of::<SeriesSpan>()))
     }
 }
 
-/// How often a length-prefixed field occurs.
-fn count_fields(mut message: Reader<'_>, wanted: u32) -> Result<usize, WireError> {
-    let mut count = 0;
-    while !message.is_empty() {
-        let (field, wire_type) = message.tag()?;
-        count += usize::from(field == wanted);
-        message.skip(field, wire_type)?;
+/// How often length-prefixed fields occur. It is counted no further once there are more than `most` of the first one.
+fn count_fields<const N: usize>(
+    mut message: Reader<'_>,
+    wanted: [u32; N],
+    most: usize,
+) -> Result<[usize; N], WireError> {
+    let mut counts = [0; N];
+    while !message.is_empty() && counts.first().is_none_or(|count| *count <= most) {
+        let field = match message.skip_short() {
+            Some(field) => field,
+            None => {
+                let (field, wire_type) = message.tag()?;
+                message.skip(field, wire_type)?;
+                field
+            }
+        };
+        for (count, wanted) in counts.iter_mut().zip(wanted) {
+            *count += usize::from(field == wanted);
+        }
     }
-    Ok(count)
+    Ok(counts)
 }
 
 /// Decodes the `timeseries` and `metadata` fields of a message, all other fields are read past. The StoreAPI has a number in
@@ -173,9 +183,9 @@ fn decode_series(
                 decoder.series(message.sub(span, "TimeSeries"), budget)?;
             }
             (METADATA, BYTES) => {
-                budget.charge(size_of::<MetadataSpan>())?;
                 let span = rest.message(METADATA, BYTES)?;
-                decoder.batch.metadata.push(metadata::decode(message.sub(span, "MetricMetadata"))?);
+                let said = metadata::decode(message.sub(span, "MetricMetadata"))?;
+                metadata::push(&mut decoder.batch.metadata, said, body, budget)?;
             }
             (field, wire_type) => rest.skip(field, wire_type)?,
         }

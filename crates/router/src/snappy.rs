@@ -44,7 +44,8 @@ impl BufferPool {
         let mut buffer = self.take();
         let len = declared_bytes as usize;
         if buffer.len() < len {
-            buffer.resize(len, 0);
+            // Fresh zeros are free, those behind what a buffer has are not.
+            buffer = vec![0; len];
         }
         let mut buffer = PooledBuffer { buffer, len, pool: self.clone() };
         let written = Decoder::new().decompress(block, &mut buffer.buffer[..len]);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use thanoxide_model::MetricMetadata;
+use thanoxide_model::{MetricMetadata, MetricType};
 
 /// So many metrics are remembered of a tenant; what is said of others is left out.
 pub const MOST_METRICS: usize = 20_000;
@@ -16,21 +16,20 @@ pub struct Metadata {
 }
 
 impl Metadata {
-    /// Remembers what is said of a metric. Says whether that is something new.
-    pub fn set(&mut self, family: &str, said: MetricMetadata) -> bool {
-        if family.is_empty() || family.len() + said.help.len() + said.unit.len() > MOST_BYTES {
-            return false;
+    /// Remembers what is said of a metric. Gives it if that is something new.
+    pub fn set(&mut self, family: &str, kind: MetricType, help: &str, unit: &str) -> Option<&MetricMetadata> {
+        if family.is_empty() || family.len() + help.len() + unit.len() > MOST_BYTES {
+            return None;
         }
         let full = self.by_family.len() >= MOST_METRICS;
-        match self.by_family.get_mut(family) {
-            Some(known) if *known == said => false,
-            Some(known) => {
-                *known = said;
-                true
-            }
-            None if full => false,
-            None => self.by_family.insert(Box::from(family), said).is_none(),
+        match self.by_family.get(family) {
+            Some(known) if known.kind == kind && same(&known.help, help) && same(&known.unit, unit) => return None,
+            None if full => return None,
+            _ => {}
         }
+        let known = self.by_family.entry(Box::from(family)).or_default();
+        *known = MetricMetadata { kind, help: help.to_string(), unit: unit.to_string() };
+        Some(known)
     }
 
     /// What is known, by family; of one metric only, if that is asked for.
@@ -40,24 +39,28 @@ impl Metadata {
     }
 }
 
+/// Comparing no bytes at the place of an empty text, where no memory is, takes processors with masked loads 80 ns.
+fn same(one: &str, other: &str) -> bool {
+    one.len() == other.len() && (one.is_empty() || one == other)
+}
+
 #[cfg(test)]
 mod tests {
-    use thanoxide_model::MetricType;
-
     use super::*;
 
-    fn said(help: &str) -> MetricMetadata {
-        MetricMetadata { kind: MetricType::Gauge, help: help.to_string(), unit: String::new() }
+    fn set(metadata: &mut Metadata, family: &str, help: &str) -> bool {
+        metadata.set(family, MetricType::Gauge, help, "").is_some_and(|said| said.help == help)
     }
 
     #[test]
     fn the_last_thing_said_counts_within_bounds() {
         let mut metadata = Metadata::default();
-        assert!(metadata.set("a", said("x")) && !metadata.set("a", said("x")) && metadata.set("a", said("y")));
-        assert!(!metadata.set("", said("x")) && !metadata.set("b", said(&"x".repeat(MOST_BYTES))));
-        assert!((1..MOST_METRICS).all(|i| metadata.set(&i.to_string(), said("x"))));
-        assert!(!metadata.set("b", said("x")) && metadata.set("a", said("z")));
-        assert_eq!(metadata.iter(Some("a")).collect::<Vec<_>>(), [("a", &said("z"))]);
+        assert!(set(&mut metadata, "a", "x") && !set(&mut metadata, "a", "x") && set(&mut metadata, "a", "y"));
+        assert!(!set(&mut metadata, "", "x") && !set(&mut metadata, "b", &"x".repeat(MOST_BYTES)));
+        assert!((1..MOST_METRICS).all(|i| set(&mut metadata, &i.to_string(), "x")));
+        assert!(!set(&mut metadata, "b", "x") && set(&mut metadata, "a", "") && !set(&mut metadata, "a", ""));
+        let known = MetricMetadata { kind: MetricType::Gauge, ..MetricMetadata::default() };
+        assert_eq!(metadata.iter(Some("a")).collect::<Vec<_>>(), [("a", &known)]);
         assert_eq!(metadata.iter(None).count(), MOST_METRICS);
     }
 }

@@ -1,9 +1,9 @@
 //! Metadata of a remote write 1.0 body, and the same between our nodes.
 
 use thanoxide_model::metadata::MetricType;
-use thanoxide_model::write_batch::{MetadataSpan, WriteBatch};
+use thanoxide_model::write_batch::{MetadataSpan, TextSpan, WriteBatch};
 
-use super::{DecodeError, text_span};
+use super::{Budget, DecodeError, text_span};
 use crate::wire::{Reader, VARINT, put_bytes, put_uint};
 
 /// Field number of `metadata`.
@@ -33,6 +33,26 @@ pub(super) fn decode(mut message: Reader<'_>) -> Result<MetadataSpan, DecodeErro
         *text = text_span(start..end);
     }
     Ok(metadata)
+}
+
+/// Adds what is said, unless it is what was said last: senders of remote write 2.0 say it again with each series.
+pub(super) fn push(
+    metadata: &mut Vec<MetadataSpan>,
+    said: MetadataSpan,
+    body: &[u8],
+    budget: &mut Budget,
+) -> Result<(), DecodeError> {
+    let text = |span: TextSpan| &body[span.start as usize..(span.start + span.len) as usize];
+    let same = |last: TextSpan, now: TextSpan| last == now || text(last) == text(now);
+    let repeats = |last: &MetadataSpan| {
+        let texts = [(last.family, said.family), (last.help, said.help), (last.unit, said.unit)];
+        last.kind == said.kind && texts.into_iter().all(|(last, now)| same(last, now))
+    };
+    if !metadata.last().is_some_and(repeats) {
+        budget.charge(size_of::<MetadataSpan>())?;
+        metadata.push(said);
+    }
+    Ok(())
 }
 
 /// Appends all that a batch says of metrics, as fields of this number.

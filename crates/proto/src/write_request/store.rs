@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use thanoxide_model::WriteBatch;
-use thanoxide_model::write_batch::MetadataSpan;
 
 use super::metadata::{self, STORE_METADATA};
 use super::{Budget, DecodeError, DecodeLimits, TIMESERIES, count_fields, decode_series};
@@ -26,7 +25,7 @@ pub fn decode_store_write_request(body: &Bytes, limits: &DecodeLimits) -> Result
     let mut budget = Budget::new(body, limits)?;
     let message = Reader::new(body, "WriteRequest");
     let mut request = StoreWriteRequest::default();
-    let own_series = count_fields(message, TIMESERIES)?;
+    let [own_series] = count_fields(message, [TIMESERIES], limits.max_series)?;
     if own_series > 0 {
         budget.charge_series(own_series)?;
         request.tenants.push((tenant(body, message)?, decode_series(body, message, own_series, &mut budget)?));
@@ -35,16 +34,16 @@ pub fn decode_store_write_request(body: &Bytes, limits: &DecodeLimits) -> Result
     while !rest.is_empty() {
         match rest.tag()? {
             (STORE_METADATA, BYTES) => {
-                budget.charge(size_of::<MetadataSpan>())?;
                 let span = rest.message(STORE_METADATA, BYTES)?;
-                said.push(metadata::decode(message.sub(span, "MetricMetadata"))?);
+                let one = metadata::decode(message.sub(span, "MetricMetadata"))?;
+                metadata::push(&mut said, one, body, &mut budget)?;
             }
             (REPLICA, VARINT) => request.replica = rest.varint()? as i64,
             (TENANT_DATA, wire_type) => {
                 let span = rest.message(TENANT_DATA, wire_type)?;
                 let tuple = message.sub(span, "TimeSeriesTenantTuple");
                 budget.charge(size_of::<(String, WriteBatch)>())?;
-                let series_count = count_fields(tuple, TIMESERIES)?;
+                let [series_count] = count_fields(tuple, [TIMESERIES], limits.max_series)?;
                 budget.charge_series(series_count)?;
                 request.tenants.push((tenant(body, tuple)?, decode_series(body, tuple, series_count, &mut budget)?));
             }

@@ -39,10 +39,10 @@ fn labels_behind_samples_and_exemplars_stay_together() {
 fn empty_messages_do_not_take_memory() {
     let limits = DecodeLimits { max_series: 1000, ..DecodeLimits::default() };
     let empty_series = Bytes::from([0x0a, 0x00].repeat(1001));
-    assert_eq!(
-        decode_write_request(&empty_series, &limits).unwrap_err(),
-        DecodeError::TooManySeries { series: 1001, max: 1000 }
-    );
+    assert_eq!(decode_write_request(&empty_series, &limits).unwrap_err(), DecodeError::TooManySeries { max: 1000 });
+    // It is not read to its end.
+    let and_more = [&empty_series[..], &[0xff]].concat();
+    assert_eq!(decode_write_request(&and_more.into(), &limits).unwrap_err(), DecodeError::TooManySeries { max: 1000 });
     // A million empty histograms in one series.
     let histograms = [0x22, 0x00].repeat(1 << 20);
     let mut body = Vec::new();
@@ -113,6 +113,21 @@ fn metadata_is_kept_beside_the_series() {
 }
 
 #[test]
+fn metadata_that_is_said_again_is_kept_once() {
+    let mut builder = WriteBatchBuilder::default();
+    let known = |help: &str| MetricMetadata { kind: MetricType::Gauge, help: help.to_string(), unit: String::new() };
+    for (family, help) in [("a", ""), ("a", ""), ("a", "x"), ("a", "x"), ("b", "x"), ("a", "x")] {
+        builder.push_metadata(family, &known(help));
+    }
+    let sent = builder.build();
+    let read = decode_write_request(&encode_write_request(&sent), &DecodeLimits::default()).unwrap();
+    let of = |family: &str, help: &str| (family.to_string(), MetricType::Gauge, help.to_string(), String::new());
+    assert_eq!(said(&read), [of("a", ""), of("a", "x"), of("b", "x"), of("a", "x")]);
+    let between_nodes = decode_store_write_request(&encode_store_metadata("t", &sent, 0), &DecodeLimits::default());
+    assert_eq!(said(&between_nodes.unwrap().tenants[0].1), said(&read));
+}
+
+#[test]
 fn metadata_of_series_is_metadata_of_their_family() {
     let symbols = ["", "__name__", "h_bucket", "le", "1", "2", "help", "h_sum", "c"];
     let symbols = symbols.iter().map(|s| Bytes::copy_from_slice(s.as_bytes())).collect();
@@ -153,6 +168,13 @@ fn bad_symbols_are_errors() {
     assert_eq!(request(&["x", "a"], &[1, 1]), Err(DecodeError::FirstSymbol));
     assert_eq!(request(&[""], &[0, 9]), Err(DecodeError::SymbolOutOfRange { series: 0, symbol: 9, symbols: 1 }));
     assert_eq!(request(&[], &[0, 0]), Err(DecodeError::SymbolOutOfRange { series: 0, symbol: 0, symbols: 0 }));
+    // Where nobody refers to them, too.
+    let alone = |symbols: &[&str]| {
+        let symbols = symbols.iter().map(|s| Bytes::copy_from_slice(s.as_bytes())).collect();
+        let body = crate::write_v2::Request { symbols, timeseries: Vec::new() }.encode_to_vec();
+        decode_write_request_v2(&body.into(), &DecodeLimits::default()).map(|b| b.series.len())
+    };
+    assert_eq!((alone(&["", "a"]), alone(&["x"])), (Ok(0), Err(DecodeError::FirstSymbol)));
     let of_unit = |unit_ref| {
         let metadata = crate::write_v2::Metadata { r#type: 1, help_ref: 1, unit_ref };
         let series = crate::write_v2::TimeSeries { metadata: Some(metadata), ..Default::default() };
@@ -162,6 +184,17 @@ fn bad_symbols_are_errors() {
     };
     assert_eq!(of_unit(0), Ok(1));
     assert_eq!(of_unit(2), Err(DecodeError::SymbolOutOfRange { series: 0, symbol: 2, symbols: 2 }));
+}
+
+#[test]
+fn the_table_may_stand_behind_its_series() {
+    let mut body = Vec::new();
+    put_bytes(&mut body, 5, &[0x0a, 2, 1, 2]);
+    for symbol in ["", "a", "b"] {
+        put_bytes(&mut body, 4, symbol.as_bytes());
+    }
+    let batch = decode_write_request_v2(&body.into(), &DecodeLimits::default()).unwrap();
+    assert_eq!(batch.labels_of(&batch.series[0]).collect::<Vec<_>>(), [(&b"a"[..], &b"b"[..])]);
 }
 
 #[test]

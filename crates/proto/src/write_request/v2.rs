@@ -10,7 +10,7 @@ use thanoxide_model::metadata::MetricType;
 use thanoxide_model::write_batch::{ExemplarSpan, LabelSpan, MetadataSpan, SeriesSpan, TextSpan, WriteBatch};
 
 use super::{
-    Budget, DecodeError, DecodeLimits, Lengths, count_fields, histogram, plain_sample, push_sample, text_span,
+    Budget, DecodeError, DecodeLimits, Lengths, count_fields, histogram, metadata, plain_sample, push_sample, text_span,
 };
 use crate::wire::{FIXED64, Reader, VARINT};
 
@@ -21,13 +21,14 @@ const TIMESERIES: u32 = 5;
 pub fn decode_write_request_v2(body: &Bytes, limits: &DecodeLimits) -> Result<WriteBatch, DecodeError> {
     let mut budget = Budget::new(body, limits)?;
     let message = Reader::new(body, "Request");
-    let series_count = count_fields(message, TIMESERIES)?;
+    let [series_count, symbol_count] = count_fields(message, [TIMESERIES, SYMBOLS], limits.max_series)?;
     budget.charge_series(series_count)?;
-    let symbols = symbols(message, &mut budget)?;
+    // Nobody refers to the symbols of no series; the first one is looked at all the same.
+    let symbols = symbols(message, if series_count == 0 { symbol_count.min(1) } else { symbol_count }, &mut budget)?;
     let batch = WriteBatch { series: Vec::with_capacity(series_count), ..WriteBatch::default() };
     let mut decoder = Decoder { body: message, symbols, batch, series_count, exemplars: Vec::new() };
     let mut rest = message;
-    while !rest.is_empty() {
+    while decoder.batch.series.len() < series_count {
         match rest.tag()? {
             (TIMESERIES, wire_type) => {
                 let span = rest.message(TIMESERIES, wire_type)?;
@@ -40,12 +41,11 @@ pub fn decode_write_request_v2(body: &Bytes, limits: &DecodeLimits) -> Result<Wr
     Ok(decoder.batch)
 }
 
-/// The whole table, wherever in the body its parts lie.
-fn symbols(mut message: Reader<'_>, budget: &mut Budget) -> Result<Vec<TextSpan>, DecodeError> {
-    let count = count_fields(message, SYMBOLS)?;
+/// The first so many of the table, wherever in the body its parts lie.
+fn symbols(mut message: Reader<'_>, count: usize, budget: &mut Budget) -> Result<Vec<TextSpan>, DecodeError> {
     budget.charge(count.saturating_mul(size_of::<TextSpan>()))?;
     let mut symbols = Vec::with_capacity(count);
-    while !message.is_empty() {
+    while symbols.len() < count {
         match message.tag()? {
             (SYMBOLS, wire_type) => {
                 let (start, end) = message.message(SYMBOLS, wire_type)?;
@@ -220,15 +220,7 @@ impl<'a> Decoder<'a> {
         let Some(name) = labels.iter().find(|label| text(label.name) == METRIC_NAME.as_bytes()) else { return Ok(()) };
         let len = metadata.kind.family_of(text(name.value)).len() as u32;
         let said = MetadataSpan { family: TextSpan { len, ..name.value }, ..metadata };
-        let same = |last: &MetadataSpan| {
-            let rest = (last.kind, last.help, last.unit) == (said.kind, said.help, said.unit);
-            rest && text(last.family) == text(said.family)
-        };
-        if !self.batch.metadata.last().is_some_and(same) {
-            budget.charge(size_of::<MetadataSpan>())?;
-            self.batch.metadata.push(said);
-        }
-        Ok(())
+        metadata::push(&mut self.batch.metadata, said, self.body.rest(), budget)
     }
 
     fn refuse_odd(&self, pending_name: Option<TextSpan>) -> Result<(), DecodeError> {

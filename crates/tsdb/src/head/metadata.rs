@@ -13,16 +13,15 @@ impl Head {
         for said in &batch.metadata {
             let [family, help, unit] =
                 [said.family, said.help, said.unit].map(|text| String::from_utf8_lossy(batch.text(text)));
-            let said = MetricMetadata { kind: said.kind, help: help.into_owned(), unit: unit.into_owned() };
-            if self.metadata.set(&family, said.clone()) {
-                push_metadata(&mut scratch.metadata, &family, &said);
+            if let Some(known) = self.metadata.set(&family, said.kind, &help, &unit) {
+                push_metadata(&mut scratch.metadata, &family, known);
             }
         }
     }
 
     /// Applies what a snapshot or the log says, in this order: the last word counts.
     pub(super) fn restore_metadata(&mut self, payload: &[u8]) -> Result<(), DecodeError> {
-        read_metadata(payload, |family, said| _ = self.metadata.set(family, said))
+        read_metadata(payload, |family, said| _ = self.metadata.set(family, said.kind, &said.help, &said.unit))
     }
 
     /// All of it as payloads for a snapshot, each of about so many bytes.
