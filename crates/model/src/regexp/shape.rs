@@ -142,13 +142,15 @@ pub(super) fn suffix(hir: &Hir) -> Box<[u8]> {
     extractor(ExtractKind::Suffix).extract(hir).longest_common_suffix().unwrap_or_default().into()
 }
 
-/// What every match holds, in this order and apart from each other.
+/// What every match holds between its first and its last part, in this order and apart from each other. A first part that is a literal is
+/// in the prefix, a last one in the suffix.
 pub(super) fn contained(hir: &Hir) -> Vec<Box<[u8]>> {
     let literal = |part: &Hir| match without_captures(part).kind() {
         HirKind::Literal(literal) => Some(literal.0.clone()),
         _ => None,
     };
-    parts(hir).iter().filter_map(literal).collect()
+    let [_, between @ .., _] = parts(hir) else { return Vec::new() };
+    between.iter().filter_map(literal).collect()
 }
 
 fn extractor(kind: ExtractKind) -> Extractor {

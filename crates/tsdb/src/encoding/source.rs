@@ -27,12 +27,18 @@ pub trait ByteSource: Send + Sync + Debug {
         self.range(start..start.saturating_add(len).min(self.len()))
     }
 
-    /// As [`Self::up_to`], in the place of what a buffer holds.
-    fn read_up_to(&self, start: u64, len: u64, into: &mut Vec<u8>) -> io::Result<()> {
-        let bytes = self.up_to(start, len)?;
+    /// As [`Self::range`], in the place of what a buffer holds.
+    fn read(&self, range: Range<u64>, into: &mut Vec<u8>) -> io::Result<()> {
+        let bytes = self.range(range)?;
         into.clear();
         into.extend_from_slice(&bytes);
         Ok(())
+    }
+
+    /// As [`Self::up_to`], in the place of what a buffer holds.
+    fn read_up_to(&self, start: u64, len: u64, into: &mut Vec<u8>) -> io::Result<()> {
+        let start = start.min(self.len());
+        self.read(start..start.saturating_add(len).min(self.len()), into)
     }
 }
 
@@ -82,9 +88,10 @@ impl ByteSource for FileSource {
         Ok(Bytes::from(bytes))
     }
 
-    fn read_up_to(&self, start: u64, len: u64, into: &mut Vec<u8>) -> io::Result<()> {
+    fn read(&self, range: Range<u64>, into: &mut Vec<u8>) -> io::Result<()> {
+        check(&range, self.len)?;
         // Bytes that are there already are overwritten: only a buffer that grows is filled with zeros first.
-        into.resize(len.min(self.len.saturating_sub(start)) as usize, 0);
-        self.file.read_exact_at(into, start)
+        into.resize((range.end - range.start) as usize, 0);
+        self.file.read_exact_at(into, range.start)
     }
 }
