@@ -1,4 +1,5 @@
-//! The argument lists that others start stock's `receive` with: ours comes to the outcome that is recorded for stock.
+//! The argument lists that others start stock's `receive` with: ours comes to the outcome that is recorded for stock, and what is ready
+//! takes a write.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -6,11 +7,17 @@ use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant, SystemTime};
 
+use reqwest::Client;
 use serde_json::Value;
-use thanoxide_flags::Support;
-use thanoxide_flags::tables::app;
 use thanoxide_testkit::program::{Program, own};
+use thanoxide_testkit::raw_write::{Request, series};
+
+/// From the start to ready.
+const MOST_TIME_TO_READY: Duration = Duration::from_secs(5);
+/// As many as the members of the largest ring.
+const LIVE_MEMBERS: usize = 3;
 
 fn shared() -> PathBuf {
     let root = std::env::var_os("THANOXIDE_SHARED").map(PathBuf::from);
@@ -51,53 +58,94 @@ fn filled(text: &str, values: &BTreeMap<&'static str, String>) -> String {
     values.iter().fold(text.to_string(), |text, (placeholder, value)| text.replace(placeholder, value))
 }
 
-/// The arguments of a list, without those that give a flag that is not there yet another value than stock's default.
-fn arguments(case: &Value, values: &BTreeMap<&'static str, String>) -> Vec<String> {
-    let lists = ["args", "extra_args_for_isolation"].map(|key| case[key].as_array().cloned().unwrap_or_default());
-    let all = lists.concat().iter().map(|a| filled(a.as_str().unwrap(), values)).collect::<Vec<_>>();
-    let missing: Vec<String> = not_yet().iter().map(|name| format!("--{name}")).collect();
-    let mut skip_value = false;
-    let keep = |argument: &String| {
-        if std::mem::take(&mut skip_value) {
-            return false;
-        }
-        let (name, value) = argument.split_once('=').map_or((argument.as_str(), None), |(n, v)| (n, Some(v)));
-        let is_missing = missing.iter().any(|flag| flag == name);
-        skip_value = is_missing && value.is_none();
-        !is_missing
-    };
-    all.into_iter().filter(keep).collect()
+/// Members of rings that live.
+struct Members {
+    _dir: tempfile::TempDir,
+    programs: Vec<Program>,
 }
 
-fn not_yet() -> Vec<&'static str> {
-    let app = app("thanoxide", Default::default());
-    let flags = app.flags_of(app.command("receive"));
-    flags.into_iter().filter(|flag| flag.support == Support::NotYet).map(|flag| flag.name).collect()
+impl Members {
+    fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let programs = (0..LIVE_MEMBERS).map(|n| Program::receiver(&dir.path().join(n.to_string()), &[]).unwrap());
+        Members { programs: programs.collect(), _dir: dir }
+    }
+
+    /// Rings with live members in the place of all that are not the program itself. What is no ring stays as it is.
+    fn revive(&self, text: &str, own: &[String]) -> String {
+        let Ok(Value::Array(mut rings)) = serde_json::from_str(text) else { return text.to_string() };
+        for ring in &mut rings {
+            let members = ring["endpoints"].as_array_mut().unwrap().iter_mut();
+            let dead = members.filter(|member| !own.iter().any(|o| *o == member_address(member)));
+            for (member, live) in dead.zip(&self.programs) {
+                match member {
+                    Value::String(address) => *address = live.address("grpc").to_string(),
+                    other => {
+                        other["address"] = live.address("grpc").into();
+                        other["capnproto_address"] = live.address("capnproto").into();
+                    }
+                }
+            }
+        }
+        Value::Array(rings).to_string()
+    }
+}
+
+fn member_address(member: &Value) -> &str {
+    member.as_str().or_else(|| member["address"].as_str()).unwrap()
+}
+
+/// The arguments of a list, and what the program calls itself.
+fn arguments(case: &Value, values: &BTreeMap<&'static str, String>) -> (Vec<String>, Vec<String>) {
+    let lists = ["args", "extra_args_for_isolation"].map(|key| case[key].as_array().cloned().unwrap_or_default());
+    let all = lists.concat().iter().map(|a| filled(a.as_str().unwrap(), values)).collect::<Vec<_>>();
+    let named = all.iter().filter_map(|a| a.strip_prefix("--receive.local-endpoint=")).map(str::to_string);
+    let own = named.chain([format!("127.0.0.1:{}", values["${GRPC_PORT}"])]).collect();
+    (all, own)
 }
 
 /// `ready` or `refused`.
-fn outcome(case: &Value) -> (&'static str, String) {
+async fn outcome(case: &Value, members: &Members) -> (&'static str, String) {
     let dir = tempfile::tempdir().unwrap();
     let values = values(dir.path());
+    let (arguments, own_names) = arguments(case, &values);
     for (name, content) in case["files"].as_object().into_iter().flatten() {
         let path = Path::new(&values["${CONF_DIR}"]).join(name);
-        std::fs::write(path, filled(content.as_str().unwrap(), &values)).unwrap();
+        std::fs::write(path, members.revive(&filled(content.as_str().unwrap(), &values), &own_names)).unwrap();
     }
     let mut command = Command::new(own("thanoxide"));
-    command.args(arguments(case, &values)).stdin(Stdio::null());
+    command.args(arguments.iter().map(|a| members.revive(a, &own_names))).stdin(Stdio::null());
+    let begin = Instant::now();
     let mut program = Program::spawn(&mut command).unwrap();
-    match program.await_line("changing probe status", "status=ready") {
-        Ok(_) => {
-            let status = program.terminate(std::time::Duration::from_secs(120)).unwrap();
-            assert!(status.success(), "{}", program.log());
-            ("ready", program.log())
-        }
-        Err(_) => ("refused", program.log()),
+    if program.await_line("changing probe status", "status=ready").is_err() {
+        return ("refused", program.log());
     }
+    let took = begin.elapsed();
+    assert!(took < MOST_TIME_TO_READY, "{}: ready after {took:?}", case["id"]);
+    serves(case, &values).await;
+    let status = program.terminate(Duration::from_secs(120)).unwrap();
+    assert!(status.success(), "{}", program.log());
+    ("ready", program.log())
 }
 
-#[test]
-fn lists_come_to_stocks_outcome() {
+/// It says that it is ready as stock says it, and takes a write.
+async fn serves(case: &Value, values: &BTreeMap<&'static str, String>) {
+    let client = Client::builder().tls_danger_accept_invalid_certs(true).build().unwrap();
+    let scheme = case["stock"]["scheme"].as_str().unwrap_or("http");
+    let ready = format!("{scheme}://127.0.0.1:{}/-/ready", values["${HTTP_PORT}"]);
+    let status = client.get(ready).send().await.unwrap().status();
+    assert_eq!(case["stock"]["ready_status"], status.as_u16(), "{}", case["id"]);
+    let now_ms = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis() as i64;
+    let request = Request::of(&series(&[("__name__", "up"), ("job", "arguments")], &[(now_ms, 1.0)])).unwrap();
+    let base = format!("http://127.0.0.1:{}", values["${REMOTE_WRITE_PORT}"]);
+    let answer = request.send(&client, &base).await.unwrap();
+    assert_eq!(answer.status, 200, "{}: {answer:?}", case["id"]);
+}
+
+// Connections are looked after while the test waits for programs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_come_to_stocks_outcome() {
+    let members = Members::start();
     let mut files: Vec<_> =
         std::fs::read_dir(shared().join("corpora/args")).unwrap().map(|f| f.unwrap().path()).collect();
     files.sort();
@@ -107,7 +155,7 @@ fn lists_come_to_stocks_outcome() {
         if case["component"] != "receive" {
             continue;
         }
-        let (outcome, log) = outcome(&case);
+        let (outcome, log) = outcome(&case, &members).await;
         if case["stock"]["outcome"] != outcome {
             wrong.push(format!("{}: {outcome}\n{log}", case["id"]));
         }

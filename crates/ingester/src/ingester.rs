@@ -96,6 +96,7 @@ impl Ingester {
         let engine = Arc::new(Engine::open(&config.dir, options, deps.env)?);
         engine.open_tenant(&config.default_tenant)?;
         deps.metrics.tenants.watch(&engine);
+        deps.metrics.damage.note(&engine.open_report());
         let memory = MemoryGuard::new(config.memory_limit_bytes);
         let ingester = Ingester {
             memory,

@@ -10,6 +10,7 @@
 
 pub mod cardinality;
 pub mod config;
+pub mod damage_metrics;
 pub mod departure;
 pub mod exemplar_metrics;
 pub mod ingester;

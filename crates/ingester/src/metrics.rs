@@ -6,6 +6,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use thanoxide_block::metrics::ShipperMetrics;
 
+use crate::damage_metrics::DamageMetrics;
 use crate::exemplar_metrics::ExemplarMetrics;
 use crate::tenant_metrics::TenantMetrics;
 
@@ -31,6 +32,8 @@ pub struct IngesterMetrics {
     pub compactions: Family<TenantLabel, Counter>,
     /// Passes of maintenance that failed.
     pub compactions_failed: Family<TenantLabel, Counter>,
+    /// What the start found damaged.
+    pub damage: DamageMetrics,
     /// Tenants that cannot be opened at the moment.
     pub quarantined_tenants: Gauge,
     /// Blocks that cannot be read.
@@ -53,6 +56,7 @@ impl IngesterMetrics {
             exemplars: ExemplarMetrics::new(registry),
             compactions: Family::default(),
             compactions_failed: Family::default(),
+            damage: DamageMetrics::new(registry),
             quarantined_tenants: Gauge::default(),
             quarantined_blocks: Family::default(),
             damaged_chunks: Gauge::default(),

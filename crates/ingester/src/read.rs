@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use futures::StreamExt;
@@ -10,7 +11,7 @@ use thanoxide_storeapi::{
     EVER_MS, ExemplarsAnswer, ExemplarsRequest, LabelNamesRequest, LabelValuesRequest, LabelsAnswer, MetadataAnswer,
     MetadataRequest, SeriesFrame, SeriesRequest, SeriesStream, Store, StoreError, StoreInfo, StoreSeries, TsdbInfo,
 };
-use thanoxide_tsdb::engine::{Engine, EngineError, TenantReader};
+use thanoxide_tsdb::engine::{Engine, EngineError, Selection, TenantReader};
 
 use crate::ingester::{Ingester, blocking};
 use crate::read_exemplars::exemplars;
@@ -56,17 +57,39 @@ fn store_error(error: EngineError) -> StoreError {
     StoreError::Aborted(error.to_string())
 }
 
-fn select(engine: &Engine, tenants: &Tenants, request: &SeriesRequest) -> Result<Vec<StoreSeries>, StoreError> {
+/// Set once its owner is dropped: nobody waits for an answer any more.
+#[derive(Default)]
+struct Waiting(Arc<AtomicBool>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+fn select(
+    engine: &Engine,
+    tenants: &Tenants,
+    request: &SeriesRequest,
+    cancelled: &AtomicBool,
+) -> Result<Vec<StoreSeries>, StoreError> {
     let mut all = Vec::new();
     for Addressed { reader, labels: external, matchers } in addressed(engine, tenants, &request.matchers) {
-        let selected = reader.select(&matchers, request.min_time_ms, request.max_time_ms).map_err(store_error)?;
+        let shown = |labels: &Labels| labels.overlay(&external).without(&request.without_replica_labels);
+        let in_shard = |labels: &Labels| request.shard.as_ref().is_none_or(|shard| shard.contains(&shown(labels)));
+        let selection = Selection {
+            keep: request.shard.is_some().then_some(&in_shard),
+            labels_only: request.skip_chunks,
+            // Series may become one without these labels.
+            limit: if request.without_replica_labels.is_empty() { request.limit } else { 0 },
+            cancelled: Some(cancelled),
+            ..Selection::new(&matchers, request.min_time_ms, request.max_time_ms)
+        };
+        let selected = reader.select_some(&selection).map_err(store_error)?;
         all.extend(selected.into_iter().map(|series| StoreSeries {
-            labels: series.labels.overlay(&external).without(&request.without_replica_labels),
-            chunks: if request.skip_chunks { Vec::new() } else { series.chunks.into_iter().map(Into::into).collect() },
+            labels: shown(&series.labels),
+            chunks: series.chunks.into_iter().map(Into::into).collect(),
         }));
-    }
-    if let Some(shard) = &request.shard {
-        all.retain(|series| shard.contains(&series.labels));
     }
     // Runs are sorted unless labels were added or removed; the sort is quick where they are. Pieces of one series keep
     // their order.
@@ -161,7 +184,11 @@ impl Store for Ingester {
 
     async fn series(&self, request: SeriesRequest) -> Result<SeriesStream, StoreError> {
         let (engine, tenants) = (Arc::clone(&self.engine), self.labelled_tenants());
-        blocking(move || select(&engine, &tenants, &request)).await.map(frames)
+        let waiting = Waiting::default();
+        let cancelled = Arc::clone(&waiting.0);
+        let selected = blocking(move || select(&engine, &tenants, &request, &cancelled)).await;
+        drop(waiting);
+        selected.map(frames)
     }
 
     async fn label_names(&self, request: LabelNamesRequest) -> Result<LabelsAnswer, StoreError> {

@@ -155,3 +155,31 @@ async fn what_is_counted_has_the_names_of_stock() {
     let text = metrics(&registry);
     assert!(text.contains("prometheus_tsdb_compactions_failed_total{tenant=\"default\"} 1"), "{text}");
 }
+
+/// What a start finds damaged is told by kind.
+#[tokio::test]
+async fn damage_is_counted_at_the_start() {
+    let place = Place::new();
+    let (ingester, id) = (place.open(), tenant("default"));
+    let external = place.config.labels_of(&id);
+    for t in 0..3 {
+        write(&ingester, &id, &step(50, START_MS + t), &external, &mut Samples::new()).await.unwrap();
+    }
+    drop(ingester);
+    let of = |registry: &Registry, kind: &str| -> i64 {
+        let name = format!("thanoxide_tsdb_damage_at_start{{kind=\"{kind}\"}} ");
+        let text = metrics(registry);
+        text.lines().find_map(|line| line.strip_prefix(&name)).unwrap().parse().unwrap()
+    };
+    let (ingester, registry) = place.try_open().unwrap();
+    assert_eq!((of(&registry, "stretches"), of(&registry, "orphaned_samples")), (0, 0));
+    drop(ingester);
+    let mut logs = std::fs::read_dir(place.dir.path()).unwrap().map(|entry| entry.unwrap().path());
+    let log = logs.find(|path| path.extension().is_some_and(|ending| ending == "tlog")).unwrap();
+    let mut bytes = std::fs::read(&log).unwrap();
+    // The first frames define the series.
+    bytes[200..1200].fill(0xa5);
+    std::fs::write(&log, bytes).unwrap();
+    let (_ingester, registry) = place.try_open().unwrap();
+    assert!(of(&registry, "stretches") >= 1 && of(&registry, "bytes") >= 1000, "{}", metrics(&registry));
+}

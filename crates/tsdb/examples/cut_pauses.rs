@@ -1,7 +1,7 @@
-//! Measures how long appends and reads wait while a head is cut.
+//! Measures how long appends and reads wait while a head is read whole, and while it is cut.
 //!
 //! ```text
-//! cut_pauses DIR SERIES        a head of so many series is cut and thinned out, while others append to it and read it
+//! cut_pauses DIR SERIES        a head of so many series is read, then cut and thinned out, while others append to it and read it
 //! ```
 #![allow(clippy::unwrap_used, reason = "a measurement may panic anywhere")]
 
@@ -71,25 +71,31 @@ fn main() {
     }
     let mut few = batches("new", 100, START_MS + 181 * MINUTE_MS);
     few.iter().for_each(|batch| append(&engine, &tenant, batch));
-    let stop = AtomicBool::new(false);
     let matcher = [Matcher::new(MatchKind::Equal, "pod", "old-6c9f7d8b5-0000007").unwrap()];
     let reader = engine.reader(&tenant).unwrap();
-    let (appends, reads) = std::thread::scope(|scope| {
-        let appends = scope.spawn(|| {
-            longest(&stop, || {
-                let samples = &mut few[0].samples;
-                samples.iter_mut().for_each(|sample| sample.timestamp_ms += 1);
-                append(&engine, &tenant, &few[0]);
-            })
+    for what in ["all read", "cut"] {
+        let stop = AtomicBool::new(false);
+        let (appends, reads) = std::thread::scope(|scope| {
+            let appends = scope.spawn(|| {
+                longest(&stop, || {
+                    let samples = &mut few[0].samples;
+                    samples.iter_mut().for_each(|sample| sample.timestamp_ms += 1);
+                    append(&engine, &tenant, &few[0]);
+                })
+            });
+            let reads =
+                scope.spawn(|| longest(&stop, || assert!(!reader.select(&matcher, 0, i64::MAX).unwrap().is_empty())));
+            let begin = Instant::now();
+            match what {
+                "cut" => assert!(!engine.maintain(&|_, _| false).cut.is_empty()),
+                _ => assert!(reader.select(&[], 0, i64::MAX).unwrap().len() >= series),
+            }
+            println!("{what} in {:.2} s", begin.elapsed().as_secs_f64());
+            stop.store(true, Ordering::Relaxed);
+            (appends.join().unwrap(), reads.join().unwrap())
         });
-        let reads =
-            scope.spawn(|| longest(&stop, || assert!(!reader.select(&matcher, 0, i64::MAX).unwrap().is_empty())));
-        let begin = Instant::now();
-        let done = engine.maintain(&|_, _| false);
-        println!("{} cut in {:.2} s", done.cut.len(), begin.elapsed().as_secs_f64());
-        stop.store(true, Ordering::Relaxed);
-        (appends.join().unwrap(), reads.join().unwrap())
-    });
-    println!("longest append {:.1} ms, longest read {:.1} ms", appends.as_secs_f64() * 1e3, reads.as_secs_f64() * 1e3);
+        let ms = |time: Duration| time.as_secs_f64() * 1e3;
+        println!("longest append {:.1} ms, longest read {:.1} ms", ms(appends), ms(reads));
+    }
     println!("{:?}", engine.reader(&tenant).unwrap().stats());
 }

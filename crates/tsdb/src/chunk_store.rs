@@ -25,7 +25,7 @@ use thanoxide_env::Disk;
 use crate::chunk::{Chunk, Encoding};
 use crate::log::segment::{list_numbered, numbered_path};
 use file::ChunkFile;
-pub(crate) use load::{HeadChunk, HeadSeries, load, read_closed};
+pub(crate) use load::{HeadChunk, HeadSeries, load, load_while, read_closed};
 
 /// A file does not grow beyond this.
 const MAX_FILE_BYTES: u64 = 128 << 20;

@@ -27,6 +27,7 @@ mod recode;
 mod relocate;
 mod retention;
 mod scrub;
+mod selection;
 mod takeover;
 mod tenant;
 mod ticket;
@@ -55,6 +56,7 @@ pub use options::{AppendOptions, EngineOptions, OutOfOrder};
 pub use reader::{TenantReader, TenantStats};
 pub use retention::Retention;
 pub use scrub::{Broken, Scrubbed};
+pub use selection::Selection;
 pub use ticket::CommitTicket;
 
 use crate::chunk_store::ChunkStore;

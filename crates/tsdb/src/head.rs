@@ -45,6 +45,7 @@ use roaring::RoaringBitmap;
 
 pub use append::{AppendLimits, LateLimits, Rejected, Scratch};
 pub use collect::SelectedSeries;
+pub(crate) use collect::sort_head_series;
 pub use memory::HeadMemory;
 pub(crate) use open_chunk::{At, OpenChunk, Pushed, range_end};
 pub(crate) use order::SeriesOrder;
@@ -99,6 +100,8 @@ pub struct Head {
     min_time_ms: i64,
     max_time_ms: i64,
     min_valid_ms: i64,
+    /// What `min_valid_ms` would be, had no cut come before its time; `i64::MAX` where none has.
+    cut_early_from_ms: i64,
     /// Blocks hold what is older, even where it is still here.
     visible_from_ms: i64,
     /// The first time among the series that a sweep has seen, and of samples since it began.
@@ -131,6 +134,7 @@ impl Head {
             min_time_ms: i64::MAX,
             max_time_ms: i64::MIN,
             min_valid_ms,
+            cut_early_from_ms: i64::MAX,
             visible_from_ms: i64::MIN,
             swept_min_time_ms: i64::MAX,
             appended: 0,

@@ -85,3 +85,25 @@ fn heads_are_cut_the_largest_first() {
     node.use_memory(60);
     assert_eq!(node.write(&large, 0..300, 2000).unwrap().accepted, 300);
 }
+
+#[test]
+fn senders_do_not_notice_an_early_cut() {
+    const MINUTE_MS: i64 = 60_000;
+    let dir = tempfile::tempdir().unwrap();
+    let (node, id, newest_ms) = (Node::open(dir.path()), tenant(), 10 * 60 * MINUTE_MS);
+    // Senders whose newest sample is older than that of others.
+    node.write(&id, 0..10, newest_ms - 10 * MINUTE_MS).unwrap();
+    node.write(&id, 10..20, newest_ms).unwrap();
+    node.use_memory(97);
+    assert!(!node.engine.maintain(&|_, _| false).cut.is_empty());
+    node.use_memory(60);
+    let behind = node.write(&id, 0..10, newest_ms - 9 * MINUTE_MS).unwrap();
+    assert_eq!((behind.accepted, behind.rejected.len()), (10, 0));
+    assert_eq!(node.write(&id, 10..20, newest_ms + 1).unwrap().accepted, 10);
+    let behind = node.write(&id, 0..20, newest_ms - 8 * MINUTE_MS).unwrap();
+    let refused = behind.rejected.iter().filter(|rejected| rejected.verdict == Verdict::OutOfOrder);
+    assert_eq!((behind.accepted, refused.count()), (10, 10), "who has sent newer ones is out of order, as ever");
+    let old = node.write(&id, 0..10, newest_ms - 120 * MINUTE_MS).unwrap();
+    assert!(old.accepted == 0 && old.rejected.iter().all(|rejected| rejected.verdict == Verdict::OutOfBounds));
+    assert_eq!(engine_support::read(&node.engine).values().map(|samples| samples.len()).sum::<usize>(), 50);
+}

@@ -10,7 +10,7 @@ use thanoxide_model::{Labels, Matcher};
 use super::{BlockError, CHUNKS_DIR, INDEX_FILE, TOMBSTONES_FILE, redact};
 use crate::chunk::Chunk;
 use crate::encoding::FileSource;
-use crate::index::{IndexReader, SeriesEntry};
+use crate::index::{ChunkMeta, IndexReader, SeriesEntry};
 use crate::meta::{BlockMeta, META_FILE};
 use crate::segment::SegmentReader;
 use crate::tombstones::Tombstones;
@@ -127,10 +127,41 @@ pub struct BlockSeries<'b> {
 }
 
 impl BlockSeries<'_> {
-    fn read(&self, series: u32) -> Result<(Labels, Vec<Chunk>), BlockError> {
+    /// The next series that is kept. Chunks of others are not read, nor any where only labels are wanted, unless something of the series is
+    /// deleted; there are none in the answer then.
+    pub fn next_of(
+        &mut self,
+        labels_only: bool,
+        mut keep: impl FnMut(&Labels) -> bool,
+    ) -> Option<Result<(Labels, Vec<Chunk>), BlockError>> {
+        loop {
+            let series = self.series.next()?;
+            match self.read(series, labels_only, &mut keep) {
+                Ok(None) => {}
+                Ok(Some(read)) => return Some(Ok(read)),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+
+    fn read(
+        &self,
+        series: u32,
+        labels_only: bool,
+        keep: impl FnOnce(&Labels) -> bool,
+    ) -> Result<Option<(Labels, Vec<Chunk>)>, BlockError> {
         let entry = self.block.index.series(series)?;
+        if !keep(&entry.labels) {
+            return Ok(None);
+        }
+        if labels_only && self.block.tombstones.get(u64::from(series)).is_empty() {
+            let overlaps =
+                |meta: &ChunkMeta| meta.max_time_ms >= self.min_time_ms && meta.min_time_ms <= self.max_time_ms;
+            return Ok(entry.chunks.iter().any(overlaps).then_some((entry.labels, Vec::new())));
+        }
         let chunks = self.block.chunks(series, &entry, self.min_time_ms, self.max_time_ms)?;
-        Ok((entry.labels, chunks))
+        let bare = |chunks: Vec<Chunk>| if labels_only { Vec::new() } else { chunks };
+        Ok((!chunks.is_empty()).then(|| (entry.labels, bare(chunks))))
     }
 }
 
@@ -138,12 +169,6 @@ impl Iterator for BlockSeries<'_> {
     type Item = Result<(Labels, Vec<Chunk>), BlockError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let series = self.series.next()?;
-            match self.read(series) {
-                Ok((_, chunks)) if chunks.is_empty() => {}
-                read => return Some(read),
-            }
-        }
+        self.next_of(false, |_| true)
     }
 }

@@ -54,6 +54,19 @@ pub(crate) struct HeadSeries {
     pub(crate) late: Vec<Chunk>,
 }
 
+impl HeadSeries {
+    /// How long its chunks are, those on disk included.
+    pub(crate) fn chunk_bytes(&self) -> u64 {
+        let bytes = |chunk: &HeadChunk| match chunk {
+            HeadChunk::Here(chunk) => chunk.data.len() as u64,
+            HeadChunk::Closed(chunk) => u64::from(chunk.len),
+            HeadChunk::Piece(bytes) => bytes.len() as u64,
+        };
+        let late = self.late.iter().map(|chunk| chunk.data.len() as u64);
+        self.chunks.iter().map(bytes).chain(late).sum()
+    }
+}
+
 /// A chunk to read, and whose it is.
 struct Wanted {
     chunk: ClosedChunk,
@@ -64,6 +77,15 @@ struct Wanted {
 /// Reads the chunks that are on disk, leaves out what is deleted, and puts the late chunks among them. A series may have none
 /// then. `files` are those of the moment that `series` were taken at.
 pub(crate) fn load(files: &Arc<Files>, series: Vec<HeadSeries>) -> io::Result<Vec<SelectedSeries>> {
+    load_while(files, series, || true)
+}
+
+/// As [`load`], as long as it is wanted, which is asked between reads; what is given then is of no use.
+pub(crate) fn load_while(
+    files: &Arc<Files>,
+    series: Vec<HeadSeries>,
+    mut wanted_still: impl FnMut() -> bool,
+) -> io::Result<Vec<SelectedSeries>> {
     let mut wanted = Vec::new();
     for (number, series) in series.iter().enumerate() {
         for (place, chunk) in series.chunks.iter().enumerate() {
@@ -79,6 +101,9 @@ pub(crate) fn load(files: &Arc<Files>, series: Vec<HeadSeries>) -> io::Result<Ve
     };
     let mut buffer = Vec::new();
     for run in wanted.chunk_by(near).flat_map(split) {
+        if !wanted_still() {
+            return Ok(Vec::new());
+        }
         read_run(files, run, &mut buffer, &mut selected)?;
     }
     let loaded = selected.into_iter().map(|series| {

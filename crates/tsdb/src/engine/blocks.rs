@@ -7,6 +7,7 @@ use thanoxide_env::Env;
 use thanoxide_model::Matcher;
 
 use super::delete::with_deleted;
+use super::selection::{Budget, Selection};
 use super::tenant::Tenant;
 use super::{EngineError, SelectedSeries};
 use crate::block::{self, Block, BlockError, BlockWriter, CREATION_SUFFIX};
@@ -76,13 +77,26 @@ impl LocalBlock {
 
     pub(super) fn select(
         &self,
-        matchers: &[Matcher],
-        min_time_ms: i64,
-        max_time_ms: i64,
+        selection: &Selection<'_>,
+        budget: &mut Budget<'_>,
     ) -> Result<Vec<SelectedSeries>, EngineError> {
-        let series = self.block.select(matchers, min_time_ms, max_time_ms).map_err(|e| self.error(e))?;
-        let selected = series.map(|read| read.map(|(labels, chunks)| SelectedSeries { labels, chunks }));
-        selected.collect::<Result<_, _>>().map_err(|e| self.error(e))
+        let Selection { matchers, min_time_ms, max_time_ms, labels_only, .. } = *selection;
+        let mut series = self.block.select(matchers, min_time_ms, max_time_ms).map_err(|e| self.error(e))?;
+        let mut selected = Vec::new();
+        while selected.len() < selection.most_series() {
+            // Before each series, however few are kept.
+            let mut stopped = Ok(());
+            let read = series.next_of(labels_only, |labels| {
+                stopped = budget.take(0);
+                stopped.is_err() || selection.keeps(labels)
+            });
+            stopped?;
+            let Some(read) = read else { break };
+            let (labels, chunks) = read.map_err(|e| self.error(e))?;
+            budget.take_chunks(&chunks)?;
+            selected.push(SelectedSeries { labels, chunks });
+        }
+        Ok(selected)
     }
 
     /// The meta file and the tombstones of the block once some samples are deleted; `None` where that changes nothing.
@@ -94,6 +108,11 @@ impl LocalBlock {
     ) -> Result<Option<(BlockMeta, Tombstones)>, EngineError> {
         let deleted = with_deleted(&self.block, matchers, min_time_ms, max_time_ms).map_err(|e| self.error(e))?;
         Ok(deleted.map(|tombstones| (self.block.meta().clone(), tombstones)))
+    }
+
+    /// At most so many series satisfy all matchers.
+    pub(super) fn estimate(&self, matchers: &[Matcher]) -> Result<u64, EngineError> {
+        self.block.index().estimate(matchers).map_err(|e| self.error(e.into()))
     }
 
     pub(super) fn label_names(&self, matchers: &[Matcher]) -> Result<Vec<Vec<u8>>, EngineError> {

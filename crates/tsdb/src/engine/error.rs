@@ -42,6 +42,15 @@ pub enum EngineError {
     /// An option that makes no sense, or that this version does not have.
     #[error("{0}")]
     InvalidOption(String),
+    /// Nobody waits for the answer any more.
+    #[error("the request was cancelled")]
+    Cancelled,
+    /// The chunks of an answer are more than was allowed.
+    #[error("the answer has more than {max_bytes} bytes of chunks")]
+    TooManyBytes {
+        /// Allowed.
+        max_bytes: u64,
+    },
     /// The tenant was removed at this moment. The next try makes it anew.
     #[error("tenant is being removed")]
     Removed,

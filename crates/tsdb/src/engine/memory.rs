@@ -1,5 +1,5 @@
 //! Near the limit of memory: first no series is made, as beyond a limit of series, which senders may try again; then heads
-//! are cut early. Samples of known series are always taken.
+//! are cut early. Samples of known series are always taken, also those that such a cut leaves behind.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -99,6 +99,7 @@ impl Engine {
                 return;
             }
             let mut blocks = Vec::new();
+            tenant.state.write().head.expect_early_cut();
             let flushed = tenant.flush(&self.options, &self.env, &mut blocks);
             left = left.saturating_sub(if flushed.is_ok() { series } else { 0 });
             done.note(&tenant, blocks, flushed);

@@ -6,11 +6,12 @@ use thanoxide_model::{Matcher, MetricMetadata, SeriesExemplars};
 
 use super::blocks::BlockSet;
 use super::merge::{merge, merge_texts};
+use super::selection::{Budget, Selection};
 use super::tenant::{State, Tenant};
 use super::{EngineError, SelectedSeries};
-use crate::chunk_store::load;
+use crate::chunk_store::{Files, HeadSeries, load_while};
 use crate::exemplars::ExemplarStats;
-use crate::head::HeadMemory;
+use crate::head::{HeadMemory, sort_head_series as sort};
 use crate::meta::BlockMeta;
 
 /// What a tenant holds.
@@ -55,15 +56,78 @@ impl TenantReader {
         min_time_ms: i64,
         max_time_ms: i64,
     ) -> Result<Vec<SelectedSeries>, EngineError> {
-        let ((series, files), blocks) =
-            self.pin(|state| (state.head.select(matchers, min_time_ms, max_time_ms), self.tenant.chunks.files()));
-        let mut head = load(&files, series).map_err(|e| EngineError::io(&self.tenant.dir, &e))?;
-        head.retain(|series| !series.chunks.is_empty());
-        let mut answers = vec![head];
+        self.select_some(&Selection::new(matchers, min_time_ms, max_time_ms))
+    }
+
+    /// As [`Self::select`], with all that a selection says.
+    pub fn select_some(&self, selection: &Selection<'_>) -> Result<Vec<SelectedSeries>, EngineError> {
+        let Selection { matchers, min_time_ms, max_time_ms, .. } = *selection;
+        let (mut budget, most_series) = (Budget::new(selection), selection.most_series());
+        let ((mut series, files), blocks) =
+            self.pin(|state| (state.head.gather(matchers, min_time_ms, max_time_ms), self.tenant.chunks.files()));
+        series.retain(|series| selection.keeps(&series.labels));
+        sort(&mut series);
+        let mut answers = vec![self.load_head(&files, series, selection, &mut budget)?];
         for block in blocks.overlapping(min_time_ms, max_time_ms) {
-            answers.push(block.select(matchers, min_time_ms, max_time_ms)?);
+            answers.push(block.select(selection, &mut budget)?);
         }
-        merge(answers)
+        answers.iter_mut().for_each(|answer| answer.truncate(most_series));
+        let mut merged = merge(answers)?;
+        merged.truncate(most_series);
+        Ok(merged)
+    }
+
+    /// The series of the head that have samples, with their chunks where these are wanted.
+    fn load_head(
+        &self,
+        files: &Arc<Files>,
+        mut series: Vec<HeadSeries>,
+        selection: &Selection<'_>,
+        budget: &mut Budget<'_>,
+    ) -> Result<Vec<SelectedSeries>, EngineError> {
+        // Only of a series of which something is deleted it is not known yet whether it has samples.
+        let is_sure = |series: &HeadSeries| series.deleted.is_empty();
+        if selection.labels_only {
+            let (sure, unsure): (Vec<_>, Vec<_>) = series.into_iter().partition(is_sure);
+            let unsure = self.load(files, unsure, budget)?.into_iter().map(|series| series.labels);
+            let labels = sure.into_iter().map(|series| series.labels).chain(unsure);
+            let mut bare: Vec<_> = labels.map(|labels| SelectedSeries { labels, chunks: Vec::new() }).collect();
+            bare.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
+            return Ok(bare);
+        }
+        if series.iter().all(is_sure) {
+            series.truncate(selection.most_series());
+        }
+        budget.take(series.iter().map(HeadSeries::chunk_bytes).sum())?;
+        self.load(files, series, budget)
+    }
+
+    fn load(
+        &self,
+        files: &Arc<Files>,
+        series: Vec<HeadSeries>,
+        budget: &mut Budget<'_>,
+    ) -> Result<Vec<SelectedSeries>, EngineError> {
+        let mut stopped = Ok(());
+        let loaded = load_while(files, series, || {
+            stopped = budget.take(0);
+            stopped.is_ok()
+        });
+        let mut loaded = loaded.map_err(|e| EngineError::io(&self.tenant.dir, &e))?;
+        stopped?;
+        loaded.retain(|series| !series.chunks.is_empty());
+        Ok(loaded)
+    }
+
+    /// At most so many series satisfy all matchers, as far as the lengths of their lists tell; the times choose blocks. No series is looked
+    /// at. One that is in several places counts in each.
+    pub fn estimate(&self, matchers: &[Matcher], min_time_ms: i64, max_time_ms: i64) -> Result<u64, EngineError> {
+        let (mut series, blocks) =
+            self.pin(|state| if in_head(state, min_time_ms, max_time_ms) { state.head.estimate(matchers) } else { 0 });
+        for block in blocks.overlapping(min_time_ms, max_time_ms) {
+            series += block.estimate(matchers)?;
+        }
+        Ok(series)
     }
 
     /// The label names of series that satisfy all matchers, sorted. The times choose blocks, not series.

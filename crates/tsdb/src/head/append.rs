@@ -18,6 +18,8 @@ use crate::wal::record::SeriesRef;
 struct Bounds<'a> {
     /// The oldest time that is taken in order, and late.
     min_time_ms: i64,
+    /// What is older than that, but not than this, is taken as late samples are: it would be in order, had its head not been cut early.
+    early_from_ms: i64,
     late_from_ms: i64,
     limits: AppendLimits,
     /// Since when the samples count; `None` where that is not kept.
@@ -37,7 +39,7 @@ impl Bounds<'_> {
     fn late(&self, timestamp_ms: i64) -> Fit {
         let LateLimits { window_ms, refuse } = self.limits.late;
         Fit::Refused(match timestamp_ms {
-            t if window_ms == 0 && t < self.min_time_ms => Verdict::OutOfBounds,
+            t if window_ms == 0 && t < self.early_from_ms => Verdict::OutOfBounds,
             _ if window_ms == 0 => Verdict::OutOfOrder,
             t if t < self.late_from_ms => Verdict::TooOld,
             _ if refuse => Verdict::OutOfOrder,
@@ -196,10 +198,12 @@ impl Head {
             });
             newest_ms = times.into_iter().find(|t| *t <= limits.max_time_ms).unwrap_or(i64::MIN);
         }
-        let min_time_ms = self.min_valid_ms.max(newest_ms.saturating_sub(self.chunk_range_ms / 2));
+        let oldest_ms = newest_ms.saturating_sub(self.chunk_range_ms / 2);
+        let min_time_ms = self.min_valid_ms.max(oldest_ms);
+        let early_from_ms = self.cut_early_from_ms.max(oldest_ms).min(min_time_ms);
         let late_from_ms = newest_ms.saturating_sub(limits.late.window_ms);
         let starts = limits.keep_starts.then_some(&batch.starts);
-        Bounds { min_time_ms, late_from_ms, limits: *limits, starts }
+        Bounds { min_time_ms, early_from_ms, late_from_ms, limits: *limits, starts }
     }
 
     fn append_series(
@@ -284,7 +288,8 @@ impl Head {
         }
         let series = self.series(target);
         let fit = match series.map_or(Fit::Newest, of_series) {
-            _ if t < bounds.min_time_ms => bounds.late(t),
+            _ if t < bounds.early_from_ms => bounds.late(t),
+            Fit::Newest if t < bounds.min_time_ms => Fit::Late,
             Fit::Refused(Verdict::OutOfOrder) => bounds.late(t),
             fit => fit,
         };

@@ -16,16 +16,23 @@ pub struct SelectedSeries {
     pub chunks: Vec<Chunk>,
 }
 
+/// Sorts series by labels.
+pub(crate) fn sort_head_series(series: &mut [HeadSeries]) {
+    series.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
+}
+
 impl Head {
     /// The series that satisfy all matchers and have samples in `min_ms..=max_ms`, sorted by labels, with their chunks.
     pub fn read(&self, matchers: &[Matcher], min_ms: i64, max_ms: i64) -> std::io::Result<Vec<SelectedSeries>> {
-        let mut series = load(&self.store.files(), self.select(matchers, min_ms, max_ms))?;
+        let mut series = self.gather(matchers, min_ms, max_ms);
+        sort_head_series(&mut series);
+        let mut series = load(&self.store.files(), series)?;
         series.retain(|series| !series.chunks.is_empty());
         Ok(series)
     }
 
-    /// As [`Head::read`], without what is to be read from disk.
-    pub(crate) fn select(&self, matchers: &[Matcher], min_ms: i64, max_ms: i64) -> Vec<HeadSeries> {
+    /// As [`Head::read`], in no order and without what is to be read from disk: what has to be done while nobody writes.
+    pub(crate) fn gather(&self, matchers: &[Matcher], min_ms: i64, max_ms: i64) -> Vec<HeadSeries> {
         let slots = self.matching(matchers);
         let collect = |slot| {
             let late = self.collect_late(slot, min_ms, max_ms);
@@ -35,9 +42,7 @@ impl Head {
                 None => self.slab.get(slot).map(|series| self.head_series(series, Vec::new(), late)),
             }
         };
-        let mut selected: Vec<_> = slots.iter().filter_map(collect).collect();
-        selected.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
-        selected
+        slots.iter().filter_map(collect).collect()
     }
 
     /// A series with its samples of `min_ms..=max_ms` that came in order, `None` where it has none there.

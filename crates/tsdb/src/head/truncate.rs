@@ -21,6 +21,12 @@ impl Head {
         self.min_valid_ms = time_ms;
     }
 
+    /// A cut comes before its time. What is taken in order now, and will be too old for that, is taken as late samples are: senders need not
+    /// know of the cut. A restart forgets it.
+    pub fn expect_early_cut(&mut self) {
+        self.cut_early_from_ms = self.cut_early_from_ms.min(self.min_valid_ms);
+    }
+
     /// The oldest time that is not in a block.
     pub fn min_valid_ms(&self) -> i64 {
         self.min_valid_ms

@@ -1,0 +1,87 @@
+//! What a reader wants of a tenant, and when it wants no more.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use thanoxide_model::{Labels, Matcher};
+
+use super::EngineError;
+use crate::chunk::Chunk;
+
+/// Which series, and what of them.
+#[derive(Clone, Copy)]
+pub struct Selection<'a> {
+    /// All must hold.
+    pub matchers: &'a [Matcher],
+    /// Oldest time, inclusive.
+    pub min_time_ms: i64,
+    /// Newest time, inclusive.
+    pub max_time_ms: i64,
+    /// Only series of which this says so, such as those of a shard. Chunks of others are not read.
+    pub keep: Option<&'a dyn Fn(&Labels) -> bool>,
+    /// Series without their chunks, which are not read. They have some in the range.
+    pub labels_only: bool,
+    /// At most so many series, the first ones by their labels; 0 is all.
+    pub limit: usize,
+    /// More bytes of chunks than this are an error, told before they are all read.
+    pub max_bytes: u64,
+    /// Set once nobody waits for the answer.
+    pub cancelled: Option<&'a AtomicBool>,
+}
+
+impl<'a> Selection<'a> {
+    /// Everything of the series that satisfy all matchers and have samples in a range.
+    pub fn new(matchers: &'a [Matcher], min_time_ms: i64, max_time_ms: i64) -> Self {
+        Selection {
+            matchers,
+            min_time_ms,
+            max_time_ms,
+            keep: None,
+            labels_only: false,
+            limit: 0,
+            max_bytes: u64::MAX,
+            cancelled: None,
+        }
+    }
+
+    pub(super) fn keeps(&self, labels: &Labels) -> bool {
+        self.keep.is_none_or(|keep| keep(labels))
+    }
+
+    /// The number of series that is enough.
+    pub(super) fn most_series(&self) -> usize {
+        if self.limit == 0 { usize::MAX } else { self.limit }
+    }
+}
+
+impl fmt::Debug for Selection<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Selection").field("matchers", &self.matchers).field("limit", &self.limit).finish_non_exhaustive()
+    }
+}
+
+/// What a selection has taken so far.
+pub(super) struct Budget<'a> {
+    of: &'a Selection<'a>,
+    bytes: u64,
+}
+
+impl<'a> Budget<'a> {
+    pub(super) fn new(of: &'a Selection<'a>) -> Self {
+        Budget { of, bytes: 0 }
+    }
+
+    /// Takes so many bytes of chunks. Fails once there are too many, or nobody waits.
+    pub(super) fn take(&mut self, bytes: u64) -> Result<(), EngineError> {
+        self.bytes = self.bytes.saturating_add(bytes);
+        if self.of.cancelled.is_some_and(|cancelled| cancelled.load(Ordering::Relaxed)) {
+            return Err(EngineError::Cancelled);
+        }
+        let max_bytes = self.of.max_bytes;
+        if self.bytes > max_bytes { Err(EngineError::TooManyBytes { max_bytes }) } else { Ok(()) }
+    }
+
+    pub(super) fn take_chunks(&mut self, chunks: &[Chunk]) -> Result<(), EngineError> {
+        self.take(chunks.iter().map(|chunk| chunk.data.len() as u64).sum())
+    }
+}
