@@ -19,7 +19,7 @@ const STEPS: [&str; 8] = [
     "listen gRPC on address",
     "loading file",
 ];
-/// Ours says the same otherwise, or does not refuse it; see docs/compatibility.md.
+/// Ours refuses these in other words; see docs/compatibility.md.
 const OTHERWISE: [(&str, &str); 3] =
     [("flag", "capnp-address"), ("flag", "tsdb-path-under-file"), ("hashring", "missing-file")];
 

@@ -189,8 +189,8 @@ impl Regexp {
     }
 }
 
-fn finder(literal: &Box<[u8]>) -> memmem::Finder<'static> {
-    memmem::Finder::new(&**literal).into_owned()
+fn finder(literal: impl AsRef<[u8]>) -> memmem::Finder<'static> {
+    memmem::Finder::new(literal.as_ref()).into_owned()
 }
 
 fn parse_bytes(pattern: &[u8]) -> Result<parse::Parsed, RegexpError> {

@@ -163,7 +163,7 @@ impl HashringFile {
     }
 
     fn read(&self) -> Result<Vec<u8>, HashringFileError> {
-        let unreadable = |e: std::io::Error| HashringFileError::Read(e.to_string());
+        let unreadable = |e: std::io::Error| HashringFileError::Read(format!("{}: {e}", self.path.display()));
         let bytes = self.disk.open(&self.path).and_then(|file| file.len()).map_err(unreadable)?;
         if bytes > MAX_FILE_BYTES {
             return Err(HashringFileError::TooLarge(bytes));
