@@ -103,9 +103,9 @@ fn unknown_unit(text: &str) -> Option<&str> {
     None
 }
 
-/// A Go duration in nanoseconds.
+/// A Go duration in nanoseconds, with days and weeks.
 pub fn parse_go_duration_ns(text: &str) -> Checked<i64> {
-    thanoxide_model::go_duration::parse_go_duration_ns(text).map_err(|error| ValueError(error.to_string()))
+    thanoxide_model::go_duration::parse_flag_duration_ns(text).map_err(|error| ValueError(error.to_string()))
 }
 
 /// A size in bytes: runs of a number and a unit; `0` needs none.
@@ -215,6 +215,7 @@ mod tests {
         assert_eq!(parse_bytes("1.5GiB512B"), Ok((3 << 29) + 512));
         assert_eq!(parse_bytes("0"), Ok(0));
         assert_eq!(parse_go_duration_ns("-1h30m0.5s"), Ok(-5_400_500_000_000));
+        assert_eq!(parse_go_duration_ns("1w1d1h"), Ok((8 * 24 + 1) * 3_600_000_000_000));
         assert_eq!(parse_int("20"), Ok(20));
         assert_eq!(Moment::parse("-36h").unwrap().resolve_ms(1), 1 - 129_600_000);
         assert_eq!(Moment::parse("2026-01-01T00:00:00Z").unwrap().resolve_ms(1), 1_767_225_600_000);

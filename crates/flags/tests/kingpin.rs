@@ -80,6 +80,62 @@ fn version_has_the_layout_of_stock() {
     assert_eq!(App { build, ..app() }.version_text(), read("corpora/help/thanos.version.txt"));
 }
 
+/// Whether a flag takes the values that a kind of the corpus does.
+fn is_kind(flag: &FlagDef, kind: &str) -> bool {
+    // The corpus leaves open what a value of a type of its own is; stock's source has Prometheus's durations here
+    // (`SetValue(&model.Duration)`, `ModelDuration`), and its own times.
+    match flag.name {
+        "http-grace-period" | "consistency-delay" | "ignore-deletion-marks-delay" | "query.default-step" => {
+            return flag.kind == Kind::Duration;
+        }
+        "min-time" | "max-time" => return flag.kind == Kind::Time,
+        _ => {}
+    }
+    // What stands in brackets says more of it.
+    match kind.split([' ', '(']).next().unwrap() {
+        "bool" => flag.kind == Kind::Bool,
+        "string" | "address" => flag.kind == Kind::Text,
+        "int" | "int64" => flag.kind == Kind::Int,
+        "uint" | "uint64" => flag.kind == Kind::Uint,
+        "float" => flag.kind == Kind::Float,
+        "bytes" => flag.kind == Kind::Bytes,
+        "enum" => matches!(flag.kind, Kind::Enum(_)),
+        "duration" if kind.contains("Prometheus") => flag.kind == Kind::Duration,
+        "duration" => flag.kind == Kind::GoDuration,
+        other => panic!("--{}: a kind {other}", flag.name),
+    }
+}
+
+/// What stands left in the section `Flags:` of a help text, by name: letter, `[no-]`, placeholder, dots. The lines below a
+/// flag are text unless they begin with a flag at the same place.
+fn left_column(help: &str) -> BTreeMap<String, String> {
+    let section = help.split("\nFlags:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    let flags = section.lines().filter_map(|line| {
+        let line = line.strip_prefix("  ").filter(|line| line.starts_with("    --") || line.starts_with('-'))?;
+        let left = line.trim_start().split("  ").next().unwrap();
+        let name = left.split("--").nth(1).unwrap().trim_start_matches("[no-]").split('=').next().unwrap();
+        Some((name.to_string(), left.to_string()))
+    });
+    flags.collect()
+}
+
+#[test]
+fn help_shows_letters_negations_and_placeholders_of_stock() {
+    let helps = ["receive", "store", "query"].map(|name| {
+        let ours = app().help_text(app().command(name));
+        (name, ours, read(&format!("corpora/help/{name}.help.txt")))
+    });
+    // Of the long texts only this one is in the corpus.
+    let long = ("receive", app().long_help_text(app().command("receive")), read("corpora/help/receive.help-long.txt"));
+    for (name, ours, stock) in helps.into_iter().chain([long]) {
+        let (ours, stock) = (left_column(&ours), left_column(&stock));
+        assert!(stock.len() > 50, "{name}: {}", stock.len());
+        for (flag, left) in stock {
+            assert_eq!(ours.get(&flag), Some(&left), "{name} --{flag}");
+        }
+    }
+}
+
 #[test]
 fn names_and_defaults_of_stock_commands_are_those_of_stock() {
     let corpus: Value = serde_json::from_str(&read("corpora/help/flags.json")).unwrap();
@@ -100,6 +156,10 @@ fn names_and_defaults_of_stock_commands_are_those_of_stock() {
             assert_eq!(our.defaults, defaults, "{name} --{flag_name}");
             assert_eq!(our.repeatable, flag["repeatable"].as_bool().unwrap(), "{name} --{flag_name}");
             assert_eq!(our.hidden, flag["hidden"].as_bool().unwrap(), "{name} --{flag_name}");
+            assert!(is_kind(our, flag["kind"].as_str().unwrap()), "{name} --{flag_name}: {:?}, {flag}", our.kind);
+            assert_eq!(our.kind == Kind::Bool, flag["negatable"].as_bool().unwrap(), "{name} --{flag_name}");
+            let letter = flag["short"].as_str().map(|letter| letter.chars().next().unwrap());
+            assert_eq!(our.short, letter, "{name} --{flag_name}");
         }
         // Those of the application, and a hidden pair that the table of the corpus does not have.
         let others = [

@@ -23,6 +23,19 @@ pub enum GoDurationError {
 
 /// The length in nanoseconds.
 pub fn parse_go_duration_ns(text: &str) -> Result<i64, GoDurationError> {
+    parse(text, unit_ns)
+}
+
+/// As [`parse_go_duration_ns`], with days and weeks, which flags know besides.
+pub fn parse_flag_duration_ns(text: &str) -> Result<i64, GoDurationError> {
+    parse(text, |unit, text| match unit {
+        "d" => Ok(24.0 * 3600e9),
+        "w" => Ok(7.0 * 24.0 * 3600e9),
+        unit => unit_ns(unit, text),
+    })
+}
+
+fn parse(text: &str, unit_ns: impl Fn(&str, &str) -> Result<f64, GoDurationError>) -> Result<i64, GoDurationError> {
     let invalid = || GoDurationError::Invalid(text.to_string());
     let (negative, mut rest) = match text.as_bytes().first() {
         Some(b'-') => (true, &text[1..]),

@@ -43,6 +43,14 @@ impl TenantId {
         Ok(TenantId(Arc::from(id)))
     }
 
+    /// Checks a name that need not be text.
+    pub fn from_bytes(id: &[u8]) -> Result<Self, TenantError> {
+        let shown = || String::from_utf8_lossy(id).chars().take(40).collect();
+        // Shown as text, two such names may look the same.
+        let id = str::from_utf8(id).map_err(|_| TenantError { id: shown(), reason: "it is not UTF-8" })?;
+        TenantId::new(id)
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -73,5 +81,7 @@ mod tests {
         for good in ["default-tenant", "a.b", "...", "ä", "team 1", "%2e%2e"] {
             assert!(TenantId::new(good).is_ok(), "{good:?}");
         }
+        assert_eq!(TenantId::from_bytes("ä".as_bytes()), TenantId::new("ä"));
+        assert!(TenantId::from_bytes(b"a\xff").is_err() && TenantId::from_bytes(b"..").is_err());
     }
 }

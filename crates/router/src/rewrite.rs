@@ -94,7 +94,7 @@ fn find_or_add(
     if let Some(found) = tenants.iter().position(is) {
         return Ok(found);
     }
-    let tenant = TenantId::new(&String::from_utf8_lossy(owner)).map_err(TenancyError::from)?;
+    let tenant = TenantId::from_bytes(owner).map_err(TenancyError::from)?;
     tenants.push((tenant, Vec::new()));
     Ok(tenants.len() - 1)
 }
@@ -168,5 +168,8 @@ mod tests {
             let mut whole = batch(&[&[("t", bad)]]);
             assert!(split(&mut whole, "t", TenantId::new("d").unwrap()).is_err(), "{bad}");
         }
+        let mut whole = batch(&[&[("t", "ab")]]);
+        whole.text = whole.text.iter().map(|byte| if *byte == b'b' { 0xff } else { *byte }).collect::<Vec<_>>().into();
+        assert!(split(&mut whole, "t", TenantId::new("d").unwrap()).is_err(), "not UTF-8");
     }
 }

@@ -1,19 +1,24 @@
 //! Torn logs, flipped bits, and disks that fail or are full: the engine starts or goes on, keeps what it acknowledged, and
 //! invents nothing.
 //!
-//! A slice runs here; `tests/long faults` goes through every offset, 100,000 flips, and a log of 100 MB.
+//! Every offset of a log with each kind of frame is torn here, and a slice of the rest; `tests/long faults` has more holes in the middle,
+//! 100,000 flips, and a log of 100 MB.
 #![allow(clippy::unwrap_used, reason = "a test may panic anywhere")]
 
 #[path = "support/crash.rs"]
 mod crash;
 #[path = "support/engine.rs"]
 mod engine_support;
+#[path = "support/every_kind.rs"]
+mod every_kind;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crash::{Batch, HOUR_MS, ROOT, difference, read, sim_env};
 use engine_support::{Samples, append, batch, contains, labels, options};
+use every_kind::Moment;
 use thanoxide_env::{Disk, Env, FaultDisk, Random, SeededRandom, SimDisk};
 use thanoxide_tsdb::engine::{Engine, EngineError, EngineOptions};
 use thanoxide_tsdb::log::segment::SegmentReader;
@@ -50,11 +55,14 @@ fn len(disk: &SimDisk, path: &Path) -> usize {
     disk.read(path).unwrap().len()
 }
 
+fn log_bytes(disk: &SimDisk) -> usize {
+    log_files(disk).iter().map(|path| len(disk, path)).sum()
+}
+
 /// A log of 64 KiB or a little more over several segments, with the state after each acknowledgement and its length then.
 fn logged() -> (SimDisk, Vec<(usize, Samples)>) {
     let disk = SimDisk::default();
     let engine = Engine::open(Path::new(ROOT), options(), sim_env(&disk, 7)).unwrap();
-    let log_bytes = |disk: &SimDisk| log_files(disk).iter().map(|path| len(disk, path)).sum::<usize>();
     let mut states = vec![(0, Samples::new())];
     let mut round = 0;
     while log_bytes(&disk) < 64 * 1024 {
@@ -88,22 +96,70 @@ fn cut_at(disk: &SimDisk, files: &[PathBuf], offset: usize) -> SimDisk {
     cut
 }
 
+/// The log of a life holds each kind of frame, histograms of each kind among them, and goes over segments' edges.
+fn check_kinds(moments: &[Moment]) {
+    let end = &moments[moments.len() - 1];
+    let files = log_files(&end.disk);
+    assert!(end.bytes >= 64 * 1024 && files.len() > 2, "{} bytes in {} segments", end.bytes, files.len());
+    let (mut kinds, mut histograms) = (BTreeSet::new(), BTreeSet::new());
+    for path in &files {
+        let mut reader = SegmentReader::open(&end.disk, path).unwrap();
+        while let Some((_, frame)) = reader.next_frame().unwrap() {
+            kinds.insert(frame.kind.unwrap() as u8);
+            histograms.extend(every_kind::histograms(&frame));
+        }
+    }
+    assert!(kinds.into_iter().eq(every_kind::KINDS), "each kind is there");
+    assert_eq!(histograms.len(), 4, "integers and floats, with custom buckets and without: {histograms:?}");
+}
+
+/// Every offset, or one of so many; all that is not the log is there as when the torn write was done.
 #[test]
 fn a_log_torn_at_any_offset_costs_what_was_not_acknowledged() {
-    let (disk, states) = logged();
-    let files = log_files(&disk);
-    assert!(files.len() > 1, "there is a segment's edge");
-    let step = setting("THANOXIDE_TEAR_STEP", 53);
-    let mut tears = 0;
-    for offset in (0..=states[states.len() - 1].0).step_by(step) {
-        let have = read(&open(&cut_at(&disk, &files, offset))).unwrap();
-        let last = states.iter().rposition(|(len, _)| *len <= offset).unwrap();
-        let (acknowledged, tried) = (&states[last].1, &states[(last + 1).min(states.len() - 1)].1);
-        assert!(contains(&have, acknowledged), "torn at {offset}: lost {}", difference(acknowledged, &have));
-        assert!(contains(tried, &have), "torn at {offset}: invented {}", difference(&have, tried));
+    let moments = every_kind::life(64 * 1024);
+    check_kinds(&moments);
+    let end = &moments[moments.len() - 1];
+    let (step, mut tears) = (setting("THANOXIDE_TEAR_STEP", 1), 0);
+    for offset in (0..=end.bytes).step_by(step) {
+        let last = moments.iter().rposition(|moment| moment.bytes <= offset).unwrap();
+        let (acknowledged, tried) = (&moments[last], &moments[(last + 1).min(moments.len() - 1)]);
+        let torn = cut_at(&tried.disk, &log_files(&tried.disk), offset);
+        let have = every_kind::look(&every_kind::open(&torn, true));
+        let between = every_kind::is_between(&have, &acknowledged.seen, &tried.seen);
+        assert!(between.is_ok(), "torn at {offset}: {between:?}");
         tears += 1;
     }
-    println!("{tears} tears of {} bytes in {} files", states[states.len() - 1].0, files.len());
+    println!("{tears} tears of {} bytes in {} files", end.bytes, log_files(&end.disk).len());
+}
+
+/// A segment is torn, and those behind it are there: a hole in what was acknowledged.
+#[test]
+fn a_segment_torn_before_others_costs_what_it_held_and_is_named() {
+    let moments = every_kind::life(64 * 1024);
+    check_kinds(&moments);
+    let end = &moments[moments.len() - 1];
+    let (step, mut tears, mut holes) = (setting("THANOXIDE_TEAR_STEP", 7), 0, 0);
+    let (files, mut start) = (log_files(&end.disk), 0);
+    for path in &files[..files.len() - 1] {
+        let bytes = end.disk.read(path).unwrap();
+        for keep in (0..bytes.len()).step_by(step) {
+            let torn = end.disk.fork();
+            torn.overwrite(path, bytes[..keep].to_vec()).unwrap();
+            let gone = |at: usize| moments[at].bytes > start + keep && moments[at - 1].bytes < start + bytes.len();
+            let first = (1..moments.len()).find(|at| gone(*at)).unwrap();
+            let lost = first..(first..moments.len()).find(|at| !gone(*at)).unwrap();
+            let engine = every_kind::open(&torn, true);
+            let (have, report) = (every_kind::look(&engine), engine.open_report());
+            let sound = every_kind::Without::new(&moments, &lost).check(&have);
+            assert!(sound.is_ok(), "{} torn at {keep}, {lost:?} touched: {sound:?}", path.display());
+            let named = report.missing + report.damaged + report.counts.orphans + report.counts.undecodable > 0;
+            assert!(named || have == end.seen, "{} torn at {keep}: lost in silence", path.display());
+            (tears, holes) = (tears + 1, holes + usize::from(have != end.seen));
+        }
+        start += bytes.len();
+    }
+    println!("{tears} tears, {holes} cost something");
+    assert!(holes > 0);
 }
 
 #[test]
@@ -226,7 +282,6 @@ fn a_long_log_torn_anywhere_gives_back_all_before_the_tear() {
     let options = EngineOptions { segment_bytes: 1 << 20, ..options() };
     let engine = Engine::open(Path::new(ROOT), options, sim_env(&disk, 7)).unwrap();
     let (wanted, random) = (setting("THANOXIDE_TORN_LOG_BYTES", 2 << 20), SeededRandom::new(5));
-    let log_bytes = |disk: &SimDisk| log_files(disk).iter().map(|path| len(disk, path)).sum::<usize>();
     let mut round = 0;
     while round % 64 != 0 || log_bytes(&disk) < wanted {
         // Values of all lengths, so that frames end anywhere.

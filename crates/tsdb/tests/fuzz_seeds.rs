@@ -5,6 +5,9 @@
 #[path = "../../../fuzz/checks/log.rs"]
 mod log;
 #[allow(unreachable_pub, clippy::disallowed_methods, reason = "a file of the workspace of fuzz targets")]
+#[path = "../../../fuzz/checks/stock_head.rs"]
+mod stock_head;
+#[allow(unreachable_pub, clippy::disallowed_methods, reason = "a file of the workspace of fuzz targets")]
 #[path = "../../../fuzz/checks/tsdb.rs"]
 mod tsdb;
 
@@ -55,6 +58,11 @@ fn wal_record() {
 #[test]
 fn wal_segment() {
     replay("tsdb_wal_segment", tsdb::wal_segment);
+}
+
+#[test]
+fn stock_head() {
+    replay("tsdb_stock_head", stock_head::read);
 }
 
 #[test]

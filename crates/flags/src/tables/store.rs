@@ -66,11 +66,11 @@ const FLAGS: &[FlagDef] = &[
     .default(&["9999-12-31T23:59:59Z"]),
     FlagDef::not_yet("selector.relabel-config-file", Kind::Text, &[]).placeholder("<file-path>"),
     FlagDef::not_yet("selector.relabel-config", Kind::Text, &[]).placeholder("<content>"),
-    FlagDef::new("consistency-delay", Kind::GoDuration, "Age at which a block is served, unless a compactor made it.")
+    FlagDef::new("consistency-delay", Kind::Duration, "Age at which a block is served, unless a compactor made it.")
         .default(&["0s"]),
     FlagDef::new(
         "ignore-deletion-marks-delay",
-        Kind::GoDuration,
+        Kind::Duration,
         "How long blocks that are marked for deletion are still served.",
     )
     .default(&["24h"]),

@@ -16,7 +16,7 @@ use crate::chunk_store::ChunkStore;
 use crate::encoding::Put;
 use crate::head::{Head, Restore, RestoreCounts};
 use crate::log::segment::{SEGMENT_MAGIC, SegmentReader, list_segments, numbered_path, segment_path};
-use crate::log::{Frame, Position, SharedLog};
+use crate::log::{Frame, FrameKind, Position, SharedLog};
 use crate::snapshot::{first_segment, list_snapshots, open_snapshot, remove_leftovers};
 
 /// Frames with orphans are set aside up to so many bytes.
@@ -260,6 +260,8 @@ struct Restored {
     damaged_bytes: u64,
     segments: u64,
     missing: u64,
+    /// The position behind which not all is in the snapshot; 0 without one, `None` where it does not say.
+    saved_up_to: Option<Position>,
     orphans: Vec<u8>,
     refused: Vec<(TenantId, EngineError)>,
 }
@@ -267,7 +269,7 @@ struct Restored {
 impl Source<'_> {
     /// Restores some tenants: reads all, and applies what is theirs.
     fn restore(&self, ids: &[TenantId]) -> Result<Restored, EngineError> {
-        let mut restored = Restored::default();
+        let mut restored = Restored { saved_up_to: Some(0), ..Restored::default() };
         for id in ids {
             match begin(id, self.root, self.options, self.chunks, self.threads, self.env) {
                 Ok(opening) => drop(restored.openings.insert(id.as_str().as_bytes().to_vec(), opening)),
@@ -277,7 +279,12 @@ impl Source<'_> {
         if let Some(number) = self.snapshot {
             let reader = open_snapshot(&*self.env.disk, self.root, number);
             let reader = reader.map_err(|e| EngineError::io(self.root, &e))?;
+            restored.saved_up_to = None;
             self.each_frame(reader, false, &mut restored, &mut |frame, restored| {
+                if matches!(frame.kind, Some(FrameKind::Tenant | FrameKind::End)) {
+                    let least = restored.saved_up_to.map_or(frame.position, |least| least.min(frame.position));
+                    restored.saved_up_to = Some(least);
+                }
                 if let Some(segment) = first_segment(frame) {
                     restored.end.first_segment = segment;
                 } else if let Some(restore) = restored.of(frame) {
@@ -325,7 +332,8 @@ impl Source<'_> {
                 }
             })?;
         }
-        let mut last = None;
+        // What the snapshot does not hold begins behind it, and without one with the first frame of all.
+        let mut last = restored.saved_up_to;
         for number in &segments {
             let path = segment_path(self.root, *number);
             let reader = SegmentReader::open(&*self.env.disk, &path).map_err(|e| EngineError::io(&path, &e))?;

@@ -56,7 +56,10 @@ impl<'a> Selection<'a> {
 
 impl fmt::Debug for Selection<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Selection").field("matchers", &self.matchers).field("limit", &self.limit).finish_non_exhaustive()
+        f.debug_struct("Selection")
+            .field("matchers", &self.matchers)
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
     }
 }
 

@@ -243,7 +243,9 @@ impl SegmentReader {
 
     fn decompress_zstd(&mut self) -> bool {
         let Ok(decoder) = zstd::stream::read::Decoder::new(self.stored.as_slice()) else { return false };
-        let mut limited = io::Read::take(decoder, MAX_RECORD_BYTES as u64);
-        io::Read::read_to_end(&mut limited, &mut self.record).is_ok()
+        // Some bytes may stand for any number of equal ones, but no record is that much like itself: a longer one is a lie.
+        let most = self.stored.len().saturating_mul(1024).saturating_add(1 << 20).min(MAX_RECORD_BYTES);
+        let mut limited = io::Read::take(decoder, most as u64 + 1);
+        io::Read::read_to_end(&mut limited, &mut self.record).is_ok() && self.record.len() <= most
     }
 }

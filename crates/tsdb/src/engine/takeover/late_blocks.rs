@@ -26,7 +26,9 @@ pub(crate) fn write_late_blocks(dir: &Path, late: &Late, range_ms: i64, env: &En
             series.entry(labels).or_default().push((*t, value));
         }
     }
-    let written = ranges.into_iter().map(|(range, series)| write_block(dir, range * range_ms, range_ms, &series, env));
+    let written = ranges
+        .into_iter()
+        .map(|(range, series)| write_block(dir, range.saturating_mul(range_ms), range_ms, &series, env));
     written.collect()
 }
 
