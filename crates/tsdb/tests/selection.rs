@@ -26,7 +26,7 @@ fn filled(engine: &Engine) -> TenantReader {
     engine.flush_tenant(&tenant()).unwrap();
     write(20..SERIES, 6 * HOUR_MS);
     let delete = |n: usize, from_ms: i64| {
-        let matcher = Matcher::new(MatchKind::Equal, "i", &n.to_string()).unwrap();
+        let matcher = Matcher::new(MatchKind::Equal, "i", n.to_string()).unwrap();
         engine.delete(&tenant(), &[matcher], from_ms, i64::MAX).unwrap();
     };
     delete(3, 0);
