@@ -11,8 +11,8 @@ mod segment;
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -232,8 +232,8 @@ async fn send(peer: &Peer, kept: &Kept) -> Result<bool, PeerError> {
         let Ok(tenant) = TenantId::new(&tenant) else { return Ok(false) };
         let series: Vec<u32> = (0..batch.series.len() as u32).collect();
         let origin = WriteOrigin { replica: request.replica.max(1) as u64, placed: true, hinted: true };
-        let (batch, encoded) = (Arc::new(batch), OnceLock::new());
-        let part = Part { tenant: &tenant, batch: &batch, series: &series, whole: &encoded, origin };
+        let batch = Arc::new(batch);
+        let part = Part { tenant: &tenant, batch: &batch, series: &series, pieces: &[], origin };
         let outcome = peer.send(part).await?;
         whole &= outcome.is_none_or(|outcome| outcome.rejected.is_empty());
     }

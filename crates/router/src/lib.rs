@@ -29,6 +29,7 @@ pub mod metrics;
 pub mod otlp;
 mod otlp_endpoint;
 pub mod peer;
+pub mod piece;
 pub mod placement;
 pub mod protocol;
 pub mod quorum;

@@ -1,22 +1,22 @@
 //! One node of a ring: how it is reached, how many calls it gets at once, and whether it is worth a call at all.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use thanoxide_env::{Clock, Random};
 use thanoxide_model::{TenantId, WriteBatch};
 use thanoxide_proto::capnproto::loses_bounds;
-use thanoxide_proto::{encode_series, encode_store_metadata, encode_write_tail};
+use thanoxide_proto::{encode_store_metadata, encode_write_tail};
 use thanoxide_storeapi::capnproto::CapnprotoWriter;
 use thanoxide_storeapi::{
-    PeerError, PeerErrorKind, RemoteWriter, SharedSeries, WriteError, WriteMessage, WriteOrigin, WriteOutcome,
-    WriteStore,
+    PeerError, PeerErrorKind, RemoteWriter, WriteError, WriteMessage, WriteOrigin, WriteOutcome, WriteStore,
 };
 use tokio::sync::Semaphore;
 
 use crate::hashring::Endpoint;
+use crate::piece::{Piece, encoded};
 use crate::said::Said;
 
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
@@ -85,8 +85,8 @@ pub struct Part<'a> {
     pub batch: &'a Arc<WriteBatch>,
     /// Those that the node gets, by index.
     pub series: &'a [u32],
-    /// All series of the request, encoded, once a node gets them all.
-    pub whole: &'a OnceLock<Arc<SharedSeries>>,
+    /// What other nodes get of them, too, in the same order; empty where that is nothing.
+    pub pieces: &'a [Arc<Piece>],
     /// What the node is told of the origin.
     pub origin: WriteOrigin,
 }
@@ -110,11 +110,10 @@ impl Part<'_> {
         if self.series.is_empty() {
             return encode_store_metadata(self.tenant.as_str(), self.batch, self.origin.replica).into();
         }
-        let encoded = || {
-            let series = self.series.iter().map(|index| *index as usize);
-            Arc::new(SharedSeries::new(encode_series(self.batch, series)))
+        let series = match self.pieces {
+            [] => vec![encoded(self.batch, self.series)],
+            pieces => pieces.iter().map(|piece| piece.encoded(self.batch)).collect(),
         };
-        let series = if self.is_whole() { Arc::clone(self.whole.get_or_init(encoded)) } else { encoded() };
         WriteMessage::new(series, encode_write_tail(self.tenant.as_str(), self.origin.replica))
     }
 

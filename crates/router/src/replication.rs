@@ -6,8 +6,8 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::RandomState;
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -20,8 +20,8 @@ use thanoxide_model::{TenantId, WriteBatch};
 use thanoxide_spans::{Span, here, tag};
 use thanoxide_storeapi::capnproto::CapnprotoWriter;
 use thanoxide_storeapi::{
-    ClientConfig, PeerError, RemoteWriter, SharedSeries, WriteError, WriteOrigin, WriteOutcome, WriteStore,
-    refusal_rpc_text, rejected_text,
+    ClientConfig, PeerError, RemoteWriter, WriteError, WriteOrigin, WriteOutcome, WriteStore, refusal_rpc_text,
+    rejected_text,
 };
 use tokio::sync::oneshot;
 use tracing::debug;
@@ -282,7 +282,6 @@ impl WriteStore for Replicator {
         let write = Write {
             tenant: tenant.clone(),
             batch,
-            whole: OnceLock::new(),
             origin,
             metrics: self.deps.metrics.clone(),
             clock: Arc::clone(&self.deps.clock),
@@ -298,7 +297,7 @@ impl WriteStore for Replicator {
 
 async fn tell_node(tenant: TenantId, told: Arc<WriteBatch>, hashes: Vec<u64>, node: Arc<Peer>) {
     let origin = WriteOrigin { replica: 1, placed: true, hinted: false };
-    let part = Part { tenant: &tenant, batch: &told, series: &[], whole: &OnceLock::new(), origin };
+    let part = Part { tenant: &tenant, batch: &told, series: &[], pieces: &[], origin };
     if let Err(error) = node.send(part).await {
         debug!(error = error.text, "a node was not told of metrics");
         node.said().forget(&hashes);
@@ -309,8 +308,6 @@ async fn tell_node(tenant: TenantId, told: Arc<WriteBatch>, hashes: Vec<u64>, no
 struct Write {
     tenant: TenantId,
     batch: Arc<WriteBatch>,
-    /// All of it as nodes get it.
-    whole: OnceLock<Arc<SharedSeries>>,
     origin: WriteOrigin,
     metrics: ReplicationMetrics,
     clock: Arc<dyn Clock>,
@@ -355,7 +352,7 @@ impl Write {
 
     fn part<'a>(&'a self, group: &'a Group) -> Part<'a> {
         let origin = WriteOrigin { replica: group.replica as u64 + 1, placed: true, hinted: self.origin.hinted };
-        Part { tenant: &self.tenant, batch: &self.batch, series: &group.series, whole: &self.whole, origin }
+        Part { tenant: &self.tenant, batch: &self.batch, series: &group.series, pieces: &group.pieces, origin }
     }
 
     async fn send<'a>(&self, group: &'a Group) -> (&'a Group, Result<Option<WriteOutcome>, PeerError>) {

@@ -24,7 +24,7 @@ pub struct SharedSeries {
 /// A `thanos.WriteRequest`.
 #[derive(Clone, Debug)]
 pub struct WriteMessage {
-    series: Arc<SharedSeries>,
+    series: Vec<Arc<SharedSeries>>,
     tail: Bytes,
 }
 
@@ -40,33 +40,41 @@ impl SharedSeries {
 }
 
 impl WriteMessage {
-    /// Series, and the other fields.
-    pub fn new(series: Arc<SharedSeries>, tail: Bytes) -> Self {
+    /// Series, a piece behind the other, and the other fields.
+    pub fn new(series: Vec<Arc<SharedSeries>>, tail: Bytes) -> Self {
         WriteMessage { series, tail }
     }
 
     /// The message in one piece.
     pub fn to_bytes(&self) -> Bytes {
-        [&self.series.plain[..], &self.tail].concat().into()
+        self.plain().map(|piece| &piece[..]).collect::<Vec<_>>().concat().into()
     }
 
     /// The pieces of a gRPC body; whether they are compressed is told in the body itself.
     pub(crate) fn pieces(&self, snappy: bool) -> Vec<Bytes> {
-        let plain_bytes = self.series.plain.len() + self.tail.len();
+        let plain_bytes = self.plain().map(|piece| piece.len()).sum();
         if !snappy || plain_bytes < MIN_DEFLATE_BYTES {
-            return vec![header(0, plain_bytes), self.series.plain.clone(), self.tail.clone()];
+            return [header(0, plain_bytes)].into_iter().chain(self.plain().cloned()).collect();
         }
-        let series = self.series.packed();
+        let tail = packed(&self.tail);
+        let streams =
+            self.series.iter().map(|series| series.packed()).chain([&tail]).filter(|stream| !stream.is_empty());
         // One stream, one head.
-        let tail = packed(&self.tail).slice(if self.tail.is_empty() { 0 } else { STREAM_HEAD_BYTES }..);
-        vec![header(1, series.len() + tail.len()), series.clone(), tail]
+        let joined = streams.enumerate().map(|(i, stream)| stream.slice(if i == 0 { 0 } else { STREAM_HEAD_BYTES }..));
+        let mut pieces: Vec<Bytes> = [Bytes::new()].into_iter().chain(joined).collect();
+        pieces[0] = header(1, pieces.iter().map(Bytes::len).sum());
+        pieces
+    }
+
+    fn plain(&self) -> impl Iterator<Item = &Bytes> {
+        self.series.iter().map(|series| &series.plain).chain([&self.tail])
     }
 }
 
 /// A message whose every byte is one node's own.
 impl From<Bytes> for WriteMessage {
     fn from(whole: Bytes) -> Self {
-        WriteMessage { series: Arc::new(SharedSeries::new(whole)), tail: Bytes::new() }
+        WriteMessage { series: vec![Arc::new(SharedSeries::new(whole))], tail: Bytes::new() }
     }
 }
 
@@ -108,11 +116,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn series_and_tail_arrive_as_one(series in 0usize..200_000, tail in 0usize..2000, snappy: bool) {
+        fn series_and_tail_arrive_as_one(
+            series in proptest::collection::vec(0usize..100_000, 0..4),
+            tail in 0usize..2000,
+            snappy: bool,
+        ) {
             let bytes = |len: usize| Bytes::from_iter((0..len).map(|i| (i * i / 7) as u8));
-            let message = WriteMessage::new(Arc::new(SharedSeries::new(bytes(series))), bytes(tail));
+            let pieces = series.iter().map(|len| Arc::new(SharedSeries::new(bytes(*len)))).collect();
+            let message = WriteMessage::new(pieces, bytes(tail));
             let whole = message.to_bytes();
-            prop_assert_eq!(whole.len(), series + tail);
+            prop_assert_eq!(whole.len(), series.iter().sum::<usize>() + tail);
             prop_assert_eq!(received(&message, snappy), whole.to_vec());
             prop_assert_eq!(received(&WriteMessage::from(whole.clone()), snappy), whole.to_vec());
         }
