@@ -164,3 +164,49 @@ async fn lists_come_to_stocks_outcome() {
     assert!(wrong.is_empty(), "{} of {tried}:\n{}", wrong.len(), wrong.join("\n"));
     assert!(tried >= 20, "{tried}");
 }
+
+/// A row of files and flags that stock takes, as a case of an argument list: with its file, and listeners that it leaves at their defaults.
+fn as_case(row: &Value) -> Value {
+    let mut files = row["files"].as_object().cloned().unwrap_or_default();
+    if let Some(file) = row["file"].as_str() {
+        let path = shared().join("corpora/objstore").join(file);
+        let name = path.file_name().unwrap().to_str().unwrap().to_string();
+        files.insert(name, std::fs::read_to_string(&path).unwrap().into());
+    }
+    let named = |flag: &str| row["args"].as_array().unwrap().iter().any(|a| a.as_str().unwrap().starts_with(flag));
+    let listeners = [
+        ("--http-address", "HTTP"),
+        ("--grpc-address", "GRPC"),
+        ("--remote-write.address", "REMOTE_WRITE"),
+        ("--receive.capnproto-address", "CAPNP"),
+    ];
+    let listeners = listeners.iter().filter(|(flag, _)| !named(flag));
+    let listeners: Vec<String> = listeners.map(|(flag, port)| format!("{flag}=${{BIND}}:${{{port}_PORT}}")).collect();
+    serde_json::json!({ "args": row["args"], "files": files, "extra_args_for_isolation": listeners })
+}
+
+#[test]
+fn what_stock_takes_ours_takes() {
+    let (mut tried, mut refused) = (0, Vec::new());
+    for list in ["valid", "accepted-by-stock"] {
+        let rows = std::fs::read_to_string(shared().join(format!("corpora/objstore/{list}.jsonl"))).unwrap();
+        for row in rows.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()) {
+            if row["args"][0] != "receive" {
+                continue;
+            }
+            let dir = tempfile::tempdir().unwrap();
+            let (case, values) = (as_case(&row), values(dir.path()));
+            for (name, content) in case["files"].as_object().unwrap() {
+                let path = Path::new(&values["${CONF_DIR}"]).join(name);
+                std::fs::write(path, filled(content.as_str().unwrap(), &values)).unwrap();
+            }
+            let mut program = Program::spawn(Command::new(own("thanoxide")).args(arguments(&case, &values).0)).unwrap();
+            if program.await_line("changing probe status", "status=ready").is_err() {
+                refused.push(format!("{} {}: {}", row["kind"], row["name"], program.log()));
+            }
+            tried += 1;
+        }
+    }
+    assert!(refused.is_empty(), "{} of {tried}:\n{}", refused.len(), refused.join("\n"));
+    assert!(tried >= 40, "{tried}");
+}
