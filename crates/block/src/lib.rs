@@ -25,6 +25,6 @@ pub use meta::{
     BlockFile, Downsample, FileHash, INDEX_NAME, IndexStats, META_NAME, Meta, MetaError, Source, ThanosMeta,
 };
 pub use metrics::{FetcherMetrics, ShipperCounters, ShipperMetrics};
-pub use shipper::{BlockHash, SHIPPER_STATE_NAME, ShipError, ShipReport, Shipper, ShipperConfig};
+pub use shipper::{BlockHash, SHIPPER_STATE_NAME, ShipError, ShipReport, Shipper, ShipperConfig, UploadOptions};
 pub use ulid::Ulid;
 pub use upload::{UploadError, upload_block};

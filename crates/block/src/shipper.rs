@@ -40,6 +40,15 @@ pub enum BlockHash {
     Sha256,
 }
 
+/// How a block is uploaded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UploadOptions {
+    /// Whether its files are hashed.
+    pub hash: BlockHash,
+    /// As many of its chunk files go at once; 0 is one after the other, too.
+    pub concurrency: usize,
+}
+
 /// What a shipper is to do.
 #[derive(Clone, Debug)]
 pub struct ShipperConfig {
@@ -51,8 +60,8 @@ pub struct ShipperConfig {
     pub source: Source,
     /// Whether blocks that were compacted locally are uploaded too, if they overlap nothing in the bucket.
     pub upload_compacted: bool,
-    /// Whether files are hashed.
-    pub hash: BlockHash,
+    /// How blocks are uploaded.
+    pub upload: UploadOptions,
 }
 
 /// Why a pass over the directory failed as a whole.
@@ -184,7 +193,7 @@ impl Shipper {
         let mut thanos = meta.thanos.clone().unwrap_or_else(|| ThanosMeta::new(&self.config.labels, Source::default()));
         thanos.labels = ThanosMeta::new(&self.config.labels, Source::default()).labels;
         thanos.source = self.config.source.clone();
-        match upload_block(&*self.bucket, &self.disk, &*self.clock, dir, thanos, self.config.hash).await {
+        match upload_block(&*self.bucket, &self.disk, &*self.clock, dir, thanos, self.config.upload).await {
             Ok(_) => Ok(Shipped::Uploaded),
             Err(e) => {
                 if matches!(e, UploadError::Corrupt { .. }) {

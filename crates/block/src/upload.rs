@@ -7,13 +7,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use futures::{StreamExt, TryStreamExt};
 use sha2::{Digest, Sha256};
 use thanoxide_env::{Clock, Disk};
 use thanoxide_objstore::{Bucket, BucketError, UploadSource};
 use thiserror::Error;
 
 use crate::meta::{BlockFile, FileHash, INDEX_NAME, META_NAME, Meta, MetaError, ThanosMeta};
-use crate::shipper::BlockHash;
+use crate::shipper::{BlockHash, UploadOptions};
 
 /// Bytes of a file that are hashed at a time.
 const HASH_PIECE_BYTES: usize = 256 << 10;
@@ -50,16 +51,14 @@ pub async fn upload_block(
     clock: &dyn Clock,
     dir: &Path,
     mut thanos: ThanosMeta,
-    hash: BlockHash,
+    options: UploadOptions,
 ) -> Result<Meta, UploadError> {
     let mut meta = read_local_meta(&**disk, dir)?;
     let mut files = list_files(&**disk, dir)?;
     let names = files.iter().filter_map(|file| file.rel_path.strip_prefix("chunks/"));
     thanos.segment_files = names.map(str::to_string).collect();
-    for file in &files {
-        upload_file(bucket, disk, dir, &meta.id().to_string(), file).await?;
-    }
-    if hash == BlockHash::Sha256 {
+    upload_files(bucket, disk, dir, &meta.id().to_string(), &files, options.concurrency).await?;
+    if options.hash == BlockHash::Sha256 {
         for file in &mut files {
             file.hash = Some(sha256(&**disk, dir, file)?);
         }
@@ -121,6 +120,24 @@ fn list_files(disk: &dyn Disk, dir: &Path) -> Result<Vec<BlockFile>, UploadError
         Ok(BlockFile { rel_path, size_bytes, hash: None })
     });
     sized.collect::<io::Result<Vec<_>>>().map_err(failed)
+}
+
+/// Chunk files, some at once, then the index, which is the last.
+async fn upload_files(
+    bucket: &dyn Bucket,
+    disk: &Arc<dyn Disk>,
+    dir: &Path,
+    id: &str,
+    files: &[BlockFile],
+    concurrency: usize,
+) -> Result<(), UploadError> {
+    let mut uploads: Vec<_> = files.iter().map(|file| upload_file(bucket, disk, dir, id, file)).collect();
+    let index = uploads.pop();
+    futures::stream::iter(uploads).buffer_unordered(concurrency.max(1)).try_collect::<()>().await?;
+    match index {
+        Some(index) => index.await,
+        None => Ok(()),
+    }
 }
 
 async fn upload_file(

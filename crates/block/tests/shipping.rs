@@ -8,7 +8,7 @@ use std::sync::Arc;
 use prometheus_client::registry::Registry;
 use thanoxide_block::{
     BlockHash, Discovery, Fetched, Fetcher, FetcherConfig, FetcherMetrics, META_NAME, Meta, SHIPPER_STATE_NAME,
-    Shipper, ShipperConfig, ShipperMetrics, Source, TimeBound, Ulid,
+    Shipper, ShipperConfig, ShipperMetrics, Source, TimeBound, Ulid, UploadOptions,
 };
 use thanoxide_env::{ManualClock, SystemDisk};
 use thanoxide_model::Labels;
@@ -23,7 +23,7 @@ struct Tsdb {
     metrics: ShipperMetrics,
     registry: Registry,
     upload_compacted: bool,
-    hash: BlockHash,
+    upload: UploadOptions,
 }
 
 impl Tsdb {
@@ -36,7 +36,7 @@ impl Tsdb {
             metrics: ShipperMetrics::new(&mut registry),
             registry,
             upload_compacted: false,
-            hash: BlockHash::None,
+            upload: UploadOptions::default(),
         }
     }
 
@@ -64,7 +64,7 @@ impl Tsdb {
             labels: Labels::from_pairs([("tenant_id", "t"), ("replica", "0")]),
             source: Source::receive(),
             upload_compacted: self.upload_compacted,
-            hash: self.hash,
+            upload: self.upload,
         };
         let bucket = Arc::clone(&self.bucket);
         Shipper::new(config, Arc::new(SystemDisk), Arc::clone(&self.clock) as _, bucket, self.metrics.for_tenant("t"))
@@ -127,7 +127,7 @@ async fn each_block_is_uploaded_once() {
 #[tokio::test]
 async fn files_are_hashed_where_it_is_asked_for() {
     let mut tsdb = Tsdb::new();
-    tsdb.hash = BlockHash::Sha256;
+    tsdb.upload.hash = BlockHash::Sha256;
     let id = tsdb.block(1, 1, 10);
     tsdb.shipper().sync().await.unwrap();
     let json = tsdb.bucket.read(&format!("{id}/meta.json"), 1 << 20).await.unwrap();
@@ -157,14 +157,18 @@ async fn a_bad_block_does_not_hold_up_the_others() {
 
 #[tokio::test]
 async fn an_upload_that_broke_off_goes_on_where_it_was() {
-    for fail_at in 1.. {
-        let tsdb = Tsdb::new();
+    for (concurrency, fail_at) in
+        [0, 4].into_iter().flat_map(|concurrency| (1..=9).map(move |call| (concurrency, call)))
+    {
+        let mut tsdb = Tsdb::new();
+        tsdb.upload.concurrency = concurrency;
         let id = tsdb.block(1, 1, 10);
         tsdb.bucket.fail_at(fail_at);
         let first = tsdb.shipper().sync().await.unwrap();
-        if first.failed.is_empty() {
-            assert!(fail_at > 8, "exists, then attributes and upload of three files, then meta.json");
-            return;
+        // Exists, then attributes and upload of three files, then meta.json.
+        assert_eq!(first.failed.is_empty(), fail_at > 8, "{fail_at}");
+        if fail_at > 8 {
+            continue;
         }
         let fetched = tsdb.fetch(FetcherConfig::default()).await;
         assert!(fetched.blocks.is_empty(), "a part is no block");

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use prometheus_client::registry::Registry;
 use recording_bucket::RecordingBucket;
-use thanoxide_block::{BlockHash, Shipper, ShipperConfig, ShipperMetrics, Source};
+use thanoxide_block::{Shipper, ShipperConfig, ShipperMetrics, Source, UploadOptions};
 use thanoxide_env::sim_disk::crash::Crash;
 use thanoxide_env::{Disk, Env, ManualClock, SeededRandom, SimDisk};
 use thanoxide_model::series::Columns;
@@ -52,7 +52,7 @@ fn shipper(disk: &SimDisk, bucket: Arc<dyn Bucket>) -> Shipper {
         labels: Labels::from_pairs([("replica", "0")]),
         source: Source::receive(),
         upload_compacted: false,
-        hash: BlockHash::None,
+        upload: UploadOptions::default(),
     };
     let metrics = ShipperMetrics::new(&mut Registry::default());
     Shipper::new(config, Arc::new(disk.clone()), Arc::new(ManualClock::default()), bucket, metrics.for_tenant("a"))

@@ -316,8 +316,9 @@ async fn run_ingester(matches: &Matches, rings: Option<RingSource>) -> Result<()
     config.memory_limit_bytes = memory_limit(matches);
     config.retention_bytes = Some(matches.bytes("tsdb.max-retention-bytes")).filter(|bytes| *bytes > 0);
     if matches.text("hash-func") == "SHA256" {
-        config.hash = BlockHash::Sha256;
+        config.upload.hash = BlockHash::Sha256;
     }
+    config.upload.concurrency = usize::try_from(matches.int("shipper.upload-concurrency")).unwrap_or_default();
     config.out_of_order_window_ms = matches.duration_ms("tsdb.out-of-order.time-window");
     // As in stock: no number, or one below 1, means the default.
     if let cap @ 1.. = matches.int("tsdb.out-of-order.cap-max") {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::RwLock;
-use thanoxide_block::shipper::BlockHash;
+use thanoxide_block::UploadOptions;
 use thanoxide_config::TenantLabels as LabelRules;
 use thanoxide_model::{Labels, LabelsBuilder, TenantId};
 use thanoxide_tsdb::head::late::LATE_CHUNK_SAMPLES;
@@ -54,8 +54,8 @@ pub struct IngesterConfig {
     pub retention_ms: Option<i64>,
     /// The room that the blocks of each tenant may take; `None` is no limit.
     pub retention_bytes: Option<u64>,
-    /// Whether the files of uploaded blocks are hashed.
-    pub hash: BlockHash,
+    /// How blocks are uploaded.
+    pub upload: UploadOptions,
     /// Near this much memory of the process new series are refused, and then heads are cut early; `None` is no limit.
     pub memory_limit_bytes: Option<u64>,
     /// How far ahead of the clock a sample may be; `None` takes all.
@@ -89,7 +89,7 @@ impl IngesterConfig {
             cut_duration_ms: None,
             retention_ms: Some(15 * 86_400_000),
             retention_bytes: None,
-            hash: BlockHash::None,
+            upload: UploadOptions::default(),
             memory_limit_bytes: None,
             too_far_in_future_ms: None,
             out_of_order_window_ms: 0,

@@ -115,7 +115,7 @@ impl Shipping {
             labels: self.config.labels_of(tenant),
             source: Source::receive(),
             upload_compacted: false,
-            hash: self.config.hash,
+            upload: self.config.upload,
         };
         let (disk, clock) = (Arc::clone(&self.env.disk), Arc::clone(&self.env.clock));
         Shipper::new(config, disk, clock, Arc::clone(&self.bucket), self.metrics.for_tenant(tenant.as_str()))

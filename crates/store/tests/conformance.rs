@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use golden::{filesystem, store};
-use thanoxide_block::{BlockHash, Source, ThanosMeta, upload_block};
+use thanoxide_block::{Source, ThanosMeta, UploadOptions, upload_block};
 use thanoxide_env::{Disk, ManualClock, SystemDisk};
 use thanoxide_objstore::{Bucket, FaultBucket, ObjectBucket};
 use thanoxide_storeapi::StoreSeries;
@@ -47,7 +47,9 @@ async fn put_block(bucket: &dyn Bucket, dir: &Path, data: &Dataset, number: u128
     writer.finish().unwrap().unwrap();
     let thanos = ThanosMeta::new(&data.external, Source::receive());
     let block = dir.join(id.to_string());
-    upload_block(bucket, &disk, &ManualClock::at(range_ms.end), &block, thanos, BlockHash::None).await.unwrap();
+    upload_block(bucket, &disk, &ManualClock::at(range_ms.end), &block, thanos, UploadOptions::default())
+        .await
+        .unwrap();
 }
 
 /// The whole data as one block.

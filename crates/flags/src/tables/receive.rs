@@ -209,7 +209,12 @@ const FLAGS: &[FlagDef] = &[
     FlagDef::no_op("tsdb.enable-native-histograms", Kind::Bool, &["true"]),
     FlagDef::new("hash-func", Kind::Enum(&["SHA256", ""]), "How the files of uploaded blocks are hashed; empty is not at all.")
         .default(&[""]),
-    FlagDef::no_op("shipper.upload-concurrency", Kind::Int, &["0"]),
+    FlagDef::new(
+        "shipper.upload-concurrency",
+        Kind::Int,
+        "As many chunk files of a block go to the bucket at once; 0 is one after the other.",
+    )
+    .default(&["0"]),
     FlagDef::no_op("matcher-cache-size", Kind::Int, &["0"]),
     FlagDef::no_op("request.logging-config-file", Kind::Text, &[]).placeholder("<file-path>"),
     FlagDef::no_op("request.logging-config", Kind::Text, &[]).placeholder("<content>"),
