@@ -191,6 +191,28 @@ async fn a_hashring_file_that_turns_bad_leaves_the_old_ring() -> Result<()> {
     Ok(())
 }
 
+/// Stock cuts every head when a ring changes, and takes no write meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_ring_flushes_nothing() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let (data, file) = (dir.path().join("data"), dir.path().join("hashrings.json"));
+    replace(&file, r#"[{"endpoints":["this:1"]}]"#)?;
+    let flags = [format!("--receive.hashrings-file={}", file.display()), "--receive.local-endpoint=this:1".to_string()];
+    let node = Program::receiver(&data, &flags.each_ref().map(String::as_str))?;
+    ensure!(write(&node, "a", 50).await? == 200);
+    let series = metric(&node, r#"prometheus_tsdb_head_series{tenant="a"}"#).await?;
+    ensure!(series == Some(50.0), "{series:?}");
+    replace(&file, r#"[{"tenants":["a"],"endpoints":["this:1"]},{"endpoints":["127.0.0.1:9"]}]"#)?;
+    until_metric(&node, "thanos_receive_hashrings_file_changes_total", 2.0).await?;
+    ensure!(write(&node, "a", 50).await? == 200);
+    ensure!(metric(&node, r#"prometheus_tsdb_head_series{tenant="a"}"#).await? == series);
+    let names = fs::read_dir(data.join("a"))?.map(|entry| Ok(entry?.file_name().into_string().unwrap_or_default()));
+    let blocks: Vec<String> =
+        names.filter(|name: &Result<String>| name.as_ref().is_ok_and(|n| n.len() == 26)).collect::<Result<_>>()?;
+    ensure!(blocks.is_empty(), "{blocks:?}");
+    Ok(())
+}
+
 /// The tenants of all series that the StoreAPI tells of.
 fn told(program: &Program) -> Result<BTreeSet<String>> {
     let tenant_of = |labels: String| {
