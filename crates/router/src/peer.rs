@@ -92,8 +92,9 @@ pub struct Part<'a> {
 }
 
 impl Part<'_> {
+    /// Whether it is the request as it is; of several pieces the series are in another order.
     fn is_whole(&self) -> bool {
-        self.series.len() == self.batch.series.len()
+        self.series.len() == self.batch.series.len() && self.pieces.len() <= 1
     }
 
     /// About how much memory the call takes.
