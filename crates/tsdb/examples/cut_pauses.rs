@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use thanoxide_env::Env;
 use thanoxide_model::write_batch::WriteBatchBuilder;
 use thanoxide_model::{Labels, MatchKind, Matcher, Sample, TenantId, WriteBatch};
-use thanoxide_tsdb::engine::{AppendOptions, Engine, EngineOptions};
+use thanoxide_tsdb::engine::{AppendOptions, Engine, EngineOptions, Selection};
 
 /// That of the programs.
 #[global_allocator]
@@ -73,7 +73,7 @@ fn main() {
     few.iter().for_each(|batch| append(&engine, &tenant, batch));
     let matcher = [Matcher::new(MatchKind::Equal, "pod", "old-6c9f7d8b5-0000007").unwrap()];
     let reader = engine.reader(&tenant).unwrap();
-    for what in ["all read", "cut"] {
+    for what in ["all read", "labels read", "values read", "cut"] {
         let stop = AtomicBool::new(false);
         let (appends, reads) = std::thread::scope(|scope| {
             let appends = scope.spawn(|| {
@@ -88,6 +88,11 @@ fn main() {
             let begin = Instant::now();
             match what {
                 "cut" => assert!(!engine.maintain(&|_, _| false).cut.is_empty()),
+                "labels read" => {
+                    let all = Selection { labels_only: true, ..Selection::new(&[], 0, i64::MAX) };
+                    assert!(reader.select_some(&all).unwrap().len() >= series);
+                }
+                "values read" => assert!(reader.label_values(b"pod", &[], 0, i64::MAX).unwrap().len() >= series),
                 _ => assert!(reader.select(&[], 0, i64::MAX).unwrap().len() >= series),
             }
             println!("{what} in {:.2} s", begin.elapsed().as_secs_f64());

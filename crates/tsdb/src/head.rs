@@ -26,6 +26,7 @@ mod open_chunk;
 mod order;
 mod packing;
 mod postings;
+mod readings;
 mod relocate;
 mod replay;
 mod restore;
@@ -59,6 +60,7 @@ use crate::tombstones::Tombstones;
 use crate::wal::record::SeriesRef;
 use labels::{LabelPairs, Pair};
 use late::LateSamples;
+use readings::Readings;
 use series::Series;
 use slab::Slab;
 use verdicts::Verdicts;
@@ -116,6 +118,7 @@ pub struct Head {
     deleted: Tombstones,
     exemplars: Exemplars,
     metadata: Metadata,
+    readings: Readings,
 }
 
 impl Head {
@@ -145,6 +148,7 @@ impl Head {
             deleted: Tombstones::default(),
             exemplars: Exemplars::default(),
             metadata: Metadata::default(),
+            readings: Readings::default(),
         }
     }
 

@@ -205,15 +205,16 @@ fn options_that_make_no_sense_are_refused() {
 fn a_batch_is_seen_whole_or_not_at_all() {
     let dir = tempfile::tempdir().unwrap();
     let engine = open(dir.path());
-    let series: Vec<_> = (0..50).map(labels).collect();
+    // More than a reader takes under one lock.
+    let series: Vec<_> = (0..5000).map(labels).collect();
     std::thread::scope(|scope| {
-        scope.spawn(|| {
-            for t in 0..300 {
+        let writer = scope.spawn(|| {
+            for t in 0..60 {
                 let batch: Vec<_> = series.iter().map(|labels| (labels.clone(), vec![(t, t as f64)])).collect();
                 append(&engine, &engine_support::batch(&batch)).unwrap();
             }
         });
-        for _ in 0..100 {
+        while !writer.is_finished() {
             let mut counts: Vec<_> = read(&engine).values().map(|samples| samples.len()).collect();
             counts.dedup();
             assert!(counts.len() <= 1, "{counts:?}");

@@ -61,10 +61,9 @@ impl TenantReader {
 
     /// As [`Self::select`], with all that a selection says.
     pub fn select_some(&self, selection: &Selection<'_>) -> Result<Vec<SelectedSeries>, EngineError> {
-        let Selection { matchers, min_time_ms, max_time_ms, .. } = *selection;
+        let Selection { min_time_ms, max_time_ms, .. } = *selection;
         let (mut budget, most_series) = (Budget::new(selection), selection.most_series());
-        let ((mut series, files), blocks) =
-            self.pin(|state| (state.head.gather(matchers, min_time_ms, max_time_ms), self.tenant.chunks.files()));
+        let (mut series, files, blocks) = self.gather(selection, &mut budget)?;
         series.retain(|series| selection.keeps(&series.labels));
         sort(&mut series);
         let mut answers = vec![self.load_head(&files, series, selection, &mut budget)?];
@@ -75,6 +74,26 @@ impl TenantReader {
         let mut merged = merge(answers)?;
         merged.truncate(most_series);
         Ok(merged)
+    }
+
+    /// The series of the head as they are now, with the files of their chunks, and the blocks. Appends go on between two slices.
+    fn gather(
+        &self,
+        selection: &Selection<'_>,
+        budget: &mut Budget<'_>,
+    ) -> Result<(Vec<HeadSeries>, Arc<Files>, Arc<BlockSet>), EngineError> {
+        let Selection { matchers, min_time_ms, max_time_ms, .. } = *selection;
+        let ((reading, mut goes_on), blocks) = self.pin(|state| {
+            let reading = state.head.begin_reading(matchers, min_time_ms, max_time_ms);
+            let goes_on = state.head.read_on(&reading);
+            (reading, goes_on)
+        });
+        while goes_on {
+            budget.take(0)?;
+            goes_on = self.tenant.state.read().head.read_on(&reading);
+        }
+        let (series, files) = reading.finish();
+        Ok((series, files, blocks))
     }
 
     /// The series of the head that have samples, with their chunks where these are wanted.
@@ -155,9 +174,10 @@ impl TenantReader {
         min_time_ms: i64,
         max_time_ms: i64,
     ) -> Result<Vec<Vec<u8>>, EngineError> {
-        let (head, blocks) = self.pin(|state| {
+        let (mut head, blocks) = self.pin(|state| {
             if in_head(state, min_time_ms, max_time_ms) { state.head.label_values(name, matchers) } else { Vec::new() }
         });
+        head.sort_unstable();
         let mut answers = vec![head];
         for block in blocks.overlapping(min_time_ms, max_time_ms) {
             answers.push(block.label_values(name, matchers)?);

@@ -315,6 +315,9 @@ impl Head {
             Fit::Newest | Fit::Late => scratch.accepted += 1,
         }
         target.grew = true;
+        if let Some((slot, _)) = target.place {
+            self.keep_for_readers(slot);
+        }
         Some(*target.place.get_or_insert_with(|| self.create(target.hash, target.packed)))
     }
 

@@ -34,15 +34,16 @@ impl Head {
     /// As [`Head::read`], in no order and without what is to be read from disk: what has to be done while nobody writes.
     pub(crate) fn gather(&self, matchers: &[Matcher], min_ms: i64, max_ms: i64) -> Vec<HeadSeries> {
         let slots = self.matching(matchers);
-        let collect = |slot| {
-            let late = self.collect_late(slot, min_ms, max_ms);
-            match self.collect(slot, min_ms, max_ms) {
-                Some(series) => Some(HeadSeries { late, ..series }),
-                None if late.is_empty() => None,
-                None => self.slab.get(slot).map(|series| self.head_series(series, Vec::new(), late)),
-            }
-        };
-        slots.iter().filter_map(collect).collect()
+        slots.iter().filter_map(|slot| self.gather_one(slot, self.visible_from_ms, min_ms, max_ms)).collect()
+    }
+
+    /// A series with its samples of `min_ms..=max_ms`, `None` where it has none there. Blocks hold those that came in order and are older
+    /// than `visible_from_ms`.
+    pub(super) fn gather_one(&self, slot: Slot, visible_from_ms: i64, min_ms: i64, max_ms: i64) -> Option<HeadSeries> {
+        let series = self.slab.get(slot)?;
+        let late = self.collect_late(series, min_ms, max_ms);
+        let chunks = series.collect(min_ms.max(visible_from_ms), max_ms);
+        (!chunks.is_empty() || !late.is_empty()).then(|| self.head_series(series, chunks, late))
     }
 
     /// A series with its samples of `min_ms..=max_ms` that came in order, `None` where it has none there.
@@ -61,9 +62,11 @@ impl Head {
     }
 
     /// The late chunks of a series that have samples in `min_ms..=max_ms`. They may overlap.
-    fn collect_late(&self, slot: Slot, min_ms: i64, max_ms: i64) -> Vec<Chunk> {
-        let series = self.slab.get(slot).filter(|_| !self.late.is_empty());
-        series.map_or_else(Vec::new, |series| self.late.collect(series.series_ref(), min_ms, max_ms))
+    fn collect_late(&self, series: &Series, min_ms: i64, max_ms: i64) -> Vec<Chunk> {
+        match self.late.is_empty() {
+            true => Vec::new(),
+            false => self.late.collect(series.series_ref(), min_ms, max_ms),
+        }
     }
 
     /// Sorts series by labels.

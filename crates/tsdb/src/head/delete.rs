@@ -14,6 +14,7 @@ impl Head {
     /// Deletes the samples of `range` of all series that satisfy all matchers. Gives what the log must hold of it.
     pub(crate) fn delete(&mut self, matchers: &[Matcher], range: Interval) -> Result<Vec<u8>, ChunkError> {
         let slots = self.matching(matchers);
+        self.keep_all_for_readers(slots.iter());
         let deletions: Vec<Deletion> = slots.iter().flat_map(|slot| self.deletions(slot, range)).collect();
         deletions.iter().try_for_each(|deletion| self.apply(deletion))?;
         let mut payload = Vec::new();

@@ -32,11 +32,15 @@ impl Head {
 
     /// The series with frozen samples, sorted by labels.
     pub(crate) fn sorted_frozen_slots(&self) -> Vec<Slot> {
+        self.sort(self.frozen_slots())
+    }
+
+    fn frozen_slots(&self) -> Vec<Slot> {
         let frozen = |slot: &Slot| {
             let series = self.slab.get(*slot).map(|series| series.series_ref());
             series.zip(self.frozen()).is_some_and(|(series, store)| store.contains(series))
         };
-        self.sort(self.live.iter().filter(frozen).collect())
+        self.live.iter().filter(frozen).collect()
     }
 
     /// The frozen samples of a series.
@@ -69,7 +73,10 @@ impl Head {
 
     /// Drops the frozen samples, which blocks have now, and series that had nothing else.
     pub(crate) fn drop_frozen_late(&mut self) {
-        if self.late.frozen.take().is_some() {
+        if self.late.frozen.is_some() {
+            let frozen = self.frozen_slots();
+            self.keep_all_for_readers(frozen.into_iter());
+            self.late.frozen = None;
             self.truncate(self.min_valid_ms);
         }
     }

@@ -41,22 +41,22 @@ impl Head {
         }
     }
 
-    /// The values of a label among series that satisfy all matchers, sorted.
+    /// The values of a label among series that satisfy all matchers, in no order: sorting is not for those who hold a lock.
     pub fn label_values(&self, name: &[u8], matchers: &[Matcher]) -> Vec<Vec<u8>> {
         let Some(name) = self.labels.find_name(name) else { return Vec::new() };
         let values = self.labels.values(name);
         if matchers.is_empty() {
-            return sorted(values.iter().map(|(_, value)| value));
+            return copied(values.iter().map(|(_, value)| value));
         }
         let among = self.matching(matchers);
         if !self.prefers_series(name, &among) {
             let used = |pair: Pair| self.labels.intersects(pair, &among);
-            return sorted(values.iter().filter(|(pair, _)| used(*pair)).map(|(_, value)| value));
+            return copied(values.iter().filter(|(pair, _)| used(*pair)).map(|(_, value)| value));
         }
         let mut pairs: Vec<Pair> = among.iter().filter_map(|slot| self.label_of(slot, name)).collect();
         pairs.sort_unstable();
         pairs.dedup();
-        sorted(pairs.into_iter().map(|pair| self.labels.value(pair)))
+        copied(pairs.into_iter().map(|pair| self.labels.value(pair)))
     }
 
     /// At most so many series satisfy all matchers, as far as is known without evaluating them.
@@ -92,10 +92,14 @@ impl Head {
     }
 }
 
+fn copied<'a>(texts: impl Iterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
+    texts.map(<[u8]>::to_vec).collect()
+}
+
 fn sorted<'a>(texts: impl Iterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
-    let mut texts: Vec<&[u8]> = texts.collect();
+    let mut texts = copied(texts);
     texts.sort_unstable();
-    texts.into_iter().map(<[u8]>::to_vec).collect()
+    texts
 }
 
 impl LabelIndex for Head {

@@ -61,6 +61,7 @@ impl Head {
         let end = self.slab.end();
         let until = from.saturating_add(SLICE_SLOTS).min(end);
         let mut dead = RoaringBitmap::new();
+        self.keep_all_for_readers(from..until);
         let Head { slab, store, late, .. } = self;
         for slot in from..until {
             let Some(series) = slab.get_mut(slot) else { continue };
