@@ -21,6 +21,7 @@ mod relay;
 mod restart;
 mod router;
 mod smoke;
+mod storm;
 mod tenants;
 
 /// Time between two samples of a series.
@@ -43,12 +44,13 @@ pub(crate) trait Benchmark: Sync {
 }
 
 /// All of them.
-pub(crate) const BENCHMARKS: [&dyn Benchmark; 21] = [
+pub(crate) const BENCHMARKS: [&dyn Benchmark; 22] = [
     &ingest::Ingest,
     &ingest::IngestSecond,
     &ingest::Memory,
     &ingest::MemoryTwoHours,
     &churn::Churn,
+    &storm::Storm,
     &paced::Paced,
     &restart::Restart,
     &tenants::Tenants,

@@ -40,6 +40,8 @@ pub(crate) struct Recipe {
     pub(crate) block_servers: &'static [Server],
     /// What runs as a router before other nodes; empty if it cannot.
     pub(crate) router_servers: &'static [Server],
+    /// What runs as a receiver alone; empty if it is no such program.
+    pub(crate) receiver_servers: &'static [Server],
     /// Where below its directory these blocks lie.
     pub(crate) blocks_dir: &'static str,
     /// Port and path of remote write.
@@ -52,6 +54,10 @@ pub(crate) struct Recipe {
     pub(crate) uncached: &'static [(&'static str, &'static str)],
     /// Whether its answers are meant to be Prometheus's to the last digits.
     pub(crate) is_exact: bool,
+    /// Whether it makes Prometheus's blocks of its heads.
+    pub(crate) makes_blocks: bool,
+    /// Port of its metrics, if it has those of Prometheus's heads.
+    pub(crate) metrics: Option<&'static str>,
     /// Labels that it adds to every series.
     pub(crate) added_labels: &'static [&'static str],
 }
@@ -163,12 +169,15 @@ pub(crate) const RECIPES: [Recipe; 5] = [
         servers: &[STANDALONE],
         block_servers: &[STANDALONE],
         router_servers: &[ROUTER],
+        receiver_servers: &[THANOS_RECEIVE],
         blocks_dir: "bucket",
         write: ("write", "/api/v1/receive"),
         api: "http",
         flush: None,
         uncached: &[],
         is_exact: true,
+        makes_blocks: true,
+        metrics: Some("http"),
         added_labels: &["tenant_id"],
     },
     Recipe {
@@ -178,12 +187,15 @@ pub(crate) const RECIPES: [Recipe; 5] = [
         servers: &[ORACLE],
         block_servers: &[ORACLE],
         router_servers: &[],
+        receiver_servers: &[],
         blocks_dir: "",
         write: ("http", "/api/v1/write"),
         api: "http",
         flush: None,
         uncached: &[],
         is_exact: true,
+        makes_blocks: true,
+        metrics: None,
         added_labels: &[],
     },
     Recipe {
@@ -193,12 +205,15 @@ pub(crate) const RECIPES: [Recipe; 5] = [
         servers: &[PROMETHEUS],
         block_servers: &[PROMETHEUS],
         router_servers: &[],
+        receiver_servers: &[],
         blocks_dir: "",
         write: ("http", "/api/v1/write"),
         api: "http",
         flush: None,
         uncached: &[],
         is_exact: true,
+        makes_blocks: true,
+        metrics: Some("http"),
         added_labels: &[],
     },
     Recipe {
@@ -208,12 +223,15 @@ pub(crate) const RECIPES: [Recipe; 5] = [
         servers: &[THANOS_RECEIVE, THANOS_QUERY],
         block_servers: &[THANOS_STORE, THANOS_QUERY],
         router_servers: &[ROUTER],
+        receiver_servers: &[THANOS_RECEIVE],
         blocks_dir: "bucket",
         write: ("write", "/api/v1/receive"),
         api: "http",
         flush: None,
         uncached: &[],
         is_exact: false,
+        makes_blocks: true,
+        metrics: Some("receive"),
         added_labels: &["tenant_id", "receive"],
     },
     Recipe {
@@ -223,12 +241,15 @@ pub(crate) const RECIPES: [Recipe; 5] = [
         servers: &[VICTORIA_METRICS],
         block_servers: &[],
         router_servers: &[],
+        receiver_servers: &[],
         blocks_dir: "",
         write: ("http", "/api/v1/write"),
         api: "http",
         flush: Some(("http", "/internal/force_flush")),
         uncached: &[("nocache", "1")],
         is_exact: false,
+        makes_blocks: false,
+        metrics: None,
         added_labels: &[],
     },
 ];

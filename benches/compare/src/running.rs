@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -30,6 +30,7 @@ const DATA: &str = "data";
 #[derive(Debug)]
 pub(crate) struct Running {
     pub(crate) peer: Peer,
+    servers: &'static [Server],
     processes: Vec<Process>,
     /// What placeholders stand for: ports, and what this run chose.
     values: BTreeMap<String, String>,
@@ -49,6 +50,11 @@ impl Running {
         Running::start(peer, peer.recipe.router_servers, TempDir::new()?, cores, values)
     }
 
+    /// Starts a peer as a receiver alone, which nobody can ask.
+    pub(crate) fn receiver(peer: &Peer, cores: Cores) -> Result<Self> {
+        Running::start(peer, peer.recipe.receiver_servers, TempDir::new()?, cores, BTreeMap::new())
+    }
+
     /// Starts a peer over its own copy of the blocks in a directory.
     pub(crate) fn on_blocks(peer: &Peer, blocks: &Path, cores: Cores) -> Result<Self> {
         let dir = TempDir::new()?;
@@ -58,13 +64,14 @@ impl Running {
 
     fn start(
         peer: &Peer,
-        servers: &[Server],
+        servers: &'static [Server],
         dir: TempDir,
         cores: Cores,
         values: BTreeMap<String, String>,
     ) -> Result<Self> {
         fs::create_dir_all(dir.path().join(DATA))?;
-        let mut running = Running { peer: peer.clone(), processes: Vec::new(), values, commands: Vec::new(), dir };
+        let mut running =
+            Running { peer: peer.clone(), servers, processes: Vec::new(), values, commands: Vec::new(), dir };
         for server in servers {
             running.start_server(server, cores).with_context(|| format!("{} does not start", peer.name()))?;
         }
@@ -164,6 +171,11 @@ impl Running {
         self.processes.iter().try_for_each(|process| usage::reset_peak(process.id()))
     }
 
+    /// The directory that it calls its own.
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.dir.path().join(DATA)
+    }
+
     /// What its files occupy.
     pub(crate) fn disk_bytes(&self) -> u64 {
         usage::disk_bytes(&self.dir.path().join(DATA))
@@ -189,8 +201,7 @@ impl Running {
         self.kill();
         self.commands.clear();
         let began = Instant::now();
-        let recipe = self.peer.recipe;
-        recipe.servers.iter().try_for_each(|server| self.start_server(server, cores))?;
+        self.servers.iter().try_for_each(|server| self.start_server(server, cores))?;
         Ok(began.elapsed().as_secs_f64())
     }
 
