@@ -22,6 +22,7 @@ mod late_cut;
 pub mod matching;
 mod memory;
 mod metadata;
+mod numbers;
 mod open_chunk;
 mod order;
 mod packing;
@@ -41,8 +42,8 @@ mod waiting;
 
 use std::sync::Arc;
 
-use hashbrown::HashTable;
 use roaring::RoaringBitmap;
+use thanoxide_model::Labels;
 
 pub use append::{AppendLimits, LateLimits, Rejected, Scratch};
 pub use collect::SelectedSeries;
@@ -60,6 +61,8 @@ use crate::tombstones::Tombstones;
 use crate::wal::record::SeriesRef;
 use labels::{LabelPairs, Pair};
 use late::LateSamples;
+use numbers::Numbers;
+use packing::NewSeries;
 use readings::Readings;
 use series::Series;
 use slab::Slab;
@@ -95,7 +98,9 @@ pub struct Head {
     slab: Slab<Series>,
     /// The labels of the series made last: the next one has most of them, at the same places.
     beside: Vec<Pair>,
-    table: HashTable<Slot>,
+    /// Its hash.
+    last_hash: u128,
+    table: Numbers,
     live: RoaringBitmap,
     next_ref: SeriesRef,
     /// First and last time of a sample; `i64::MAX` and `i64::MIN` where there is none.
@@ -131,7 +136,8 @@ impl Head {
             verdicts: Verdicts::default(),
             slab: Slab::default(),
             beside: Vec::new(),
-            table: HashTable::new(),
+            last_hash: 0,
+            table: Numbers::default(),
             live: RoaringBitmap::new(),
             next_ref: 1,
             min_time_ms: i64::MAX,
@@ -181,8 +187,7 @@ impl Head {
     }
 
     fn find(&self, hash: u128) -> Option<Slot> {
-        let same = |slot: &Slot| self.slab.get(*slot).is_some_and(|series| series.hash == hash);
-        self.table.find(hash as u64, same).copied()
+        self.table.find(hash as u32, |slot| self.slab.get(slot).is_some_and(|series| series.hash == hash))
     }
 
     /// Makes a series, which must not be there yet. Labels are sorted, unique and not empty.
@@ -192,12 +197,38 @@ impl Head {
         series_ref: SeriesRef,
         labels: impl Iterator<Item = (&'a [u8], &'a [u8])>,
     ) -> Slot {
+        let pair = |known: &mut LabelPairs, beside, (name, value), _, slot| known.insert(name, value, beside, slot);
+        self.insert_with(hash, series_ref, labels, pair)
+    }
+
+    /// The same with what is noted of its labels.
+    fn insert_noted(&mut self, series_ref: SeriesRef, new: &NewSeries<'_>) -> Slot {
+        let is_after = new.after == self.last_hash;
+        let pair = |known: &mut LabelPairs, beside: Option<Pair>, (name, value), place: usize, slot| match new
+            .ahead
+            .get(place)
+        {
+            Some(ahead) => known.insert_ahead(*ahead, (name, value), beside.filter(|_| is_after), slot),
+            None => known.insert(name, value, beside, slot),
+        };
+        self.insert_with(new.hash, series_ref, Labels::iter_packed(new.packed), pair)
+    }
+
+    /// `pair` gives the number of a label, by what the series before has at that place.
+    fn insert_with<'a>(
+        &mut self,
+        hash: u128,
+        series_ref: SeriesRef,
+        labels: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+        pair: impl Fn(&mut LabelPairs, Option<Pair>, (&'a [u8], &'a [u8]), usize, Slot) -> Pair,
+    ) -> Slot {
         self.created += 1;
+        self.last_hash = hash;
         let Head { slab, table, labels: known, live, beside, .. } = self;
         let slot = slab.insert(Series::new(hash, series_ref, Box::default()));
         let mut places = 0;
-        for (name, value) in labels {
-            let pair = known.insert(name, value, beside.get(places).copied(), slot);
+        for label in labels {
+            let pair = pair(known, beside.get(places).copied(), label, places, slot);
             match beside.get_mut(places) {
                 Some(before) => *before = pair,
                 None => beside.push(pair),
@@ -208,9 +239,11 @@ impl Head {
         if let Some(series) = slab.get_mut(slot) {
             series.labels = Box::from(beside.as_slice());
         }
-        let hash_of = |slot: &Slot| slab.get(*slot).map_or(0, |series| series.hash as u64);
-        table.insert_unique(hash as u64, slot, hash_of);
-        live.insert(slot);
+        table.insert(hash as u32, slot);
+        // Most slots are new ones, behind all others.
+        if live.try_push(slot).is_err() {
+            live.insert(slot);
+        }
         slot
     }
 

@@ -1,4 +1,4 @@
-//! Every format takes any bytes without a panic, and gives back what was put in.
+//! Every format takes any bytes without a panic, and gives back what was put in. That chunks do is in `chunk_properties.rs`.
 #![allow(clippy::unwrap_used, reason = "a test's helpers panic as its tests do")]
 
 use std::path::Path;
@@ -7,10 +7,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use proptest::prelude::*;
 use thanoxide_env::{Disk, SystemDisk};
-use thanoxide_model::histogram::{CounterResetHint, Span};
+use thanoxide_model::Labels;
 use thanoxide_model::series::Columns;
-use thanoxide_model::{FloatHistogram, Histogram, Labels};
-use thanoxide_tsdb::chunk::histogram::{Appended, HistogramAppender, HistogramIter, NativeHistogram};
 use thanoxide_tsdb::chunk::{self, Chunk, Encoding};
 use thanoxide_tsdb::index::{ChunkMeta, IndexReader, IndexWriter, SeriesReader, SymbolSet};
 use thanoxide_tsdb::meta::BlockMeta;
@@ -25,82 +23,6 @@ const ENCODINGS: [Encoding; 7] = [
     Encoding::FloatHistogramSt,
     Encoding::Aggregate,
 ];
-
-/// A histogram of some layout; its counts mean nothing.
-fn histograms() -> impl Strategy<Value = Histogram> {
-    let spans = || proptest::collection::vec((0i32..4, 1u32..4), 0..4);
-    (spans(), spans(), -4i32..=8, any::<u32>(), any::<f64>(), any::<bool>(), 0u64..9).prop_map(
-        |(positive, negative, schema, count, sum, gauge, bucket)| {
-            let layout = |spans: Vec<(i32, u32)>| -> Vec<Span> {
-                spans.into_iter().map(|(offset, length)| Span { offset, length }).collect()
-            };
-            let buckets = |spans: &[Span]| (0..spans.iter().map(|s| s.length).sum()).map(|_| bucket as i64).collect();
-            let (positive_spans, negative_spans) = (layout(positive), layout(negative));
-            Histogram {
-                counter_reset_hint: if gauge { CounterResetHint::Gauge } else { CounterResetHint::Unknown },
-                schema,
-                zero_threshold: 0.001,
-                zero_count: bucket,
-                count: u64::from(count),
-                sum,
-                positive_buckets: buckets(&positive_spans),
-                negative_buckets: buckets(&negative_spans),
-                positive_spans,
-                negative_spans,
-                custom_values: Arc::default(),
-            }
-        },
-    )
-}
-
-/// The counts by bucket index, empty ones left out: chunks may add empty buckets.
-fn counts(spans: &[Span], buckets: &[f64]) -> Vec<(i64, u64)> {
-    let mut index = 0i64;
-    let mut indexes = Vec::new();
-    for span in spans {
-        index += i64::from(span.offset);
-        indexes.extend(index..index + i64::from(span.length));
-        index += i64::from(span.length);
-    }
-    assert_eq!(indexes.len(), buckets.len());
-    indexes.into_iter().zip(buckets).filter(|(_, b)| **b != 0.0).map(|(i, b)| (i, b.to_bits())).collect()
-}
-
-fn assert_same(left: &FloatHistogram, right: &FloatHistogram) {
-    assert_eq!((left.schema, left.count, left.zero_count), (right.schema, right.count, right.zero_count));
-    assert_eq!(left.sum.to_bits(), right.sum.to_bits());
-    assert_eq!(
-        counts(&left.positive_spans, &left.positive_buckets),
-        counts(&right.positive_spans, &right.positive_buckets)
-    );
-    assert_eq!(
-        counts(&left.negative_spans, &left.negative_buckets),
-        counts(&right.negative_spans, &right.negative_buckets)
-    );
-}
-
-fn round_trip<H: NativeHistogram>(samples: &[(H, i64)], with_start_times: bool) {
-    let mut chunks = Vec::new();
-    let mut appender = HistogramAppender::<H>::new(with_start_times);
-    for (i, (histogram, start_ms)) in samples.iter().enumerate() {
-        if let Appended::NewChunk(next) = appender.append(None, *start_ms, i as i64 * 1000, histogram) {
-            chunks.push(std::mem::replace(&mut appender, *next).into_bytes());
-        }
-    }
-    chunks.push(appender.into_bytes());
-    let mut read = 0;
-    for data in &chunks {
-        let mut iter = HistogramIter::<H>::new(data, with_start_times).unwrap();
-        while iter.advance().unwrap() {
-            let (histogram, start_ms) = &samples[read];
-            assert_eq!(iter.timestamp_ms(), read as i64 * 1000);
-            assert!(!with_start_times || iter.start_ms() == *start_ms);
-            assert_same(&iter.histogram().unwrap().into_float(), &histogram.clone().into_float());
-            read += 1;
-        }
-    }
-    assert_eq!(read, samples.len());
-}
 
 fn index_of(series: &[(Labels, Vec<ChunkMeta>)], disk: &dyn Disk, path: &Path) -> Bytes {
     let mut symbols = SymbolSet::default();
@@ -151,13 +73,6 @@ proptest! {
         if let Ok(samples) = chunk::samples(&chunk) {
             let _ = samples.count();
         }
-    }
-
-    #[test]
-    fn histograms_round_trip(samples in proptest::collection::vec((histograms(), 0i64..3), 1..12), with_start_times: bool) {
-        round_trip(&samples, with_start_times);
-        let floats: Vec<_> = samples.into_iter().map(|(h, start_ms)| (h.to_float(), start_ms)).collect();
-        round_trip(&floats, with_start_times);
     }
 
     #[test]

@@ -35,6 +35,7 @@ func (b *bits) UnmarshalJSON(text []byte) error {
 }
 
 type histogramSample struct {
+	K      string          `json:"k"`
 	T      int64           `json:"t"`
 	ST     int64           `json:"st"`
 	Hint   byte            `json:"hint"`

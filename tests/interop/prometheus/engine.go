@@ -28,7 +28,8 @@ import (
 //	oracle blocks SEED DIR     makes random blocks in DIR/sources and compacts them into DIR/result
 //	oracle compact DIR BLOCK…  compacts blocks, in this order, into DIR; prints the new block's name
 //	oracle chunks              encodes the series on standard input, one JSON object a line
-//	oracle engine DIR WINDOW_MS CAP RANGE_MS   runs the operations on standard input, one JSON object a line
+//	oracle engine DIR WINDOW_MS CAP RANGE_MS [st]   runs the operations on standard input, one JSON object a line; with "st" start
+//	                           times are kept, as with the feature st-storage
 func engineCommand(args []string) error {
 	switch {
 	case len(args) == 3 && args[0] == "blocks":
@@ -41,7 +42,7 @@ func engineCommand(args []string) error {
 		return encodeChunks(os.Stdin, os.Stdout)
 	case len(args) > 2 && args[0] == "compact":
 		return compactBlocks(args[1], args[2:])
-	case len(args) == 5 && args[0] == "engine":
+	case (len(args) == 5 || len(args) == 6 && args[5] == "st") && args[0] == "engine":
 		var numbers [3]int64
 		for i := range numbers {
 			n, err := strconv.ParseInt(args[2+i], 10, 64)
@@ -50,7 +51,7 @@ func engineCommand(args []string) error {
 			}
 			numbers[i] = n
 		}
-		return runEngine(args[1], numbers[0], numbers[1], numbers[2])
+		return runEngine(args[1], numbers[0], numbers[1], numbers[2], len(args) == 6)
 	}
 	return errors.New("unknown command or arguments: " + strings.Join(args, " "))
 }
@@ -69,10 +70,16 @@ func compactBlocks(into string, dirs []string) error {
 	return err
 }
 
-// value is what the n-th kind of value is; the tests build the same.
+// append appends what the operation names: a small histogram that the tests build as well, a whole one, or a float.
 func (o op) append(app storage.Appender, lset labels.Labels) error {
 	var err error
 	switch {
+	case o.Sample != nil:
+		var h *histogram.Histogram
+		var fh *histogram.FloatHistogram
+		if h, fh, err = o.Sample.histograms(); err == nil {
+			_, err = app.AppendHistogram(0, lset, o.T, h, fh)
+		}
 	case o.Histogram > 0:
 		_, err = app.AppendHistogram(0, lset, o.T, intHistogram(o.Histogram), nil)
 	case o.FloatHistogram > 0:
@@ -81,6 +88,29 @@ func (o op) append(app storage.Appender, lset labels.Labels) error {
 		_, err = app.Append(0, lset, o.T, math.Float64frombits(o.Bits))
 	}
 	return err
+}
+
+// appendStarted appends a float or a whole histogram with its start time.
+func (o op) appendStarted(app storage.AppenderV2, lset labels.Labels) error {
+	var h *histogram.Histogram
+	var fh *histogram.FloatHistogram
+	var err error
+	if o.Sample != nil {
+		h, fh, err = o.Sample.histograms()
+	}
+	if err == nil {
+		_, err = app.Append(0, lset, o.ST, o.T, math.Float64frombits(o.Bits), h, fh, storage.AOptions{})
+	}
+	return err
+}
+
+func (s histogramSample) histograms() (h *histogram.Histogram, fh *histogram.FloatHistogram, err error) {
+	if s.K == "fh" {
+		fh, err = s.float()
+	} else {
+		h, err = s.integer()
+	}
+	return h, fh, err
 }
 
 // intHistogram counts n+1 in one bucket, whose place depends on n, and 1 at zero.
@@ -191,14 +221,17 @@ type op struct {
 	Batch          []op   `json:"batch,omitempty"`
 	Series         int    `json:"series,omitempty"`
 	T              int64  `json:"t,omitempty"`
+	ST             int64  `json:"st,omitempty"`
 	Bits           uint64 `json:"bits,omitempty"`
 	Histogram      uint64 `json:"h,omitempty"`
 	FloatHistogram uint64 `json:"fh,omitempty"`
 	Min            int64  `json:"min,omitempty"`
 	Max            int64  `json:"max,omitempty"`
+	// A histogram in the form of the golden chunks.
+	Sample *histogramSample `json:"sample,omitempty"`
 }
 
-func runEngine(dir string, window, capMax, blockRange int64) error {
+func runEngine(dir string, window, capMax, blockRange int64, startTimes bool) error {
 	open := func() (*tsdb.DB, error) {
 		opts := tsdb.DefaultOptions()
 		opts.RetentionDuration = 0
@@ -206,6 +239,10 @@ func runEngine(dir string, window, capMax, blockRange int64) error {
 		opts.MaxBlockDuration = blockRange
 		opts.OutOfOrderTimeWindow = window
 		opts.OutOfOrderCapMax = capMax
+		if startTimes {
+			opts.EnableSTStorage, opts.EnableHistogramSTEncoding = true, true
+			opts.FloatChunkEncoding, opts.XOR2EncodingAllowed = chunkenc.EncXOR2, true
+		}
 		db, err := tsdb.Open(dir, quiet(), nil, opts, nil)
 		if err == nil {
 			db.DisableCompactions()
@@ -233,7 +270,7 @@ func runEngine(dir string, window, capMax, blockRange int64) error {
 		var answer any = "ok"
 		switch o.Do {
 		case "":
-			answer, err = appendBatch(db, o.Batch)
+			answer, err = appendBatch(db, o.Batch, startTimes)
 		case "compact":
 			if err = db.Compact(context.Background()); err == nil {
 				answer = blockList(db)
@@ -247,6 +284,10 @@ func runEngine(dir string, window, capMax, blockRange int64) error {
 			}
 		case "reopen":
 			if err = db.Close(); err == nil {
+				db, err = open()
+			}
+		case "crash":
+			if err = crash(db, dir); err == nil {
 				db, err = open()
 			}
 		case "dump":
@@ -263,13 +304,33 @@ func runEngine(dir string, window, capMax, blockRange int64) error {
 	}
 }
 
-func appendBatch(db *tsdb.DB, batch []op) ([]string, error) {
-	app := db.Appender(context.Background())
+// crash leaves the directory as it is while the database is open: closing writes more.
+func crash(db *tsdb.DB, dir string) error {
+	aside := dir + ".crashed"
+	if err := os.CopyFS(aside, os.DirFS(dir)); err != nil {
+		return err
+	}
+	if err := errors.Join(db.Close(), os.RemoveAll(dir)); err != nil {
+		return err
+	}
+	return os.Rename(aside, dir)
+}
+
+func appendBatch(db *tsdb.DB, batch []op, startTimes bool) ([]string, error) {
+	var app storage.AppenderTransaction
+	var appendOne func(o op, lset labels.Labels) error
+	if startTimes {
+		started := db.AppenderV2(context.Background())
+		app, appendOne = started, func(o op, lset labels.Labels) error { return o.appendStarted(started, lset) }
+	} else {
+		plain := db.Appender(context.Background())
+		app, appendOne = plain, func(o op, lset labels.Labels) error { return o.append(plain, lset) }
+	}
 	verdicts := make([]string, 0, len(batch))
 	for _, o := range batch {
 		lset := labels.FromStrings("__name__", "m", "series", strconv.Itoa(o.Series))
 		verdict := ""
-		if err := o.append(app, lset); err != nil {
+		if err := appendOne(o, lset); err != nil {
 			verdict = err.Error()
 		}
 		verdicts = append(verdicts, verdict)

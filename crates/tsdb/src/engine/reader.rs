@@ -37,6 +37,9 @@ pub struct TenantStats {
     pub times_ms: Option<(i64, i64)>,
 }
 
+/// Series of a head, and the files of their chunks.
+type Gathered = (Vec<HeadSeries>, Arc<Files>);
+
 /// Reads a tenant. Each call sees one moment of head and blocks, every batch as a whole.
 #[derive(Clone, Debug)]
 pub struct TenantReader {
@@ -63,7 +66,7 @@ impl TenantReader {
     pub fn select_some(&self, selection: &Selection<'_>) -> Result<Vec<SelectedSeries>, EngineError> {
         let Selection { min_time_ms, max_time_ms, .. } = *selection;
         let (mut budget, most_series) = (Budget::new(selection), selection.most_series());
-        let (mut series, files, blocks) = self.gather(selection, &mut budget)?;
+        let ((mut series, files), blocks) = self.gather(selection, &mut budget)?;
         series.retain(|series| selection.keeps(&series.labels));
         sort(&mut series);
         let mut answers = vec![self.load_head(&files, series, selection, &mut budget)?];
@@ -81,7 +84,7 @@ impl TenantReader {
         &self,
         selection: &Selection<'_>,
         budget: &mut Budget<'_>,
-    ) -> Result<(Vec<HeadSeries>, Arc<Files>, Arc<BlockSet>), EngineError> {
+    ) -> Result<(Gathered, Arc<BlockSet>), EngineError> {
         let Selection { matchers, min_time_ms, max_time_ms, .. } = *selection;
         let ((reading, mut goes_on), blocks) = self.pin(|state| {
             let reading = state.head.begin_reading(matchers, min_time_ms, max_time_ms);
@@ -92,8 +95,7 @@ impl TenantReader {
             budget.take(0)?;
             goes_on = self.tenant.state.read().head.read_on(&reading);
         }
-        let (series, files) = reading.finish();
-        Ok((series, files, blocks))
+        Ok((reading.finish(), blocks))
     }
 
     /// The series of the head that have samples, with their chunks where these are wanted.

@@ -1,11 +1,11 @@
 //! Taking a batch: finding or making its series, judging each sample, and writing down what was taken.
 
 use thanoxide_model::write_batch::{HistogramValue, SeriesSpan};
-use thanoxide_model::{Labels, StartTimes, Verdict, WriteBatch, is_stale_nan};
+use thanoxide_model::{StartTimes, Verdict, WriteBatch, is_stale_nan};
 
 use super::late::LateValue;
 use super::open_chunk::At;
-use super::packing::{Prepared, RUN, Run};
+use super::packing::{NewSeries, RUN, Run};
 use super::sample_records::SampleRecords;
 use super::series::{DEFINITIONS, Fit, Series};
 use super::{Head, Slot};
@@ -143,9 +143,8 @@ impl Scratch {
 /// A series of the batch.
 struct Target<'b> {
     index: u32,
-    hash: u128,
-    /// Its labels.
-    packed: &'b [u8],
+    /// What it is made of, unless it is there.
+    new: NewSeries<'b>,
     /// Once it is found or made.
     place: Option<(Slot, SeriesRef)>,
     /// Whether a sample of the batch is new to it.
@@ -174,11 +173,9 @@ impl Head {
                     scratch.reject(index, verdict, span.samples.len() + span.histograms.len());
                     continue;
                 }
-                let Prepared { hash, place, .. } = *prepared;
                 // One that the head did not have may have come with the run itself.
-                let place = place.or_else(|| self.place_of(hash));
-                let packed = &run.packed[prepared.packed.clone()];
-                let target = Target { index, hash, packed, place, grew: false, refused: false };
+                let place = prepared.place.or_else(|| self.place_of(prepared.hash));
+                let target = Target { index, new: run.new_series(prepared), place, grew: false, refused: false };
                 self.append_series(batch, span, target, &bounds, scratch);
             }
         }
@@ -318,7 +315,7 @@ impl Head {
         if let Some((slot, _)) = target.place {
             self.keep_for_readers(slot);
         }
-        Some(*target.place.get_or_insert_with(|| self.create(target.hash, target.packed)))
+        Some(*target.place.get_or_insert_with(|| self.create(&target.new)))
     }
 
     /// Writes down the definition of a series that grew, unless the log has it often enough. Once in a batch: the next is
@@ -335,10 +332,9 @@ impl Head {
         self.slab.get(target.place?.0)
     }
 
-    /// Makes a series of packed labels.
-    fn create(&mut self, hash: u128, packed: &[u8]) -> (Slot, SeriesRef) {
+    fn create(&mut self, new: &NewSeries<'_>) -> (Slot, SeriesRef) {
         let series_ref = self.take_ref();
-        (self.insert(hash, series_ref, Labels::iter_packed(packed)), series_ref)
+        (self.insert_noted(series_ref, new), series_ref)
     }
 
     /// A reference that no series had before.

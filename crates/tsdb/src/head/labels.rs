@@ -1,12 +1,17 @@
 //! Each label once, a name with a value, under a number; and which series have it.
 
+mod ahead;
+
 use hashbrown::HashTable;
 use roaring::RoaringBitmap;
 use std::cmp::Ordering;
 use std::num::NonZeroU32;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+pub(crate) use ahead::{Ahead, LabelsAhead};
+
 use super::Slot;
+use super::numbers::Numbers;
 use super::postings::{Lists, Slots};
 use super::slab::Slab;
 use super::texts::{Place, Texts};
@@ -22,8 +27,6 @@ pub(crate) type Name = NonZeroU32;
 struct Entry {
     name: Name,
     value: Place,
-    /// Kept so that the table grows without reading the texts again.
-    hash: u32,
     slots: Slots,
 }
 
@@ -39,7 +42,7 @@ struct NameEntry {
 pub(crate) struct LabelPairs {
     key: u64,
     pairs: Slab<Entry>,
-    by_label: HashTable<Pair>,
+    by_label: Numbers,
     names: Slab<NameEntry>,
     by_name: HashTable<Slot>,
     lists: Lists,
@@ -59,7 +62,7 @@ impl LabelPairs {
         LabelPairs {
             key,
             pairs: Slab::default(),
-            by_label: HashTable::new(),
+            by_label: Numbers::default(),
             names: Slab::default(),
             by_name: HashTable::new(),
             lists: Lists::default(),
@@ -112,11 +115,9 @@ impl LabelPairs {
 
     fn find_hashed(&self, name: Name, value: &[u8], hash: u32) -> Option<Pair> {
         let texts = self.values(name);
-        let same = |pair: &Pair| {
-            let known = self.pairs.get(*pair);
-            known.is_some_and(|known| known.hash == hash && known.name == name && texts.get(known.value) == value)
-        };
-        self.by_label.find(spread(hash), same).copied()
+        self.by_label.find(hash, |pair| {
+            self.pairs.get(pair).is_some_and(|known| known.name == name && texts.get(known.value) == value)
+        })
     }
 
     fn hash(&self, text: &[u8], name: Option<Name>) -> u32 {
@@ -138,7 +139,10 @@ impl LabelPairs {
             return pair;
         }
         let name = beside.map_or_else(|| self.intern_name(name), |(_, known, _)| known);
-        let hash = self.hash(value, Some(name));
+        self.insert_hashed(name, value, self.hash(value, Some(name)), slot)
+    }
+
+    fn insert_hashed(&mut self, name: Name, value: &[u8], hash: u32, slot: Slot) -> Pair {
         match self.find_hashed(name, value, hash) {
             Some(pair) => {
                 self.add(pair, slot);
@@ -155,12 +159,11 @@ impl LabelPairs {
     }
 
     fn create(&mut self, name: Name, value: &[u8], hash: u32, slot: Slot) -> Pair {
-        let pair = self.pairs.insert(Entry { name, value: Place::default(), hash, slots: Slots::one(slot) });
+        let pair = self.pairs.insert(Entry { name, value: Place::default(), slots: Slots::one(slot) });
         if let (Some(entry), Some(name)) = (self.pairs.get_mut(pair), self.names.get_mut(slot_of(name))) {
             entry.value = name.values.push(pair, value);
         }
-        let LabelPairs { pairs, by_label, .. } = self;
-        by_label.insert_unique(spread(hash), pair, |pair| spread(pairs.get(*pair).map_or(0, |entry| entry.hash)));
+        self.by_label.insert(hash, pair);
         pair
     }
 
@@ -177,15 +180,14 @@ impl LabelPairs {
 
     /// All labels, in no order.
     pub(crate) fn pairs(&self) -> impl Iterator<Item = Pair> {
-        self.by_label.iter().copied()
+        self.by_label.iter()
     }
 
     /// Bytes of labels and names, with their texts.
     pub(crate) fn text_bytes(&self) -> usize {
         let names: usize = self.names.iter().map(|name| name.text.len() + name.values.bytes()).sum();
-        let table = |capacity: usize| capacity * 8 / 7 * (size_of::<Pair>() + 1);
-        let tables = table(self.by_label.capacity()) + table(self.by_name.capacity());
-        names + self.pairs.bytes() + self.names.bytes() + tables
+        let by_name = self.by_name.capacity() * 8 / 7 * (size_of::<Slot>() + 1);
+        names + self.pairs.bytes() + self.names.bytes() + self.by_label.bytes() + by_name
     }
 
     /// Bytes of the lists of series.
@@ -218,10 +220,7 @@ impl LabelPairs {
         for name in names {
             self.shrink_name(name);
         }
-        let LabelPairs { pairs, by_label, .. } = self;
-        if by_label.capacity() > by_label.len() * 4 {
-            by_label.shrink_to(by_label.len() * 2, |pair| spread(pairs.get(*pair).map_or(0, |entry| entry.hash)));
-        }
+        self.by_label.shrink();
         gone
     }
 
@@ -233,9 +232,8 @@ impl LabelPairs {
     /// Forgets a label without series; its name's slot.
     fn forget(&mut self, pair: Pair) -> Option<Slot> {
         let entry = self.pairs.remove(pair)?;
-        if let Ok(found) = self.by_label.find_entry(spread(entry.hash), |p| *p == pair) {
-            found.remove();
-        }
+        let hash = self.hash(self.values(entry.name).get(entry.value), Some(entry.name));
+        self.by_label.remove(hash, pair);
         self.names.get_mut(slot_of(entry.name))?.values.remove(entry.value);
         Some(slot_of(entry.name))
     }

@@ -1,7 +1,7 @@
 //! What the parts of a head take of memory.
 
 use super::series::Series;
-use super::{Head, Slot};
+use super::Head;
 
 /// Bytes of a head's parts, by the capacities of their buffers. Takes a look at every series.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,7 +32,7 @@ impl Head {
     pub fn memory(&self) -> HeadMemory {
         let sum = |bytes: fn(&Series) -> usize| -> usize { self.slab.iter().map(bytes).sum() };
         HeadMemory {
-            series: self.slab.bytes() + self.table.capacity() * 8 / 7 * (size_of::<Slot>() + 1),
+            series: self.slab.bytes() + self.table.bytes(),
             labels: sum(|series| size_of_val(&*series.labels)),
             open_chunks: sum(|series| series.open.as_ref().map_or(0, |open| open.capacity_bytes())),
             closed_chunks: sum(|series| series.chunks.capacity_bytes()),

@@ -11,6 +11,7 @@ use thanoxide_model::labels::{MAX_LABEL_BYTES, push_packed};
 use thanoxide_model::write_batch::{SeriesSpan, TextSpan};
 use thanoxide_model::{Verdict, WriteBatch};
 
+use super::labels::{Ahead, LabelsAhead};
 use super::{Head, Slot, replay};
 use crate::wal::record::SeriesRef;
 
@@ -29,6 +30,10 @@ pub(super) struct Prepared {
     pub(super) place: Option<(Slot, SeriesRef)>,
     /// Why none of its samples can be taken.
     pub(super) refused: Option<Verdict>,
+    /// Where its labels are noted, if the head did not have it.
+    ahead: usize,
+    /// The hash of the series noted before.
+    after: u128,
 }
 
 /// Some series of a batch, and the buffer of their labels.
@@ -36,6 +41,27 @@ pub(super) struct Prepared {
 pub(super) struct Run {
     pub(super) packed: Vec<u8>,
     pub(super) series: Vec<Prepared>,
+    ahead: LabelsAhead,
+}
+
+/// A series that is not there yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NewSeries<'r> {
+    pub(super) hash: u128,
+    /// Its labels.
+    pub(super) packed: &'r [u8],
+    /// What is noted of them, and of others behind.
+    pub(super) ahead: &'r [Ahead],
+    /// The hash of the series noted before.
+    pub(super) after: u128,
+}
+
+impl Run {
+    pub(super) fn new_series(&self, prepared: &Prepared) -> NewSeries<'_> {
+        let Prepared { hash, after, .. } = *prepared;
+        let packed = &self.packed[prepared.packed.clone()];
+        NewSeries { hash, packed, ahead: self.ahead.from(prepared.ahead), after }
+    }
 }
 
 impl Head {
@@ -48,13 +74,31 @@ impl Head {
             let refused = pack_labels(batch, span, &mut run.packed).err();
             let packed = start..run.packed.len();
             let hash = self.hash(&run.packed[packed.clone()]);
-            run.series.push(Prepared { packed, hash, place: None, refused });
+            run.series.push(Prepared { packed, hash, place: None, refused, ahead: 0, after: 0 });
         }
         for series in &mut run.series {
             series.place = self.place_of(series.hash);
         }
         let places = run.series.iter().filter_map(|series| series.place);
         replay::warm(places.filter_map(|(slot, _)| self.slab.get(slot)));
+        self.look_ahead(run);
+    }
+
+    /// Notes the labels of the series that are not there.
+    fn look_ahead(&self, run: &mut Run) {
+        let Run { packed, series, ahead } = run;
+        ahead.clear();
+        let mut before: Option<&Prepared> = None;
+        for new in series.iter_mut().filter(|series| series.place.is_none() && series.refused.is_none()) {
+            new.ahead = ahead.len();
+            new.after = before.map_or(0, |before| before.hash);
+            let of_before = before.map_or(0..0, |before| before.packed.clone());
+            self.labels.note_ahead(&packed[new.packed.clone()], &packed[of_before], ahead);
+            before = Some(new);
+        }
+        if before.is_some() {
+            self.labels.warm(ahead);
+        }
     }
 
     /// Where a series is.

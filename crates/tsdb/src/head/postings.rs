@@ -137,6 +137,16 @@ impl Lists {
         }
     }
 
+    /// Something of the end of a list, where the next series goes.
+    #[inline]
+    pub(crate) fn glance(&self, slots: &Slots) -> Slot {
+        match self.get(slots) {
+            Ok(Many::Few(few)) => few.last().copied().unwrap_or_default(),
+            Ok(Many::Bitmap(bitmap)) => bitmap.container,
+            Err(slot) => slot,
+        }
+    }
+
     /// Bytes of memory, those of bitmaps about.
     pub(crate) fn bytes(&self) -> usize {
         let list = |many: &Many| match many {

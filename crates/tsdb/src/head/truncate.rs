@@ -101,18 +101,13 @@ impl Head {
         let gone = self.labels.remove(dead, &labels);
         self.verdicts.forget(&gone, &self.labels);
         self.live -= dead;
-        let Head { slab, table, .. } = self;
-        if table.capacity() > table.len() * 4 {
-            table.shrink_to(table.len() * 2, |slot| slab.get(*slot).map_or(0, |series| series.hash as u64));
-        }
+        self.table.shrink();
     }
 
     fn remove_series(&mut self, slot: Slot, labels: &mut RoaringBitmap) {
         let Some(series) = self.slab.get(slot) else { return };
         let hash = series.hash;
-        if let Ok(entry) = self.table.find_entry(hash as u64, |s| *s == slot) {
-            entry.remove();
-        }
+        self.table.remove(hash as u32, slot);
         let Some(series) = self.slab.remove(slot) else { return };
         labels.extend(series.labels.iter().copied());
     }
