@@ -172,6 +172,11 @@ impl Labels {
         self.filter(|n| !names.iter().any(|x| x.as_ref() == n))
     }
 
+    /// The named labels only.
+    pub fn only<S: AsRef<[u8]>>(&self, names: &[S]) -> Labels {
+        self.filter(|n| names.iter().any(|x| x.as_ref() == n))
+    }
+
     /// `self` with every label of `over` set; `over` wins, as external labels do.
     pub fn overlay(&self, over: &Labels) -> Labels {
         if over.is_empty() {

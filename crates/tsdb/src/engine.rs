@@ -56,7 +56,7 @@ pub use options::{AppendOptions, EngineOptions, OutOfOrder};
 pub use reader::{TenantReader, TenantStats};
 pub use retention::Retention;
 pub use scrub::{Broken, Scrubbed};
-pub use selection::Selection;
+pub use selection::{Selection, Shown};
 pub use ticket::CommitTicket;
 
 use crate::chunk_store::ChunkStore;

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use engine_support::{append, batch, labels, open, tenant};
 use proptest::prelude::*;
 use thanoxide_model::{Labels, MatchKind, Matcher};
-use thanoxide_tsdb::engine::{Engine, EngineError, SelectedSeries, Selection, TenantReader};
+use thanoxide_tsdb::engine::{Engine, EngineError, SelectedSeries, Selection, Shown, TenantReader};
 
 const HOUR_MS: i64 = 3_600_000;
 const SERIES: usize = 60;
@@ -64,6 +64,35 @@ fn a_part_is_what_it_is_of_the_whole() {
     let expected: Vec<_> = all.iter().filter(|series| odd(&series.labels)).cloned().collect();
     assert_eq!(kept, expected);
     assert!(kept.len() > 20);
+}
+
+#[test]
+fn series_come_in_the_order_of_the_labels_that_are_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path());
+    let reader = filled(&engine);
+    let all = reader.select(&[], i64::MIN, i64::MAX).unwrap();
+    let names = |names: &[&str]| names.iter().map(|name| name.to_string()).collect::<Vec<String>>();
+    for names in [names(&[]), names(&["i"]), names(&["__name__"]), names(&["__name__", "i", "none"])] {
+        let shown: [(_, &dyn Fn(&Labels) -> Labels); 2] = [
+            (Shown::Only(&names), &|labels| Labels::from_pairs(labels.iter().filter(|(n, _)| has(&names, n)))),
+            (Shown::Without(&names), &|labels| Labels::from_pairs(labels.iter().filter(|(n, _)| !has(&names, n)))),
+        ];
+        for (shown, of) in shown {
+            let mut expected: Vec<SelectedSeries> =
+                all.iter().map(|s| SelectedSeries { labels: of(&s.labels), ..s.clone() }).collect();
+            expected.sort_by(|a, b| a.labels.cmp(&b.labels));
+            let found = reader.select_some(&Selection { shown, ..everything() }).unwrap();
+            assert_eq!(found, expected, "{shown:?}");
+            let some = reader.select_some(&Selection { shown, limit: 2, ..everything() }).unwrap();
+            let sets: Vec<_> = expected.chunk_by(|a, b| a.labels == b.labels).take(2).collect();
+            assert_eq!(some, sets.concat(), "{shown:?}");
+        }
+    }
+}
+
+fn has(names: &[String], name: &[u8]) -> bool {
+    names.iter().any(|known| known.as_bytes() == name)
 }
 
 #[test]

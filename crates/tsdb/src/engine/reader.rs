@@ -74,9 +74,7 @@ impl TenantReader {
             answers.push(block.select(selection, &mut budget)?);
         }
         answers.iter_mut().for_each(|answer| answer.truncate(most_series));
-        let mut merged = merge(answers)?;
-        merged.truncate(most_series);
-        Ok(merged)
+        Ok(selection.show(merge(answers)?))
     }
 
     /// The series of the head as they are now, with the files of their chunks, and the blocks. Appends go on between two slices.

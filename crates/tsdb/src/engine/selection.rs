@@ -5,8 +5,30 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use thanoxide_model::{Labels, Matcher};
 
-use super::EngineError;
+use super::{EngineError, SelectedSeries};
 use crate::chunk::Chunk;
+
+/// Which labels of series are given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown<'a> {
+    /// All.
+    All,
+    /// Those of these names.
+    Only(&'a [String]),
+    /// All but those of these names, such as replica labels.
+    Without(&'a [String]),
+}
+
+impl Shown<'_> {
+    /// What is shown of labels.
+    fn of(&self, labels: Labels) -> Labels {
+        match self {
+            Shown::All => labels,
+            Shown::Only(names) => labels.only(names),
+            Shown::Without(names) => labels.without(names),
+        }
+    }
+}
 
 /// Which series, and what of them.
 #[derive(Clone, Copy)]
@@ -21,7 +43,9 @@ pub struct Selection<'a> {
     pub keep: Option<&'a dyn Fn(&Labels) -> bool>,
     /// Series without their chunks, which are not read. They have some in the range.
     pub labels_only: bool,
-    /// At most so many series, the first ones by their labels; 0 is all.
+    /// What is given of their labels, which they are then in order of. Several may have the same: they follow each other.
+    pub shown: Shown<'a>,
+    /// At most so many series, the first ones by the labels that are shown, those of one set of them counted once; 0 is all.
     pub limit: usize,
     /// More bytes of chunks than this are an error, told before they are all read.
     pub max_bytes: u64,
@@ -38,6 +62,7 @@ impl<'a> Selection<'a> {
             max_time_ms,
             keep: None,
             labels_only: false,
+            shown: Shown::All,
             limit: 0,
             max_bytes: u64::MAX,
             cancelled: None,
@@ -48,9 +73,25 @@ impl<'a> Selection<'a> {
         self.keep.is_none_or(|keep| keep(labels))
     }
 
-    /// The number of series that is enough.
+    /// The number of series that is enough, in order of all their labels.
     pub(super) fn most_series(&self) -> usize {
-        if self.limit == 0 { usize::MAX } else { self.limit }
+        if self.limit == 0 || self.shown != Shown::All { usize::MAX } else { self.limit }
+    }
+
+    /// What is shown of series that are in order of all their labels.
+    pub(super) fn show(&self, mut series: Vec<SelectedSeries>) -> Vec<SelectedSeries> {
+        series.truncate(self.most_series());
+        if self.shown == Shown::All {
+            return series;
+        }
+        series.iter_mut().for_each(|series| series.labels = self.shown.of(std::mem::take(&mut series.labels)));
+        series.sort_by(|a, b| a.labels.cmp(&b.labels));
+        if self.limit > 0 {
+            let sets = series.chunk_by(|a, b| a.labels == b.labels).take(self.limit);
+            let end = sets.map(<[SelectedSeries]>::len).sum();
+            series.truncate(end);
+        }
+        series
     }
 }
 
