@@ -14,8 +14,8 @@ use crate::setting::Setting;
 
 /// Series and samples of each.
 const CASES: [(u64, usize); 2] = [(500_000, 60), (200_000, 480)];
-/// Samples of a series in one request while loading.
-const LOAD_SAMPLES: usize = 12;
+/// So many lines say how far the load has come.
+const TOLD: usize = 10;
 /// Counts every sample.
 const COUNT_ALL: &str = "sum(count_over_time({__name__=~\".+\"}[3h]))";
 
@@ -72,13 +72,15 @@ fn run_case(setting: &Setting, series: u64, samples: usize) -> Result<Report> {
     Ok(report)
 }
 
-/// Writes everything; the time after the last sample.
+/// Writes everything, a sample of a series in each request, as scrapes send them; the time after the last sample.
 fn load(running: &Running, series: u64, samples: usize) -> Result<i64> {
-    let mut workload = Workload::new(Shape::L10, series, start_ms(), INTERVAL_MS, LOAD_SAMPLES.min(samples));
-    let (target, sweeps) = (running.write_endpoint()?, samples / LOAD_SAMPLES.min(samples));
-    for sweep in 1..=sweeps {
+    let mut workload = Workload::new(Shape::L10, series, start_ms(), INTERVAL_MS, 1);
+    let target = running.write_endpoint()?;
+    for sweep in 1..=samples {
         replay(&target, workload.headers(), &[workload.sweep()?])?;
-        progress(&format!("restart {series}: {} loaded {sweep}/{sweeps}", running.peer.name()));
+        if sweep % samples.div_ceil(TOLD) == 0 {
+            progress(&format!("restart {series}: {} loaded {sweep}/{samples}", running.peer.name()));
+        }
     }
     Ok(workload.next_ms())
 }
