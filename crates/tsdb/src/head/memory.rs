@@ -1,7 +1,7 @@
 //! What the parts of a head take of memory.
 
-use super::series::Series;
 use super::Head;
+use super::series::Series;
 
 /// Bytes of a head's parts, by the capacities of their buffers. Takes a look at every series.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
