@@ -15,6 +15,7 @@ mod fence;
 mod generation;
 mod handback;
 mod late_cut;
+mod leftovers;
 mod maintain;
 mod memory;
 mod merge;

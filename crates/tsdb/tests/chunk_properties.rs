@@ -280,6 +280,9 @@ fn layout(side: &BTreeMap<i32, i64>) -> (Vec<Span>, Vec<i64>) {
     (spans, deltas)
 }
 
+/// Counts for a bucket: whether of the negative side, its place, a number and by how much that is shifted.
+type Added = (bool, i32, (i64, u32));
+
 /// A histogram that grows, bucket by bucket: its chunk is written again and again.
 fn growing() -> impl Strategy<Value = Vec<Histogram>> {
     let gauge = prop::sample::select(vec![CounterResetHint::Unknown, CounterResetHint::Gauge]);
@@ -287,7 +290,7 @@ fn growing() -> impl Strategy<Value = Vec<Histogram>> {
     (resolution(), gauge, vec((added, any_bits()), 1..40)).prop_map(
         |((schema, zero_threshold, bounds), hint, steps)| {
             let (custom, mut sides) = (schema == CUSTOM_BUCKETS_SCHEMA, [BTreeMap::new(), BTreeMap::new()]);
-            let step = |(added, sum): (Vec<(bool, i32, (i64, u32))>, u64)| {
+            let step = |(added, sum): (Vec<Added>, u64)| {
                 for (negative, place, (count, shift)) in added {
                     *sides[usize::from(negative && !custom)].entry(place).or_insert(0i64) += count >> shift;
                 }

@@ -1,5 +1,5 @@
-//! Torn logs, flipped bits, and disks that fail or are full: the engine starts or goes on, keeps what it acknowledged, and
-//! invents nothing.
+//! Torn logs and flipped bits: the engine starts, keeps what it acknowledged, and invents nothing. Disks that fail or are full
+//! are in `disk_faults.rs` and `read_faults.rs`.
 //!
 //! Every offset of a log with each kind of frame is torn here, and a slice of the rest; `tests/long faults` has more holes in the middle,
 //! 100,000 flips, and a log of 100 MB.
@@ -11,19 +11,23 @@ mod crash;
 mod engine_support;
 #[path = "support/every_kind.rs"]
 mod every_kind;
+#[path = "support/values.rs"]
+mod values;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use crash::{Batch, HOUR_MS, ROOT, difference, read, sim_env};
+use crash::{HOUR_MS, ROOT, difference, read, sim_env};
 use engine_support::{Samples, append, batch, contains, labels, options};
 use every_kind::Moment;
-use thanoxide_env::{Disk, Env, FaultDisk, Random, SeededRandom, SimDisk};
-use thanoxide_tsdb::engine::{Engine, EngineError, EngineOptions};
+use thanoxide_env::{Disk, Random, SeededRandom, SimDisk};
+use thanoxide_model::Labels;
+use thanoxide_tsdb::engine::{Engine, EngineOptions};
 use thanoxide_tsdb::log::segment::SegmentReader;
 
 const START_MS: i64 = 100 * 2 * HOUR_MS;
+
+type Batch = Vec<(Labels, Vec<(i64, f64)>)>;
 
 fn setting(name: &str, default: usize) -> usize {
     std::env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(default)
@@ -307,115 +311,4 @@ fn a_long_log_torn_anywhere_gives_back_all_before_the_tear() {
         assert!(next >= offset as u64, "{} torn at {offset}: a frame before it is lost", path.display());
     }
     println!("{tears} tears of {} bytes in {} segments", log_bytes(&disk), files.len());
-}
-
-/// What a run does on a disk that may fail, and what it was acknowledged.
-struct Run {
-    disk: SimDisk,
-    faults: FaultDisk,
-    acknowledged: Samples,
-    tried: Samples,
-}
-
-impl Run {
-    fn new() -> Self {
-        let disk = SimDisk::default();
-        let faults = FaultDisk::new(Arc::new(disk.clone()));
-        Run { disk, faults, acknowledged: Samples::new(), tried: Samples::new() }
-    }
-
-    fn open(&self) -> Result<Engine, EngineError> {
-        let env = Env { disk: Arc::new(self.faults.clone()), ..sim_env(&self.disk, 7) };
-        Engine::open(Path::new(ROOT), options(), env)
-    }
-
-    /// Writes and waits, again after errors that may pass. Says whether it was acknowledged.
-    fn write(&mut self, engine: &Engine, series: &Batch, tries: usize) -> bool {
-        self.tried = grown(&self.tried, series);
-        let batch = batch(series);
-        for _ in 0..tries {
-            let done = match append(engine, &batch) {
-                Err(e) => Err(e),
-                Ok(appended) => {
-                    (0..tries).map(|_| appended.ticket.wait()).find(Result::is_ok).unwrap_or(appended.ticket.wait())
-                }
-            };
-            match done {
-                Ok(()) => {
-                    self.acknowledged = grown(&self.acknowledged, series);
-                    return true;
-                }
-                Err(e) => assert!(e.is_retryable(), "{e}"),
-            }
-        }
-        false
-    }
-
-    /// Appends and cuts until the disk has seen everything.
-    fn live(&mut self, engine: &Engine, rounds: i64) {
-        for i in 0..rounds {
-            assert!(self.write(engine, &minutes(i as usize..i as usize + 3, i * 50, 50), 5), "round {i}");
-            // A failure of maintenance is told and tried again.
-            engine.maintain(&|_, _| true);
-            let have = read(engine).unwrap();
-            assert!(contains(&have, &self.acknowledged), "round {i}: reads stay up");
-        }
-    }
-
-    fn check(&self) {
-        let have = read(&open(&self.disk)).unwrap();
-        assert!(contains(&have, &self.acknowledged), "lost {}", difference(&self.acknowledged, &have));
-        assert!(contains(&self.tried, &have), "invented {}", difference(&have, &self.tried));
-    }
-}
-
-const ROUNDS: i64 = 8;
-
-#[test]
-fn one_failed_call_is_survived_whichever_it_is() {
-    let calls = {
-        let mut run = Run::new();
-        let engine = run.open().unwrap();
-        run.live(&engine, ROUNDS);
-        run.faults.calls()
-    };
-    for call in 1..=calls {
-        let mut run = Run::new();
-        run.faults.fail_at(call);
-        // Whoever cannot start is started again.
-        let engine = run.open().or_else(|_| run.open()).unwrap();
-        run.live(&engine, ROUNDS);
-        drop(engine);
-        run.check();
-    }
-    println!("{calls} calls, each failed once");
-}
-
-#[test]
-fn a_disk_that_fills_up_at_any_call_is_survived() {
-    let (before, calls) = {
-        let mut run = Run::new();
-        let engine = run.open().unwrap();
-        let before = run.faults.calls();
-        run.live(&engine, ROUNDS);
-        (before, run.faults.calls())
-    };
-    for call in before + 1..=calls {
-        let mut run = Run::new();
-        let engine = run.open().unwrap();
-        run.faults.fill_at(call);
-        for i in 0..ROUNDS {
-            run.write(&engine, &minutes(i as usize..i as usize + 3, i * 50, 50), 1);
-            engine.maintain(&|_, _| true);
-            assert!(contains(&read(&engine).unwrap(), &run.acknowledged), "reads stay up");
-        }
-        // Once there is room the next call works.
-        run.faults.set_full(false);
-        let next = minutes(0..5, ROUNDS * 50 + 500, 5);
-        assert!(run.write(&engine, &next, 1), "full at call {call}");
-        assert!(engine.maintain(&|_, _| true).failed.is_empty());
-        drop(engine);
-        run.check();
-    }
-    println!("full at each of {} calls", calls - before);
 }

@@ -180,12 +180,12 @@ fn report(setting: &Setting, runs: Vec<Run>, series: u64, replaced: u64, sweeps:
     for (cut, hours) in CUT_HOURS.into_iter().enumerate() {
         let grown = |bytes: &dyn Fn(&Run) -> f64| of(&|r| (bytes(r) - r.empty_bytes) / 1e6);
         report.add(
-            &format!("resident after {hours} h, before cut {}", cut + 1),
+            format!("resident after {hours} h, before cut {}", cut + 1),
             "MB",
             Lower,
             grown(&|r| r.before_bytes[cut]),
         );
-        report.add(&format!("resident after cut {}", cut + 1), "MB", Lower, grown(&|r| r.after_bytes[cut]));
+        report.add(format!("resident after cut {}", cut + 1), "MB", Lower, grown(&|r| r.after_bytes[cut]));
     }
     let head_series: Vec<f64> = runs.iter().map(Run::head_series).collect::<Result<_>>()?;
     report.add("series in heads at the end", "", Lower, head_series);

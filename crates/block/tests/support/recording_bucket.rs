@@ -15,6 +15,8 @@ pub(crate) struct Moment {
     pub(crate) batches: usize,
     /// Objects, in the order of their uploads.
     pub(crate) objects: usize,
+    /// Passes of the shipper that came to their end.
+    pub(crate) passes: usize,
 }
 
 #[derive(Debug, Default)]
@@ -58,6 +60,11 @@ impl RecordingBucket {
     /// A batch more is acknowledged.
     pub(crate) fn acknowledge(&self) {
         self.note(|moment| moment.batches += 1);
+    }
+
+    /// A pass of the shipper came to its end.
+    pub(crate) fn passed(&self) {
+        self.note(|moment| moment.passes += 1);
     }
 
     /// What there was, by the number that the disk was told.

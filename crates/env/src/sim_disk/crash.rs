@@ -2,11 +2,12 @@
 //!
 //! At each moment of a [`Journal`] some changes are durable and others wait: bytes of files until their file is synced,
 //! names until their directory is. Of a file's waiting changes a crash keeps the first few, the last of these perhaps
-//! torn, or as zeros where the length was written and the bytes were not. Of the waiting names it keeps any.
-//! [`CrashStates`] goes through all moments and builds, for each, the extreme choices (all, nothing, each change lost
-//! alone, each kept alone, every kind of tear) and a number of random ones; no state comes twice.
+//! torn, or as zeros where the length was written and the bytes were not; of those before the last any may be lost. What is
+//! behind such a hole is where it was written: the hole shows what the file had there before, or zeros. Of the waiting names
+//! a crash keeps any. [`CrashStates`] goes through all moments and builds, for each, the extreme choices (all, nothing, each
+//! change lost alone, each kept alone, every kind of tear) and a number of random ones; no state comes twice.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::SimDisk;
 use super::journal::{Inode, Journal, Step};
@@ -17,6 +18,8 @@ use crate::random::{Random, SeededRandom};
 #[derive(Debug, Clone)]
 struct Change {
     step: Step,
+    /// How long the file was before.
+    at: u64,
     /// A sync of it failed: it is only on disk by chance.
     dropped: bool,
 }
@@ -29,12 +32,28 @@ enum Tear {
     Cut(usize),
     /// Its length, with zeros behind so many bytes.
     Zeros(usize),
+    /// All but so many bytes of its beginning.
+    Hole(usize),
 }
 
-/// What a crash keeps: the number of changes of each file, and which names.
+/// What a crash keeps of a file's changes: so many, the last of them in a way, but for those that are lost.
+#[derive(Debug, Clone)]
+struct Kept {
+    count: usize,
+    tear: Tear,
+    lost: BTreeSet<usize>,
+}
+
+impl Kept {
+    fn first(count: usize, tear: Tear) -> Self {
+        Kept { count, tear, lost: BTreeSet::new() }
+    }
+}
+
+/// What a crash keeps: of each file, and which names.
 #[derive(Debug, Clone)]
 struct Choice {
-    files: BTreeMap<Inode, (usize, Tear)>,
+    files: BTreeMap<Inode, Kept>,
     names: Vec<bool>,
 }
 
@@ -120,7 +139,8 @@ impl CrashStates {
         match step {
             Step::Append { inode, .. } | Step::Truncate { inode, .. } => {
                 self.durable.adopt(inode, false);
-                self.files.entry(inode).or_default().push(Change { step, dropped: false });
+                let at = self.len_of(inode);
+                self.files.entry(inode).or_default().push(Change { step, at, dropped: false });
             }
             Step::Link { inode, is_dir, .. } => {
                 self.durable.adopt(inode, is_dir);
@@ -140,10 +160,19 @@ impl CrashStates {
         }
     }
 
+    /// How long programs see a file.
+    fn len_of(&self, inode: Inode) -> u64 {
+        match self.files.get(&inode).and_then(|changes| changes.last()) {
+            Some(Change { step: Step::Append { bytes, .. }, at, .. }) => at + bytes.len() as u64,
+            Some(Change { step: Step::Truncate { len, .. }, .. }) => *len,
+            _ => self.durable.bytes(inode).map_or(0, |bytes| bytes.len() as u64),
+        }
+    }
+
     fn sync_data(&mut self, inode: Inode) {
         for change in self.files.remove(&inode).unwrap_or_default() {
             let tear = if change.dropped { Tear::Zeros(0) } else { Tear::Whole };
-            change_file(&mut self.durable, &change.step, tear);
+            change_file(&mut self.durable, &change, tear);
         }
     }
 
@@ -155,7 +184,7 @@ impl CrashStates {
     }
 
     fn everything(&self) -> Choice {
-        let files = self.files.iter().map(|(inode, changes)| (*inode, (changes.len(), Tear::Whole)));
+        let files = self.files.iter().map(|(inode, changes)| (*inode, Kept::first(changes.len(), Tear::Whole)));
         Choice { files: files.collect(), names: vec![true; self.names.len()] }
     }
 
@@ -174,14 +203,17 @@ impl CrashStates {
             let mut without = all.clone();
             without.files.remove(inode);
             let mut alone = no_file(&all);
-            alone.files.insert(*inode, (changes.len(), Tear::Whole));
+            alone.files.insert(*inode, Kept::first(changes.len(), Tear::Whole));
             choices.extend([without, alone]);
             for count in 1..=changes.len() {
                 for tear in tears(&changes[count - 1]) {
                     let mut torn = all.clone();
-                    torn.files.insert(*inode, (count, tear));
+                    torn.files.insert(*inode, Kept::first(count, tear));
                     choices.push(torn);
                 }
+                let mut hole = all.clone();
+                hole.files.entry(*inode).and_modify(|kept| kept.lost.extend([count - 1]));
+                choices.push(hole);
             }
         }
         choices.extend((0..self.random_choices).map(|_| self.choose_random()));
@@ -195,7 +227,12 @@ impl CrashStates {
             let count = below(changes.len() + 1);
             if count > 0 {
                 let tears = tears(&changes[count - 1]);
-                files.insert(*inode, (count, tears[below(tears.len())]));
+                let mut kept = Kept::first(count, tears[below(tears.len())]);
+                // Half of the files have holes, of any number of changes.
+                if below(2) == 0 {
+                    kept.lost = (0..count - 1).filter(|_| below(2) == 0).collect();
+                }
+                files.insert(*inode, kept);
             }
         }
         Choice { files, names: self.names.iter().map(|_| below(2) == 0).collect() }
@@ -203,10 +240,10 @@ impl CrashStates {
 
     fn build(&self, choice: &Choice) -> Tree {
         let mut tree = self.durable.clone();
-        for (inode, (count, tear)) in &choice.files {
-            let changes = &self.files[inode][..*count];
-            for (i, change) in changes.iter().enumerate() {
-                change_file(&mut tree, &change.step, if i + 1 == *count { *tear } else { Tear::Whole });
+        for (inode, kept) in &choice.files {
+            let changes = self.files[inode][..kept.count].iter().enumerate();
+            for (i, change) in changes.filter(|(i, _)| !kept.lost.contains(i)) {
+                change_file(&mut tree, change, if i + 1 == kept.count { kept.tear } else { Tear::Whole });
             }
         }
         let kept = self.names.iter().zip(&choice.names).filter(|(_, kept)| **kept);
@@ -233,21 +270,26 @@ fn tears(change: &Change) -> Vec<Tear> {
     cuts.extend((SECTOR_BYTES..len).step_by(SECTOR_BYTES.max(len / 4)));
     for cut in cuts.into_iter().filter(|cut| (1..len).contains(cut)) {
         tears.extend([Tear::Cut(cut), Tear::Zeros(cut)]);
+        if cut % SECTOR_BYTES == 0 {
+            tears.push(Tear::Hole(cut));
+        }
     }
     tears
 }
 
-fn change_file(tree: &mut Tree, step: &Step, tear: Tear) {
+fn change_file(tree: &mut Tree, change: &Change, tear: Tear) {
     // Only a file that was never linked is not there, and nobody can see what becomes of it.
-    let _ = match step {
-        Step::Append { inode, bytes } => match tear {
-            Tear::Whole => tree.append(*inode, bytes),
-            Tear::Cut(at) => tree.append(*inode, &bytes[..at]),
-            Tear::Zeros(from) => {
-                let zeros = vec![0; bytes.len() - from];
-                tree.append(*inode, &bytes[..from]).and_then(|()| tree.append(*inode, &zeros))
+    let _ = match &change.step {
+        Step::Append { inode, bytes } => {
+            let mut bytes = bytes.to_vec();
+            match tear {
+                Tear::Whole => {}
+                Tear::Cut(at) => bytes.truncate(at),
+                Tear::Zeros(from) => bytes[from..].fill(0),
+                Tear::Hole(to) => bytes[..to].fill(0),
             }
-        },
+            tree.write_at(*inode, change.at, &bytes)
+        }
         Step::Truncate { inode, len } => tree.truncate(*inode, *len),
         _ => Ok(()),
     };

@@ -32,6 +32,44 @@ fn what_is_not_synced_may_be_torn_zero_or_missing() {
 }
 
 #[test]
+fn a_write_may_be_lost_before_one_that_is_not() {
+    let disk = recording();
+    let file = disk.create(&path("a")).unwrap();
+    file.append(b"old").unwrap();
+    file.sync_data().unwrap();
+    disk.sync_dir(Path::new(DIR)).unwrap();
+    file.append(b"x").unwrap();
+    file.append(b"y").unwrap();
+    let (behind, whole) = (b"old\0y".to_vec(), b"oldxy".to_vec());
+    let outcomes = outcomes(&disk, "a");
+    assert!(outcomes.contains(&Some(behind)) && outcomes.contains(&Some(whole)), "{outcomes:?}");
+}
+
+#[test]
+fn a_cut_may_be_lost_before_a_write_that_is_not() {
+    let disk = SimDisk::default();
+    disk.create_dir_all(Path::new(DIR)).unwrap();
+    let file = disk.create(&path("a")).unwrap();
+    file.append(b"abcde").unwrap();
+    disk.record();
+    file.truncate(1).unwrap();
+    file.append(b"xy").unwrap();
+    file.append(b"z").unwrap();
+    let outcomes = outcomes(&disk, "a");
+    for legal in [&b"abcde"[..], b"a", b"axy", b"axyz", b"a\0\0z", b"axyde", b"axyze"] {
+        assert!(outcomes.contains(&Some(legal.to_vec())), "{legal:?} of {outcomes:?}");
+    }
+}
+
+#[test]
+fn a_long_write_may_lose_its_beginning() {
+    let disk = recording();
+    disk.create(&path("a")).unwrap().append(&[7; 1024]).unwrap();
+    let hole = [[0; 512], [7; 512]].concat();
+    assert!(outcomes(&disk, "a").contains(&Some(hole)));
+}
+
+#[test]
 fn what_is_synced_stays() {
     let disk = recording();
     let file = disk.create(&path("a")).unwrap();

@@ -110,6 +110,14 @@ impl Tree {
         Ok(())
     }
 
+    /// Writes at any place; what lies between the end and that place becomes zeros.
+    pub(super) fn write_at(&mut self, inode: Inode, at: u64, bytes: &[u8]) -> io::Result<()> {
+        let (file, start) = (self.file_mut(inode)?, at as usize);
+        file.resize(file.len().max(start + bytes.len()), 0);
+        file[start..start + bytes.len()].copy_from_slice(bytes);
+        Ok(())
+    }
+
     pub(super) fn truncate(&mut self, inode: Inode, len: u64) -> io::Result<()> {
         self.file_mut(inode)?.resize(len as usize, 0);
         Ok(())

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use thanoxide_env::{Disk, Env};
 use thanoxide_model::TenantId;
 
-use super::blocks::{LocalBlock, remove_block};
+use super::blocks::LocalBlock;
 use super::tenant::Tenant;
 use super::{Engine, EngineError, GENERATION_FILE, create_durably};
 use crate::block::CREATION_SUFFIX;
@@ -72,6 +72,7 @@ impl Engine {
         };
         let tenant = self.tenant_or_open(tenant)?;
         let _cutting = tenant.cutting.lock();
+        tenant.remove_leftovers(&self.env)?;
         let io = |e| EngineError::io(&tenant.dir, &e);
         let path = tenant.dir.join(meta.ulid.to_string());
         if self.env.disk.exists(&path).map_err(io)? {
@@ -99,8 +100,9 @@ impl Engine {
             disk.sync_dir(&tenant.dir)
         };
         // It may be half there, or whole but for the last sync; whoever tries again must not find it.
-        take().inspect_err(|_| remove_block(&tenant.dir, meta.ulid, &self.env)).map_err(io)?;
-        let opened = LocalBlock::open(&path, &self.env).map_err(|e| EngineError::of_block(&path, e))?;
+        let open = || LocalBlock::open(&path, &self.env).map_err(|e| EngineError::of_block(&path, e));
+        let opened = take().map_err(io).and_then(|()| open());
+        let opened = opened.inspect_err(|_| tenant.discard(meta.ulid, &self.env))?;
         let mut state = tenant.state.write();
         state.blocks = Arc::new(state.blocks.with(Arc::new(opened)));
         Ok(meta.ulid)

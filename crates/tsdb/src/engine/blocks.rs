@@ -7,10 +7,11 @@ use thanoxide_env::Env;
 use thanoxide_model::Matcher;
 
 use super::delete::with_deleted;
+use super::leftovers::remove_block;
 use super::selection::{Budget, Selection};
 use super::tenant::Tenant;
 use super::{EngineError, SelectedSeries};
-use crate::block::{self, Block, BlockError, BlockWriter, CREATION_SUFFIX};
+use crate::block::{self, Block, BlockError, BlockWriter};
 use crate::chunk::{Chunk, ChunkError};
 use crate::chunk_store::load;
 use crate::head::SeriesOrder;
@@ -72,7 +73,7 @@ impl LocalBlock {
     }
 
     fn error(&self, error: BlockError) -> EngineError {
-        EngineError::block(self.block.dir(), error)
+        EngineError::of_block(self.block.dir(), error)
     }
 
     pub(super) fn select(
@@ -132,6 +133,8 @@ pub(super) struct BlockSet {
     unread: Vec<BlockId>,
     /// How many were set aside as corrupt since the start.
     corrupt: usize,
+    /// Those that others were made of, and that could not be removed.
+    unremoved: Vec<BlockId>,
 }
 
 impl BlockSet {
@@ -147,7 +150,8 @@ impl BlockSet {
 
     pub(super) fn without(&self, removed: &[BlockId]) -> Self {
         let kept = self.blocks.iter().filter(|block| !removed.contains(&block.id()));
-        BlockSet { blocks: kept.map(Arc::clone).collect(), unread: self.unread.clone(), corrupt: self.corrupt }
+        let blocks = kept.map(Arc::clone).collect();
+        BlockSet { blocks, unread: self.unread.clone(), corrupt: self.corrupt, ..BlockSet::default() }
     }
 
     pub(super) fn overlapping(&self, min_time_ms: i64, max_time_ms: i64) -> impl Iterator<Item = &LocalBlock> {
@@ -173,6 +177,11 @@ impl BlockSet {
     /// Those that the disk does not give at the moment.
     pub(super) fn unread(&self) -> &[BlockId] {
         &self.unread
+    }
+
+    /// Those that others were made of, and that could not be removed when the set was read.
+    pub(super) fn unremoved(&self) -> &[BlockId] {
+        &self.unremoved
     }
 
     /// How many blocks cannot be read: for now, and for good.
@@ -240,7 +249,8 @@ fn read_blocks(dir: &Path, mut blocks: Vec<Arc<LocalBlock>>, ids: &[BlockId], en
             }
         }
     }
-    Ok(BlockSet { unread, corrupt, ..BlockSet::new(without_replaced(dir, blocks, env)) })
+    let (kept, unremoved) = without_replaced(dir, blocks, env);
+    Ok(BlockSet { unread, corrupt, unremoved, ..BlockSet::new(kept) })
 }
 
 impl Tenant {
@@ -255,6 +265,7 @@ impl Tenant {
         let ids: Vec<BlockId> = known.unread.iter().copied().filter(there).collect();
         match read_blocks(&self.dir, known.blocks.iter().map(Arc::clone).collect(), &ids, env) {
             Ok(read) => {
+                self.leftovers.lock().extend(read.unremoved());
                 self.state.write().blocks = Arc::new(BlockSet { corrupt: read.corrupt + known.corrupt, ..read })
             }
             Err(error) => tracing::error!(tenant = %self.id, %error, "blocks cannot be read"),
@@ -262,16 +273,18 @@ impl Tenant {
     }
 }
 
-/// Leaves out the blocks that others were made of. A crash left them there, and they are removed now.
-fn without_replaced(dir: &Path, blocks: Vec<Arc<LocalBlock>>, env: &Env) -> Vec<Arc<LocalBlock>> {
+/// Leaves out the blocks that others were made of. A crash left them there, and they are removed now; those that cannot be
+/// are named.
+fn without_replaced(dir: &Path, blocks: Vec<Arc<LocalBlock>>, env: &Env) -> (Vec<Arc<LocalBlock>>, Vec<BlockId>) {
     let parents = blocks.iter().flat_map(|block| &block.block.meta().compaction.parents);
     let parents: Vec<BlockId> = parents.map(|parent| parent.ulid).collect();
     let (replaced, kept): (Vec<_>, Vec<_>) = blocks.into_iter().partition(|block| parents.contains(&block.id()));
-    replaced.iter().for_each(|block| remove_block(dir, block.id(), env));
-    kept
+    let unremoved = replaced.iter().map(|block| block.id()).filter(|id| !remove_block(dir, *id, env));
+    (kept, unremoved.collect())
 }
 
-fn is_damage(error: &std::io::Error) -> bool {
+/// Whether an error is not the disk's, which may pass.
+pub(super) fn is_damage(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{InvalidData, NotADirectory, NotFound, UnexpectedEof};
     matches!(error.kind(), NotFound | NotADirectory | UnexpectedEof | InvalidData)
 }
@@ -285,12 +298,9 @@ pub(super) fn write_block(
     env: &Env,
 ) -> Result<Option<LocalBlock>, EngineError> {
     let path = tenant.dir.join(id.to_string());
-    let written = write_series(tenant, id, min_ms, end_ms, env).map_err(|error| match error {
-        BlockError::Io(e) => EngineError::io(&path, &e),
-        other => EngineError::block(&path, other),
-    })?;
-    let Some(started) = written else { return Ok(None) };
-    let block = LocalBlock::open(&path, env).map_err(|e| EngineError::block(&path, e))?;
+    let error = |e| EngineError::of_block(&path, e);
+    let Some(started) = write_series(tenant, id, min_ms, end_ms, env).map_err(error)? else { return Ok(None) };
+    let block = LocalBlock::open(&path, env).map_err(error)?;
     let _ = block.start_times.set(started);
     Ok(Some(block))
 }
@@ -328,18 +338,4 @@ fn write_series(tenant: &Tenant, id: BlockId, min_ms: i64, end_ms: i64, env: &En
         }
     }
     Ok(writer.finish()?.map(|_| started))
-}
-
-/// Removes a block, whole or half written. What cannot be removed now goes at the next start or stays, doing no harm.
-pub(super) fn remove_block(dir: &Path, id: BlockId, env: &Env) {
-    let half = dir.join(format!("{id}{CREATION_SUFFIX}"));
-    let exists = |path: &Path| env.disk.exists(path).unwrap_or(false);
-    let removed = match exists(&half) {
-        true => env.disk.remove_dir_all(&half),
-        false if exists(&dir.join(id.to_string())) => block::delete(&*env.disk, dir, id),
-        false => Ok(()),
-    };
-    if let Err(error) = removed {
-        tracing::warn!(dir = %dir.display(), block = %id, %error, "cannot remove block");
-    }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use thanoxide_env::Env;
 use thanoxide_model::TenantId;
 
-use super::blocks::{LocalBlock, remove_block};
+use super::blocks::LocalBlock;
 use super::tenant::Tenant;
 use super::{Engine, EngineError};
 use crate::compact::{BlockSource, CompactError, CompactOptions, DirSink, compact, merged_meta, plan, rewritten_meta};
@@ -48,6 +48,7 @@ impl Engine {
     pub fn clean_tombstones(&self, tenant: &TenantId) -> Result<Vec<Compacted>, EngineError> {
         let Some(tenant) = self.tenant(tenant) else { return Ok(Vec::new()) };
         let _cutting = tenant.cutting.lock();
+        tenant.remove_leftovers(&self.env)?;
         let blocks = Arc::clone(&tenant.state.read().blocks);
         let stained: Vec<BlockMeta> = blocks.with_tombstones().cloned().collect();
         stained.into_iter().map(|meta| tenant.rewrite(&meta, &self.env)).collect()
@@ -63,10 +64,17 @@ impl Tenant {
         env: &Env,
     ) -> Result<Option<Compacted>, EngineError> {
         let _cutting = self.cutting.lock();
-        let blocks = Arc::clone(&self.state.read().blocks);
+        self.remove_leftovers(env)?;
+        let (blocks, head_ms) = {
+            let state = self.state.read();
+            (Arc::clone(&state.blocks), state.head.min_valid_ms())
+        };
         let mut metas: Vec<&BlockMeta> = blocks.metas().collect();
         metas.sort_by_key(|meta| meta.ulid);
-        let allowed: Vec<&BlockMeta> = metas.into_iter().take_while(|meta| may_compact(meta.ulid)).collect();
+        let allowed = metas.into_iter().take_while(|meta| may_compact(meta.ulid));
+        // The head of the next start begins where blocks in order end. One of late samples that reaches into the head would
+        // not be told from these once it is merged with them.
+        let allowed: Vec<&BlockMeta> = allowed.filter(|meta| meta.max_time <= head_ms).collect();
         let parents = plan(&allowed, ranges_ms);
         if parents.is_empty() {
             return Ok(None);
@@ -77,7 +85,10 @@ impl Tenant {
             Err(CompactError::Cancelled) => Ok(None),
             Err(error) => {
                 let told = EngineError::compaction(&self.dir, error);
-                parents.iter().try_for_each(|parent| self.mark_failed(*parent, env))?;
+                // What the disk does not give or take now may work later; blocks that are damaged stay so.
+                if !told.is_retryable() {
+                    parents.iter().try_for_each(|parent| self.mark_failed(*parent, env))?;
+                }
                 Err(told)
             }
             Ok(block) => Ok(Some(Compacted { parents, block })),
@@ -93,6 +104,18 @@ impl Tenant {
 
     /// Makes one block of others and puts it in their place. Gives its name, if there was anything left to write.
     fn replace(
+        &self,
+        parents: &[BlockId],
+        meta: BlockMeta,
+        keep_going: &dyn Fn() -> bool,
+        env: &Env,
+    ) -> Result<Option<BlockId>, CompactError> {
+        let id = meta.ulid;
+        // It may be half there, or whole and only not shown.
+        self.try_replace(parents, meta, keep_going, env).inspect_err(|_| self.discard(id, env))
+    }
+
+    fn try_replace(
         &self,
         parents: &[BlockId],
         meta: BlockMeta,
@@ -129,7 +152,7 @@ impl Tenant {
                 None => left,
             });
         }
-        parents.iter().for_each(|parent| remove_block(&self.dir, *parent, env));
+        parents.iter().for_each(|parent| self.discard(*parent, env));
         Ok(())
     }
 
@@ -153,7 +176,7 @@ impl Tenant {
     /// Reads a block anew whose files were replaced.
     pub(super) fn reopen(&self, id: BlockId, env: &Env) -> Result<(), EngineError> {
         let dir = self.dir.join(id.to_string());
-        let block = LocalBlock::open(&dir, env).map_err(|error| EngineError::block(&dir, error))?;
+        let block = LocalBlock::open(&dir, env).map_err(|error| EngineError::of_block(&dir, error))?;
         let mut state = self.state.write();
         state.blocks = Arc::new(state.blocks.without(&[id]).with(Arc::new(block)));
         Ok(())

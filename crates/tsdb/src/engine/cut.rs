@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::meta::BlockId;
 use thanoxide_env::Env;
 
-use super::blocks::{remove_block, write_block};
+use super::blocks::write_block;
 use super::tenant::Tenant;
 use super::{EngineError, EngineOptions};
 use crate::head::range_end;
@@ -24,6 +24,7 @@ impl Tenant {
     ) -> Result<(), EngineError> {
         let _cutting = self.cutting.lock();
         self.log.recover()?;
+        self.remove_leftovers(env)?;
         let mut any = false;
         while let Some((min_ms, end_ms)) = self.due(options, env) {
             blocks.extend(self.cut(min_ms, end_ms, env)?);
@@ -43,6 +44,7 @@ impl Tenant {
     ) -> Result<(), EngineError> {
         let _cutting = self.cutting.lock();
         self.log.recover()?;
+        self.remove_leftovers(env)?;
         self.flush_in_order(options, env, blocks)?;
         self.cut_late(options, env, blocks)
     }
@@ -105,7 +107,7 @@ impl Tenant {
             Err(error) => {
                 self.state.write().head.restore_min_valid(min_valid_ms);
                 // It may be half there, or whole but for the last sync.
-                remove_block(&self.dir, id, env);
+                self.discard(id, env);
                 return Err(error);
             }
         };
@@ -155,7 +157,7 @@ impl Tenant {
         // Without its block only the mark of the cut keeps replay from bringing a sample back.
         self.sync()?;
         self.state.write().blocks = Arc::new(blocks.without(&expired));
-        expired.iter().for_each(|block| remove_block(&self.dir, *block, env));
+        expired.iter().for_each(|block| self.discard(*block, env));
         env.disk.sync_dir(&self.dir).map_err(|e| EngineError::io(&self.dir, &e))?;
         Ok(expired)
     }

@@ -31,6 +31,7 @@ impl Engine {
         let Some(tenant) = self.tenant(tenant) else { return Ok(()) };
         let _cutting = tenant.cutting.lock();
         self.log.recover()?;
+        tenant.remove_leftovers(&self.env)?;
         let blocks = Arc::clone(&tenant.state.read().blocks);
         let mut stained = Vec::new();
         for block in blocks.overlapping(min_time_ms, max_time_ms) {
@@ -57,7 +58,7 @@ impl Tenant {
         env.disk.replace(&dir.join(TOMBSTONES_FILE), &tombstones.to_bytes()).map_err(io)?;
         meta.stats.num_tombstones = tombstones.len() as u64;
         env.disk.write_atomically(&dir.join(META_FILE), &meta.to_json()).map_err(io)?;
-        LocalBlock::open(&dir, env).map_err(|error| EngineError::block(&dir, error))
+        LocalBlock::open(&dir, env).map_err(|error| EngineError::of_block(&dir, error))
     }
 
     /// Puts blocks in the place of those that they were, and deletes in the head, in one step. Gives the position of the

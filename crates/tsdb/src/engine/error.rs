@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use super::blocks::is_damage;
 use crate::block::BlockError;
 use crate::wal::LogError;
 
@@ -69,19 +70,20 @@ impl EngineError {
     }
 
     pub(crate) fn compaction(path: impl AsRef<Path>, error: crate::compact::CompactError) -> Self {
-        use crate::compact::CompactError::{Index, Io, Segment};
+        use crate::compact::CompactError::{Block, Index, Io, Segment};
         use crate::{index::IndexError, segment::SegmentError};
         match error {
-            Io(error) | Index(IndexError::Io(error)) | Segment(SegmentError::Io(error)) => {
+            Io(error) | Index(IndexError::Io(error)) | Segment(SegmentError::Io(error)) if !is_damage(&error) => {
                 EngineError::io(path, &error)
             }
+            Block(error) => EngineError::of_block(path, error),
             other => EngineError::block(path, other),
         }
     }
 
     /// A block that cannot be written or read: the disk's fault, which may pass, or the block's.
     pub(crate) fn of_block(path: impl AsRef<Path>, error: BlockError) -> Self {
-        match error.io() {
+        match error.io().filter(|io| !is_damage(io)) {
             Some(io) => EngineError::io(path, io),
             None => EngineError::block(path, error),
         }

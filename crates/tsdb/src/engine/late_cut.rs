@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use thanoxide_env::Env;
 
-use super::blocks::{LocalBlock, remove_block};
+use super::blocks::LocalBlock;
 use super::tenant::Tenant;
 use super::{EngineError, EngineOptions, SelectedSeries};
 use crate::block::{BlockError, BlockWriter, redact};
@@ -36,7 +36,7 @@ impl Tenant {
             let mut written = Vec::new();
             let result = self.write_late(options.block_duration_ms, env, &mut written);
             let cut = result.and_then(|()| self.open_blocks(&written, env));
-            let opened = cut.inspect_err(|_| written.iter().for_each(|id| remove_block(&self.dir, *id, env)))?;
+            let opened = cut.inspect_err(|_| written.iter().for_each(|id| self.discard(*id, env)))?;
             let mut state = self.state.write();
             for block in opened {
                 state.blocks = Arc::new(state.blocks.with(Arc::new(block)));

@@ -97,6 +97,12 @@ impl Engine {
         if self.quarantine.check(id).is_ok() {
             return Ok(None);
         }
+        if self.is_file(id) {
+            // The disk did not say so at the start.
+            self.quarantine.refused.lock().remove(id);
+            self.forget_quarantine();
+            return Ok(None);
+        }
         self.open_refused(id).inspect_err(|error| {
             if let Some(refused) = self.quarantine.refused.lock().get_mut(id) {
                 refused.error = error.clone();
@@ -106,6 +112,12 @@ impl Engine {
         tracing::info!(tenant = %id, "tenant is served again");
         self.forget_quarantine();
         Ok(self.tenant(id))
+    }
+
+    /// Whether what has a tenant's name is no directory.
+    fn is_file(&self, id: &TenantId) -> bool {
+        let (disk, path) = (&self.env.disk, self.tenant_dir(id));
+        disk.is_dir(&path).is_ok_and(|is_dir| !is_dir) && disk.exists(&path).unwrap_or(false)
     }
 
     fn open_refused(&self, id: &TenantId) -> Result<(), EngineError> {

@@ -19,6 +19,7 @@ impl Engine {
     ) -> Result<Vec<Compacted>, EngineError> {
         let Some(tenant) = self.tenant(tenant) else { return Ok(Vec::new()) };
         let _cutting = tenant.cutting.lock();
+        tenant.remove_leftovers(&self.env)?;
         let blocks = Arc::clone(&tenant.state.read().blocks);
         let mut recoded = Vec::new();
         for block in blocks.all().filter(|block| wanted(block.id())) {
@@ -33,9 +34,13 @@ impl Engine {
 impl Tenant {
     fn recode(&self, block: &LocalBlock, env: &Env) -> Result<Compacted, EngineError> {
         let id = self.unused_id(env)?;
-        let made = block.recode(id, &self.dir, env)?.map(|meta| meta.ulid);
         let parents = vec![block.id()];
-        self.put_in_place(&parents, made, env).map_err(|error| EngineError::compaction(&self.dir, error))?;
+        let recode = || -> Result<Option<BlockId>, EngineError> {
+            let made = block.recode(id, &self.dir, env)?.map(|meta| meta.ulid);
+            self.put_in_place(&parents, made, env).map_err(|error| EngineError::compaction(&self.dir, error))?;
+            Ok(made)
+        };
+        let made = recode().inspect_err(|_| self.discard(id, env))?;
         Ok(Compacted { parents, block: made })
     }
 }

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use thanoxide_env::Env;
 use thanoxide_model::TenantId;
 
-use super::blocks::remove_block;
 use super::tenant::Tenant;
 use super::{Engine, EngineError, Maintained};
 use crate::meta::BlockId;
@@ -109,7 +108,7 @@ impl Tenant {
         // Without its block only the mark of the cut keeps replay from bringing a sample back.
         self.sync()?;
         self.state.write().blocks = Arc::new(blocks.without(&doomed));
-        doomed.iter().for_each(|block| remove_block(&self.dir, *block, env));
+        doomed.iter().for_each(|block| self.discard(*block, env));
         env.disk.sync_dir(&self.dir).map_err(|e| EngineError::io(&self.dir, &e))?;
         Ok(doomed)
     }

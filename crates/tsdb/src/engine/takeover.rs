@@ -103,6 +103,7 @@ pub(super) fn is_stock(dir: &Path, env: &Env) -> std::io::Result<bool> {
 /// crash: what is there already is not taken twice. Once the head is durable, [`put_aside`] ends it.
 pub(super) fn take_over(tenant: &Arc<Tenant>, options: &EngineOptions, env: &Env) -> Result<(), EngineError> {
     let io = |e| EngineError::io(&tenant.dir, &e);
+    tenant.remove_leftovers(env)?;
     let stock = StockDir::new(&*env.disk, &tenant.dir);
     let (mut late, mut counts) = {
         let mut state = tenant.state.write();
@@ -132,10 +133,15 @@ pub(super) fn put_aside(dir: &Path, env: &Env) -> std::io::Result<()> {
 }
 
 fn add_blocks(tenant: &Tenant, late: &Late, options: &EngineOptions, env: &Env) -> Result<(), EngineError> {
-    let error = |e| EngineError::of_block(&tenant.dir, e);
-    for id in write_late_blocks(&tenant.dir, late, options.block_duration_ms, env).map_err(error)? {
-        let block = LocalBlock::open(&tenant.dir.join(id.to_string()), env).map_err(error)?;
-        let mut state = tenant.state.write();
+    let mut ids = Vec::new();
+    let mut write = || {
+        write_late_blocks(&tenant.dir, late, options.block_duration_ms, env, &mut ids)?;
+        ids.iter().map(|id| LocalBlock::open(&tenant.dir.join(id.to_string()), env)).collect::<Result<Vec<_>, _>>()
+    };
+    let written = write().map_err(|e| EngineError::of_block(&tenant.dir, e));
+    let blocks = written.inspect_err(|_| ids.iter().for_each(|id| tenant.discard(*id, env)))?;
+    let mut state = tenant.state.write();
+    for block in blocks {
         state.blocks = Arc::new(state.blocks.with(Arc::new(block)));
     }
     Ok(())

@@ -15,6 +15,7 @@ use crate::encoding::Put;
 use crate::head::late::LateRecords;
 use crate::head::{AppendLimits, Head, Scratch, Slot};
 use crate::log::{Frame, FrameKind, Position, SharedLog};
+use crate::meta::BlockId;
 use crate::snapshot::SnapshotWriter;
 
 /// With more than this waiting for the disk, an append first waits itself.
@@ -45,6 +46,8 @@ pub(super) struct Tenant {
     pub(super) state: RwLock<State>,
     /// Held while the set of blocks is being changed.
     pub(super) cutting: Mutex<()>,
+    /// Blocks on the disk that nobody shows.
+    pub(super) leftovers: Mutex<Vec<BlockId>>,
     /// Monotonic time of the last append.
     last_append_ms: AtomicU64,
 }
@@ -61,6 +64,7 @@ impl Tenant {
         chunks: Arc<ChunkStore>,
         env: &Env,
     ) -> Self {
+        let leftovers = Mutex::new(blocks.unremoved().to_vec());
         let state = State { head, blocks: Arc::new(blocks), removed: false };
         Tenant {
             id,
@@ -70,6 +74,7 @@ impl Tenant {
             chunks,
             state: RwLock::new(state),
             cutting: Mutex::new(()),
+            leftovers,
             last_append_ms: AtomicU64::new(env.clock.monotonic().as_millis() as u64),
         }
     }

@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use thanoxide_env::sim_disk::crash::Crash;
+use thanoxide_env::sim_disk::journal::Step;
 use thanoxide_env::{Disk, Env, ManualClock, SeededRandom, SimDisk};
 use thanoxide_model::Labels;
-use thanoxide_model::series::Columns;
 use thanoxide_tsdb::block::{Block, block_id};
-use thanoxide_tsdb::chunk::decode;
-use thanoxide_tsdb::engine::{Engine, EngineOptions};
+use thanoxide_tsdb::engine::{Engine, EngineOptions, SelectedSeries};
 
-use crate::engine_support::{Samples, append, batch, contains, tenant};
+use crate::engine_support::{Samples, append, contains, tenant};
+use crate::values::{Batch, add_chunk, batch, bits};
 
 pub(crate) const ROOT: &str = "/data";
 
@@ -23,8 +23,12 @@ pub(crate) const HOUR_MS: i64 = 3_600_000;
 /// The phase in which stock programs must find all that was acknowledged.
 pub(crate) const HANDED_BACK: &str = "handed-back";
 
-/// What a step adds.
-pub(crate) type Batch = Vec<(Labels, Vec<(i64, f64)>)>;
+/// What must be there after a crash, and what may.
+struct Bounds {
+    acknowledged: u64,
+    must: Samples,
+    may: Samples,
+}
 
 /// An engine at work, and what it acknowledged when.
 pub(crate) struct Life {
@@ -117,7 +121,7 @@ impl Life {
     pub(crate) fn write(&mut self, series: &Batch) -> Result<(), String> {
         let mut model = self.models[self.models.len() - 1].clone();
         for (labels, samples) in series {
-            model.entry(labels.clone()).or_default().extend(samples.iter().map(|(t, v)| (*t, v.to_bits())));
+            model.entry(labels.clone()).or_default().extend(samples.iter().map(|(t, v)| (*t, bits(v))));
         }
         self.models.push(model);
         // What is tried may be there from now on; `models` has one entry more than was acknowledged.
@@ -203,12 +207,19 @@ impl Life {
     ) -> Result<BTreeMap<&'static str, usize>, String> {
         self.engine = None;
         let mut counts = BTreeMap::new();
-        // Before a call that was left out nothing differs from the life with it.
-        let from = self.disk.skipped_at().unwrap_or(0);
-        let states = self.disk.take_journal().crash_states(random_choices, seed()).from(from);
+        let journal = self.disk.take_journal();
+        let failed = || journal.steps().iter().position(|step| matches!(step, Step::DropPages { .. }));
+        // Before a call that was left out or failed nothing differs from the life with it.
+        let from = self.disk.skipped_at().or_else(failed).unwrap_or(0);
+        let states = journal.crash_states(random_choices, seed()).from(from);
+        let mut bounds: Option<Bounds> = None;
         for (n, crash) in states.enumerate() {
             let again = again > 0 && n % again == 0;
-            self.check_state(&crash, again).map_err(|e| {
+            let bounds = match bounds.take().filter(|bounds| bounds.acknowledged == crash.acknowledged) {
+                Some(same) => bounds.insert(same),
+                None => bounds.insert(self.bounds(crash.acknowledged)),
+            };
+            self.check_state(&crash, bounds, again).map_err(|e| {
                 let at = format!("{} after step {}, {} acknowledged", crash.phase, crash.step, crash.acknowledged);
                 format!("crash in {at}: {e}")
             })?;
@@ -217,21 +228,25 @@ impl Life {
         Ok(counts)
     }
 
-    fn check_state(&self, crash: &Crash, again: bool) -> Result<(), String> {
-        let acknowledged = &self.models[crash.acknowledged as usize];
-        let tried = self.models.get(crash.acknowledged as usize + 1).unwrap_or(acknowledged);
+    /// What was being written may be there; what was being deleted may be gone.
+    fn bounds(&self, acknowledged: u64) -> Bounds {
+        let model = &self.models[acknowledged as usize];
+        let tried = self.models.get(acknowledged as usize + 1).unwrap_or(model);
+        Bounds { acknowledged, must: common(model, tried), may: union(model, tried) }
+    }
+
+    fn check_state(&self, crash: &Crash, bounds: &Bounds, again: bool) -> Result<(), String> {
         if crash.phase == HANDED_BACK {
-            self.check_for_stock(&crash.disk.fork(), acknowledged)?;
+            self.check_for_stock(&crash.disk.fork(), &self.models[crash.acknowledged as usize])?;
         }
         let opened = || Engine::open(Path::new(ROOT), self.options.clone(), sim_env(&crash.disk, 1000));
         let engine = opened().map_err(|e| format!("does not start: {e}"))?;
         let have = read(&engine).map_err(|e| format!("cannot be read: {e}"))?;
-        // What was being written may be there; what was being deleted may be gone.
-        if !contains(&have, &common(acknowledged, tried)) {
-            return Err(format!("lost {}", difference(&common(acknowledged, tried), &have)));
+        if !contains(&have, &bounds.must) {
+            return Err(format!("lost {}", difference(&bounds.must, &have)));
         }
-        if !contains(&union(acknowledged, tried), &have) {
-            return Err(format!("invented {}", difference(&have, &union(acknowledged, tried))));
+        if !contains(&bounds.may, &have) {
+            return Err(format!("invented {}", difference(&have, &bounds.may)));
         }
         drop(engine);
         self.check_blocks(&crash.disk, crash.acknowledged)?;
@@ -300,11 +315,7 @@ pub(crate) fn of_block(disk: &SimDisk, path: &Path) -> Result<Samples, String> {
     for series in block.select(&[], i64::MIN, i64::MAX).map_err(|e| e.to_string())? {
         let (labels, chunks) = series.map_err(|e| e.to_string())?;
         let samples = all.entry(labels).or_default();
-        for chunk in &chunks {
-            let mut columns = Columns::default();
-            decode(chunk, i64::MIN, i64::MAX, &mut columns).map_err(|e| e.to_string())?;
-            samples.extend(columns.timestamps_ms.iter().zip(&columns.values).map(|(t, v)| (*t, v.to_bits())));
-        }
+        chunks.iter().try_for_each(|chunk| add_chunk(chunk, samples))?;
     }
     Ok(all)
 }
@@ -316,19 +327,16 @@ fn seed() -> u64 {
 
 /// All samples of the tenant. Each one must come once.
 pub(crate) fn read(engine: &Engine) -> Result<Samples, String> {
+    let Some(reader) = engine.reader(&tenant()) else { return Ok(Samples::new()) };
+    samples_of(reader.select(&[], i64::MIN, i64::MAX).map_err(|e| e.to_string())?)
+}
+
+/// All samples of some series.
+pub(crate) fn samples_of(selected: Vec<SelectedSeries>) -> Result<Samples, String> {
     let mut all = Samples::new();
-    let Some(reader) = engine.reader(&tenant()) else { return Ok(all) };
-    for series in reader.select(&[], i64::MIN, i64::MAX).map_err(|e| e.to_string())? {
-        let samples = all.entry(series.labels.clone()).or_default();
-        for chunk in &series.chunks {
-            let mut columns = Columns::default();
-            decode(chunk, i64::MIN, i64::MAX, &mut columns).map_err(|e| e.to_string())?;
-            for (t, v) in columns.timestamps_ms.iter().zip(&columns.values) {
-                if samples.insert(*t, v.to_bits()).is_some() {
-                    return Err(format!("{} has {t} twice", series.labels));
-                }
-            }
-        }
+    for SelectedSeries { labels, chunks } in selected {
+        let samples = all.entry(labels.clone()).or_default();
+        chunks.iter().try_for_each(|chunk| add_chunk(chunk, samples)).map_err(|e| format!("{labels}: {e}"))?;
     }
     Ok(all)
 }
@@ -349,9 +357,11 @@ fn union(a: &Samples, b: &Samples) -> Samples {
     union
 }
 
+/// What of the one the other does not have, or not with the same value.
 pub(crate) fn difference(of: &Samples, from: &Samples) -> String {
-    let missing = |labels: &Labels, t: &i64| !from.get(labels).is_some_and(|samples| samples.contains_key(t));
-    let all = of.iter().flat_map(|(labels, samples)| samples.keys().map(move |t| (labels, t)));
-    let missing: Vec<_> = all.filter(|(labels, t)| missing(labels, t)).collect();
-    format!("{} samples, first {:?}", missing.len(), missing.first().map(|(labels, t)| format!("{labels} {t}")))
+    let other = |labels: &Labels, t: &i64| from.get(labels).and_then(|samples| samples.get(t)).copied();
+    let all = of.iter().flat_map(|(labels, samples)| samples.iter().map(move |(t, v)| (labels, t, *v)));
+    let missing: Vec<_> = all.filter(|(labels, t, v)| other(labels, t) != Some(*v)).collect();
+    let first = missing.first().map(|(labels, t, v)| format!("{labels} {t}: {v}, not {:?}", other(labels, t)));
+    format!("{} samples, first {first:?}", missing.len())
 }

@@ -6,9 +6,10 @@ use thanoxide_env::{Disk, SimDisk};
 use thanoxide_model::Matcher;
 use thanoxide_tsdb::engine::{Compacted, EngineError, EngineOptions};
 
-use crate::crash::{Batch, HANDED_BACK, HOUR_MS, Life, ROOT};
+use crate::crash::{HANDED_BACK, HOUR_MS, Life, ROOT};
 use crate::engine_support::{self, Samples, labels, tenant};
 use crate::stock::{stock_deletes, stock_head};
+use crate::values::{self, Batch, value};
 
 /// The number of a life among those of its kind. No two have the same files: each has more series than the one before, and
 /// every seventh begins anew with larger segments of the log.
@@ -26,9 +27,12 @@ fn with_late(options: EngineOptions) -> EngineOptions {
 
 const START_MS: i64 = 100 * 2 * HOUR_MS;
 
-/// Samples of `series` from `from_min` on, one each minute.
-fn minutes(series: std::ops::Range<usize>, from_min: i64, count: i64) -> Batch {
-    let samples = |s: usize| (0..count).map(move |i| (START_MS + (from_min + i) * 60_000, (s as i64 + i * i) as f64));
+/// Samples of `series` from `from_min` on, one each minute, with marks of ends: floats, and in every other life histograms.
+fn minutes(number: Number, series: std::ops::Range<usize>, from_min: i64, count: i64) -> Batch {
+    let time_ms = |i: i64| START_MS + (from_min + i) * 60_000;
+    let kind = |s: usize| if number.is_multiple_of(2) { s } else { values::FLOATS };
+    let value = |s: usize, i: i64| value(kind(s), from_min + i, (s as i64 + i * i) as f64);
+    let samples = |s: usize| (0..count).map(move |i| (time_ms(i), value(s, i)));
     series.map(|s| (labels(s), samples(s).collect())).collect()
 }
 
@@ -45,7 +49,7 @@ pub(crate) fn appends(disk: SimDisk, number: Number) -> Result<Life, String> {
         if i == 23 {
             life.settle();
         }
-        life.write(&minutes(0..3 + i as usize / 4 + more, i * 4, 4))?;
+        life.write(&minutes(number, 0..3 + i as usize / 4 + more, i * 4, 4))?;
         if i % 8 == 7 {
             life.open()?;
         }
@@ -63,8 +67,8 @@ pub(crate) fn cuts(disk: SimDisk, number: Number) -> Result<Life, String> {
         }
         life.phase("append");
         // Each time some series end and others begin.
-        life.write(&minutes(i as usize..i as usize + 4 + more, i * 60, 30))?;
-        life.write(&minutes(i as usize..i as usize + 4 + more, i * 60 + 30, 30))?;
+        life.write(&minutes(number, i as usize..i as usize + 4 + more, i * 60, 30))?;
+        life.write(&minutes(number, i as usize..i as usize + 4 + more, i * 60 + 30, 30))?;
         life.phase("cut");
         again(&life, || match life.engine().maintain(&|_, _| true).failed.pop() {
             Some((_, error)) => Err(error),
@@ -73,7 +77,7 @@ pub(crate) fn cuts(disk: SimDisk, number: Number) -> Result<Life, String> {
         .map_err(|e| format!("cut: {e}"))?;
     }
     life.phase("append");
-    life.write(&minutes(20..22 + more, 12 * 60, 30))?;
+    life.write(&minutes(number, 20..22 + more, 12 * 60, 30))?;
     Ok(life)
 }
 
@@ -83,7 +87,7 @@ pub(crate) fn takes_over(disk: SimDisk, number: Number) -> Result<Life, String> 
     let known = stock_head(&stock, &Path::new(ROOT).join("tenant-a"), START_MS, 60 + 10 * (number % 12) as i64, seed);
     disk.import(&stock, Path::new(ROOT), Path::new(ROOT)).unwrap();
     let mut life = Life::begin(disk.clone(), "take-over", known, shape(number).1)?;
-    life.write(&minutes(0..3, 300, 2))?;
+    life.write(&minutes(number, 0..3, 300, 2))?;
     let left = |name: &str| disk.exists(&Path::new(ROOT).join("tenant-a").join(name)).unwrap();
     if left("wal") || left("wbl") || left("chunks_head") {
         return Err("the stock files were not put aside".to_string());
@@ -94,7 +98,7 @@ pub(crate) fn takes_over(disk: SimDisk, number: Number) -> Result<Life, String> 
         return Err("what was put aside is left".to_string());
     }
     life.settle();
-    life.write(&minutes(0..3, 310, 2))?;
+    life.write(&minutes(number, 0..3, 310, 2))?;
     Ok(life)
 }
 
@@ -103,7 +107,7 @@ pub(crate) fn compacts(disk: SimDisk, number: Number) -> Result<Life, String> {
     let (more, options) = shape(number);
     let mut life = Life::begin(disk, "append", Samples::new(), options)?;
     for i in 0..10 {
-        life.write(&minutes(i as usize..i as usize + 4 + more, i * 60, 60))?;
+        life.write(&minutes(number, i as usize..i as usize + 4 + more, i * 60, 60))?;
         again(&life, || life.engine().maintain(&|_, _| true).failed.pop().map_or(Ok(()), |(_, e)| Err(e)))
             .map_err(|e| format!("cut: {e}"))?;
     }
@@ -123,12 +127,12 @@ pub(crate) fn compacts(disk: SimDisk, number: Number) -> Result<Life, String> {
     are_gone(&life, &cleaned)?;
     life.settle();
     life.phase("append");
-    life.write(&minutes(10..14 + more, 600, 60))?;
+    life.write(&minutes(number, 10..14 + more, 600, 60))?;
     life.open()?;
     life.phase("compaction");
     compact(&life)?;
     life.phase("append");
-    life.write(&minutes(10..14 + more, 660, 60))?;
+    life.write(&minutes(number, 10..14 + more, 660, 60))?;
     Ok(life)
 }
 
@@ -149,7 +153,7 @@ pub(crate) fn snapshots(disk: SimDisk, number: Number) -> Result<Life, String> {
     for i in 0..6 {
         life.phase("append");
         // Chunks are full after some of these.
-        life.write(&minutes(0..3 + i as usize + more, i * 50, 50))?;
+        life.write(&minutes(number, 0..3 + i as usize + more, i * 50, 50))?;
         if i == 4 {
             life.settle();
         }
@@ -160,7 +164,7 @@ pub(crate) fn snapshots(disk: SimDisk, number: Number) -> Result<Life, String> {
         }
     }
     life.phase("append");
-    life.write(&minutes(0..3 + more, 300, 10))?;
+    life.write(&minutes(number, 0..3 + more, 300, 10))?;
     Ok(life)
 }
 
@@ -170,9 +174,9 @@ pub(crate) fn hands_back(disk: SimDisk, number: Number) -> Result<Life, String> 
     let mut life = Life::begin(disk, "append", Samples::new(), with_late(options))?;
     for i in 0..3 {
         life.phase("append");
-        life.write(&minutes(0..4 + more, i * 80, 40))?;
-        life.write(&minutes(1..6 + more, i * 80 + 40, 40))?;
-        life.write(&late_minutes(4..7, i * 80 + 30, 12))?;
+        life.write(&minutes(number, 0..4 + more, i * 80, 40))?;
+        life.write(&minutes(number, 1..6 + more, i * 80 + 40, 40))?;
+        life.write(&late_minutes(number, 4..7, i * 80 + 30, 12))?;
         if i == 2 {
             life.settle();
         }
@@ -195,7 +199,7 @@ pub(crate) fn hands_back(disk: SimDisk, number: Number) -> Result<Life, String> 
         }
     }
     life.phase("append");
-    life.write(&minutes(0..4 + more, 300, 10))?;
+    life.write(&minutes(number, 0..4 + more, 300, 10))?;
     Ok(life)
 }
 
@@ -208,27 +212,27 @@ pub(crate) fn comes_late(disk: SimDisk, number: Number) -> Result<Life, String> 
             life.settle();
         }
         life.phase("append");
-        life.write(&minutes(0..3 + more, i * 60, 60))?;
+        life.write(&minutes(number, 0..3 + more, i * 60, 60))?;
         life.phase("late");
         // Behind the newest of the same series, and of series that have nothing else.
-        life.write(&late_minutes(i as usize % 3..3 + i as usize, i * 60 - 45, 40))?;
+        life.write(&late_minutes(number, i as usize % 3..3 + i as usize, i * 60 - 45, 40))?;
         life.phase("late-snapshot");
         if i % 2 == 0 {
             again(&life, || life.engine().snapshot()).map_err(|e| format!("snapshot: {e}"))?;
         }
         life.phase("late");
-        life.write(&late_minutes(1..4, i * 60 - 90, 20))?;
+        life.write(&late_minutes(number, 1..4, i * 60 - 90, 20))?;
         life.phase("late-cut");
         again(&life, || life.engine().maintain(&|_, _| true).failed.pop().map_or(Ok(()), |(_, e)| Err(e)))
             .map_err(|e| format!("cut: {e}"))?;
         // Makes the marks of the cut durable, too.
-        life.write(&late_minutes(7..8, i * 60, 2))?;
+        life.write(&late_minutes(number, 7..8, i * 60, 2))?;
         if i % 3 == 2 {
             life.open()?;
         }
     }
     life.phase("append");
-    life.write(&minutes(20..22, 8 * 60, 30))?;
+    life.write(&minutes(number, 20..22, 8 * 60, 30))?;
     Ok(life)
 }
 
@@ -241,15 +245,15 @@ pub(crate) fn deletes(disk: SimDisk, number: Number) -> Result<Life, String> {
             life.settle();
         }
         life.phase("append");
-        life.write(&minutes(0..5 + more, i * 60, 60))?;
-        life.write(&late_minutes(0..6, i * 60 - 45, 20))?;
+        life.write(&minutes(number, 0..5 + more, i * 60, 60))?;
+        life.write(&late_minutes(number, 0..6, i * 60 - 45, 20))?;
         life.phase("head-delete");
         for series in [i as usize % 5, (i as usize + 2) % 5] {
             // No range of a series is deleted twice: each deletion is needed for itself.
             deletes_range(&mut life, series, START_MS + (i * 60 - 150) * 60_000, START_MS + (i * 60 - 30) * 60_000)?;
         }
         life.phase("append");
-        life.write(&late_minutes(0..3, i * 60 - 40, 3))?;
+        life.write(&late_minutes(number, 0..3, i * 60 - 40, 3))?;
         life.phase("deleted-snapshot");
         if i % 2 == 0 {
             again(&life, || life.engine().snapshot()).map_err(|e| format!("snapshot: {e}"))?;
@@ -262,7 +266,7 @@ pub(crate) fn deletes(disk: SimDisk, number: Number) -> Result<Life, String> {
         }
     }
     life.phase("append");
-    life.write(&minutes(20..22, 8 * 60, 30))?;
+    life.write(&minutes(number, 20..22, 8 * 60, 30))?;
     Ok(life)
 }
 
@@ -282,7 +286,7 @@ pub(crate) fn imports(disk: SimDisk, number: Number) -> Result<Life, String> {
     let mut blocks = Vec::new();
     for i in 0..10 {
         // Half a minute beside those of the life that takes them in.
-        let batch = late_minutes(i as usize / 4..i as usize / 4 + 3 + more, (i - 4) * 60, 60);
+        let batch = late_minutes(number, i as usize / 4..i as usize / 4 + 3 + more, (i - 4) * 60, 60);
         other.write(&batch)?;
         for (_, block) in other.engine().maintain(&|_, _| true).cut {
             blocks.push(block);
@@ -293,7 +297,7 @@ pub(crate) fn imports(disk: SimDisk, number: Number) -> Result<Life, String> {
     let mut life = Life::begin(disk, "append", Samples::new(), with_late(options))?;
     for (i, block) in blocks.into_iter().enumerate() {
         life.phase("append");
-        life.write(&minutes(0..4 + more, i as i64 * 90, 90))?;
+        life.write(&minutes(number, 0..4 + more, i as i64 * 90, 90))?;
         if i == 3 {
             life.settle();
         }
@@ -310,7 +314,7 @@ pub(crate) fn imports(disk: SimDisk, number: Number) -> Result<Life, String> {
         }
     }
     life.phase("append");
-    life.write(&minutes(20..22 + more, 600, 30))?;
+    life.write(&minutes(number, 20..22 + more, 600, 30))?;
     Ok(life)
 }
 
@@ -320,14 +324,14 @@ pub(crate) fn backs_up(disk: SimDisk, number: Number) -> Result<Life, String> {
     let mut life = Life::begin(disk, "append", Samples::new(), with_late(options))?;
     for i in 0..6 {
         life.phase("append");
-        life.write(&minutes(i as usize..i as usize + 4 + more, i * 60, 60))?;
-        life.write(&late_minutes(i as usize..i as usize + 3, i * 60 - 45, 20))?;
+        life.write(&minutes(number, i as usize..i as usize + 4 + more, i * 60, 60))?;
+        life.write(&late_minutes(number, i as usize..i as usize + 3, i * 60 - 45, 20))?;
         if i % 2 == 0 {
             again(&life, || life.engine().snapshot()).map_err(|e| format!("snapshot: {e}"))?;
         }
         again(&life, || life.engine().maintain(&|_, _| true).failed.pop().map_or(Ok(()), |(_, e)| Err(e)))
             .map_err(|e| format!("cut: {e}"))?;
-        life.write(&minutes(i as usize..i as usize + 2, i * 60 + 60, 1))?;
+        life.write(&minutes(number, i as usize..i as usize + 2, i * 60 + 60, 1))?;
         if i == 5 {
             life.settle();
         }
@@ -335,13 +339,13 @@ pub(crate) fn backs_up(disk: SimDisk, number: Number) -> Result<Life, String> {
         life.back_up(&Path::new("/backups").join(format!("{i}")))?;
     }
     life.phase("append");
-    life.write(&minutes(20..22 + more, 600, 30))?;
+    life.write(&minutes(number, 20..22 + more, 600, 30))?;
     Ok(life)
 }
 
 /// As [`minutes`], of times between.
-fn late_minutes(series: std::ops::Range<usize>, from_min: i64, count: i64) -> Batch {
-    let mut batch = minutes(series, from_min, count);
+fn late_minutes(number: Number, series: std::ops::Range<usize>, from_min: i64, count: i64) -> Batch {
+    let mut batch = minutes(number, series, from_min, count);
     batch.iter_mut().flat_map(|(_, samples)| samples).for_each(|(t, _)| *t += 30_000 + from_min % 7);
     batch
 }

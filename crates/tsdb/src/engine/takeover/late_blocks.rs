@@ -16,8 +16,14 @@ use crate::meta::BlockId;
 
 type Samples<'a> = Vec<(i64, &'a Value)>;
 
-/// Writes the blocks in `dir` and makes them durable.
-pub(crate) fn write_late_blocks(dir: &Path, late: &Late, range_ms: i64, env: &Env) -> Result<Vec<BlockId>, BlockError> {
+/// Writes the blocks in `dir` and makes them durable. `written` gets their names, also of what a failure leaves.
+pub(crate) fn write_late_blocks(
+    dir: &Path,
+    late: &Late,
+    range_ms: i64,
+    env: &Env,
+    written: &mut Vec<BlockId>,
+) -> Result<(), BlockError> {
     // Series by range, each in order of its labels.
     let mut ranges: BTreeMap<i64, BTreeMap<&Labels, Samples<'_>>> = BTreeMap::new();
     for (labels, samples) in late {
@@ -26,27 +32,27 @@ pub(crate) fn write_late_blocks(dir: &Path, late: &Late, range_ms: i64, env: &En
             series.entry(labels).or_default().push((*t, value));
         }
     }
-    let written = ranges
-        .into_iter()
-        .map(|(range, series)| write_block(dir, range.saturating_mul(range_ms), range_ms, &series, env));
-    written.collect()
+    for (range, series) in ranges {
+        let id = unused_id(dir, env)?;
+        written.push(id);
+        write_block(dir, id, (range.saturating_mul(range_ms), range_ms), &series, env)?;
+    }
+    Ok(())
 }
 
 fn write_block(
     dir: &Path,
-    min_time: i64,
-    range_ms: i64,
+    id: BlockId,
+    (min_time, range_ms): (i64, i64),
     series: &BTreeMap<&Labels, Samples<'_>>,
     env: &Env,
-) -> Result<BlockId, BlockError> {
-    let id = unused_id(dir, env)?;
+) -> Result<(), BlockError> {
     let of = |(labels, samples): (&&Labels, &Samples<'_>)| SelectedSeries {
         labels: Labels::clone(labels),
         chunks: chunks_of(samples, range_ms),
     };
     let series: Vec<SelectedSeries> = series.iter().map(of).collect();
-    write_late_block(dir, id, (min_time, range_ms), &series, env)?;
-    Ok(id)
+    write_late_block(dir, id, (min_time, range_ms), &series, env)
 }
 
 fn unused_id(dir: &Path, env: &Env) -> std::io::Result<BlockId> {
