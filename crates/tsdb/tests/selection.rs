@@ -74,11 +74,8 @@ fn series_come_in_the_order_of_the_labels_that_are_shown() {
     let all = reader.select(&[], i64::MIN, i64::MAX).unwrap();
     let names = |names: &[&str]| names.iter().map(|name| name.to_string()).collect::<Vec<String>>();
     for names in [names(&[]), names(&["i"]), names(&["__name__"]), names(&["__name__", "i", "none"])] {
-        let shown: [(_, &dyn Fn(&Labels) -> Labels); 2] = [
-            (Shown::Only(&names), &|labels| Labels::from_pairs(labels.iter().filter(|(n, _)| has(&names, n)))),
-            (Shown::Without(&names), &|labels| Labels::from_pairs(labels.iter().filter(|(n, _)| !has(&names, n)))),
-        ];
-        for (shown, of) in shown {
+        for (shown, named) in [(Shown::Only(&names), true), (Shown::Without(&names), false)] {
+            let of = |labels: &Labels| Labels::from_pairs(labels.iter().filter(|(n, _)| has(&names, n) == named));
             let mut expected: Vec<SelectedSeries> =
                 all.iter().map(|s| SelectedSeries { labels: of(&s.labels), ..s.clone() }).collect();
             expected.sort_by(|a, b| a.labels.cmp(&b.labels));
