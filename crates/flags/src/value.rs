@@ -66,10 +66,18 @@ pub(crate) fn parse_int(text: &str) -> Checked<i64> {
     parse_float(text).map(|value| value as i64)
 }
 
+/// As Go's `ParseUint` with base 0: `0x`, `0o`, `0b` and a leading zero say the base, and single underscores may part the digits.
 pub(crate) fn parse_uint(text: &str) -> Checked<u64> {
-    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    let reason = if digits { "value out of range" } else { "invalid syntax" };
-    let value = if digits { text.parse().ok() } else { None };
+    let lower = text.to_ascii_lowercase();
+    let bases = [("0x", 16), ("0o", 8), ("0b", 2), ("0", 8)];
+    let prefixed = bases.iter().find_map(|(prefix, base)| Some((lower.strip_prefix(prefix)?, *base)));
+    let (digits, base) = prefixed.filter(|_| lower.len() > 1).unwrap_or((lower.as_str(), 10));
+    let begins = lower != digits || !digits.starts_with('_');
+    let parted = begins && !digits.ends_with('_') && !digits.contains("__");
+    let plain = if parted { digits.replace('_', "") } else { digits.to_string() };
+    let valid = !plain.is_empty() && plain.chars().all(|c| c.is_digit(base));
+    let reason = if valid { "value out of range" } else { "invalid syntax" };
+    let value = if valid { u64::from_str_radix(&plain, base).ok() } else { None };
     value.ok_or_else(|| ValueError(format!("strconv.ParseUint: parsing {text:?}: {reason}")))
 }
 
@@ -217,6 +225,22 @@ mod tests {
         assert_eq!(parse_go_duration_ns("-1h30m0.5s"), Ok(-5_400_500_000_000));
         assert_eq!(parse_go_duration_ns("1w1d1h"), Ok((8 * 24 + 1) * 3_600_000_000_000));
         assert_eq!(parse_int("20"), Ok(20));
+        for (text, value) in [
+            ("0", 0),
+            ("3", 3),
+            ("03", 3),
+            ("0x10", 16),
+            ("0B11", 3),
+            ("0o_17", 15),
+            ("0x1_0", 16),
+            ("1_0", 10),
+            ("0_7", 7),
+        ] {
+            assert_eq!(parse_uint(text), Ok(value), "{text}");
+        }
+        for wrong in ["", "_1", "0x", "08", "0x1__0", "0x1_", "+1", "99999999999999999999"] {
+            assert!(parse_uint(wrong).is_err(), "{wrong}");
+        }
         assert_eq!(Moment::parse("-36h").unwrap().resolve_ms(1), 1 - 129_600_000);
         assert_eq!(Moment::parse("2026-01-01T00:00:00Z").unwrap().resolve_ms(1), 1_767_225_600_000);
         assert!(Moment::parse("9999-12-31T23:59:59Z").is_ok() && Moment::parse("0000-01-01T00:00:00Z").is_ok());
