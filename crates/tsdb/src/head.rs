@@ -59,7 +59,7 @@ use crate::exemplars::Exemplars;
 use crate::metadata::Metadata;
 use crate::tombstones::Tombstones;
 use crate::wal::record::SeriesRef;
-use labels::{LabelPairs, Pair};
+use labels::{Ahead, LabelPairs, Pair};
 use late::LateSamples;
 use numbers::Numbers;
 use packing::NewSeries;
@@ -197,38 +197,35 @@ impl Head {
         series_ref: SeriesRef,
         labels: impl Iterator<Item = (&'a [u8], &'a [u8])>,
     ) -> Slot {
-        let pair = |known: &mut LabelPairs, beside, (name, value), _, slot| known.insert(name, value, beside, slot);
-        self.insert_with(hash, series_ref, labels, pair)
+        self.insert_ahead(hash, series_ref, labels, &[], false)
     }
 
     /// The same with what is noted of its labels.
     fn insert_noted(&mut self, series_ref: SeriesRef, new: &NewSeries<'_>) -> Slot {
         let is_after = new.after == self.last_hash;
-        let pair = |known: &mut LabelPairs, beside: Option<Pair>, (name, value), place: usize, slot| match new
-            .ahead
-            .get(place)
-        {
-            Some(ahead) => known.insert_ahead(*ahead, (name, value), beside.filter(|_| is_after), slot),
-            None => known.insert(name, value, beside, slot),
-        };
-        self.insert_with(new.hash, series_ref, Labels::iter_packed(new.packed), pair)
+        self.insert_ahead(new.hash, series_ref, Labels::iter_packed(new.packed), new.ahead, is_after)
     }
 
-    /// `pair` gives the number of a label, by what the series before has at that place.
-    fn insert_with<'a>(
+    /// `is_after` says whether the series noted before is the one made last.
+    fn insert_ahead<'a>(
         &mut self,
         hash: u128,
         series_ref: SeriesRef,
         labels: impl Iterator<Item = (&'a [u8], &'a [u8])>,
-        pair: impl Fn(&mut LabelPairs, Option<Pair>, (&'a [u8], &'a [u8]), usize, Slot) -> Pair,
+        ahead: &[Ahead],
+        is_after: bool,
     ) -> Slot {
         self.created += 1;
         self.last_hash = hash;
         let Head { slab, table, labels: known, live, beside, .. } = self;
         let slot = slab.insert(Series::new(hash, series_ref, Box::default()));
         let mut places = 0;
-        for label in labels {
-            let pair = pair(known, beside.get(places).copied(), label, places, slot);
+        for (name, value) in labels {
+            let before = beside.get(places).copied();
+            let pair = match ahead.get(places) {
+                Some(noted) => known.insert_ahead(*noted, (name, value), before.filter(|_| is_after), slot),
+                None => known.insert(name, value, before, slot),
+            };
             match beside.get_mut(places) {
                 Some(before) => *before = pair,
                 None => beside.push(pair),

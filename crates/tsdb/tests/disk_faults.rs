@@ -18,13 +18,9 @@ mod world;
 
 use engine_support::tenant;
 use thanoxide_tsdb::engine::Engine;
-use world::{START_MS, World, check_error, compact};
+use world::{START_MS, World, check_error, compact, step};
 
 const ROUNDS: i64 = 9;
-
-fn step() -> usize {
-    std::env::var("THANOXIDE_FAULT_STEP").ok().and_then(|n| n.parse().ok()).unwrap_or(1)
-}
 
 /// Whoever cannot start is started again.
 fn open(world: &World) -> Engine {

@@ -19,17 +19,13 @@ mod world;
 use engine_support::{labels, tenant};
 use thanoxide_model::Matcher;
 use thanoxide_tsdb::engine::{Engine, EngineError};
-use world::{DEEDS, Deed, START_MS, World, check_error};
+use world::{DEEDS, Deed, START_MS, World, check_error, step};
 
 /// The rounds before the one that is looked at.
 const ROUNDS: i64 = 9;
 
 fn lived() -> World {
     World::lived(ROUNDS)
-}
-
-fn step() -> usize {
-    std::env::var("THANOXIDE_FAULT_STEP").ok().and_then(|n| n.parse().ok()).unwrap_or(1)
 }
 
 /// How reads fail.

@@ -74,8 +74,10 @@ impl Head {
     /// Drops the frozen samples, which blocks have now, and series that had nothing else.
     pub(crate) fn drop_frozen_late(&mut self) {
         if self.late.frozen.is_some() {
-            let frozen = self.frozen_slots();
-            self.keep_all_for_readers(frozen.into_iter());
+            if !self.readings.is_empty() {
+                let frozen = self.frozen_slots();
+                self.keep_all_for_readers(frozen.into_iter());
+            }
             self.late.frozen = None;
             self.truncate(self.min_valid_ms);
         }

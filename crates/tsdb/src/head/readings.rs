@@ -14,7 +14,7 @@ use super::{Head, Slot};
 use crate::chunk_store::{Files, HeadSeries};
 
 /// About half a millisecond.
-pub(super) const SLICE_SERIES: usize = 2048;
+const SLICE_SERIES: usize = 2048;
 
 /// A read that goes on. Once it is dropped, nobody takes anything for it any more.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ pub(super) struct Readings(Mutex<Vec<Weak<Reading>>>);
 
 impl Readings {
     #[inline]
-    fn is_empty(&mut self) -> bool {
+    pub(super) fn is_empty(&mut self) -> bool {
         self.0.get_mut().is_empty()
     }
 
