@@ -26,6 +26,7 @@ mod quarantine;
 mod reader;
 mod recode;
 mod relocate;
+mod resting;
 mod retention;
 mod scrub;
 mod selection;

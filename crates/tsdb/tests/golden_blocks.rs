@@ -56,7 +56,12 @@ fn indexes_read_as_stock_reads_them() {
         assert_eq!(json!(toc.series), want["toc"]["series"]);
         assert_eq!(json!(toc.postings), want["toc"]["postings"]);
         assert_eq!(json!(toc.postings_table), want["toc"]["postings_table"]);
-        assert_eq!(Value::from(index.symbols().map(text).collect::<Vec<_>>()), want["symbols"], "{}", dir.display());
+        assert_eq!(
+            Value::from(index.symbols().unwrap().map(text).collect::<Vec<_>>()),
+            want["symbols"],
+            "{}",
+            dir.display()
+        );
         assert_eq!(Value::from(index.label_names().map(text).collect::<Vec<_>>()), want["label_names"]);
         for (name, values) in want["label_values"].as_object().unwrap() {
             let mut ours = Vec::new();
@@ -143,7 +148,7 @@ fn blocks_are_written_to_the_same_bytes() {
         }
         let out = tempfile::tempdir().unwrap();
         let mut symbols = SymbolSet::default();
-        block.index().symbols().for_each(|symbol| symbols.add(symbol));
+        block.index().symbols().unwrap().for_each(|symbol| symbols.add(symbol));
         let max_bytes = max_segment_bytes(&dir);
         let meta = block.meta().clone();
         let mut writer =

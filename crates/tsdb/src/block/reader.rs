@@ -21,8 +21,8 @@ pub struct Block {
     dir: PathBuf,
     meta: BlockMeta,
     index: IndexReader,
-    segments: SegmentReader,
-    tombstones: Tombstones,
+    segments: Arc<SegmentReader>,
+    tombstones: Arc<Tombstones>,
 }
 
 impl Block {
@@ -30,12 +30,24 @@ impl Block {
     pub fn open(disk: &dyn Disk, dir: &Path) -> Result<Self, BlockError> {
         let meta = BlockMeta::from_json(&disk.read(&dir.join(META_FILE))?)?;
         let index = IndexReader::open(Arc::new(FileSource::open(disk, &dir.join(INDEX_FILE))?))?;
-        let segments = SegmentReader::open(disk, &dir.join(CHUNKS_DIR))?;
+        let segments = Arc::new(SegmentReader::open(disk, &dir.join(CHUNKS_DIR))?);
         let tombstones = match dir.join(TOMBSTONES_FILE) {
             path if disk.exists(&path)? => Tombstones::from_bytes(&disk.read(&path)?)?,
             _ => Tombstones::default(),
         };
+        let tombstones = Arc::new(tombstones);
         Ok(Block { dir: dir.to_path_buf(), meta, index, segments, tombstones })
+    }
+
+    /// The same block without what is in memory for queries only, see [`IndexReader::rested`].
+    pub fn rested(&self) -> Option<Self> {
+        Some(Block {
+            dir: self.dir.clone(),
+            meta: self.meta.clone(),
+            index: self.index.rested()?,
+            segments: Arc::clone(&self.segments),
+            tombstones: Arc::clone(&self.tombstones),
+        })
     }
 
     /// Where it is.

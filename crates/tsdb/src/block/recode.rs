@@ -30,7 +30,7 @@ impl Block {
         let compaction = BlockCompaction { parents: vec![origin], ..from.compaction.clone() };
         let meta = BlockMeta { ulid: id, compaction, ..from.clone() };
         let mut symbols = SymbolSet::default();
-        self.index().symbols().for_each(|symbol| symbols.add(symbol));
+        self.index().symbols()?.for_each(|symbol| symbols.add(symbol));
         let mut writer = BlockWriter::create(disk, parent, meta, &symbols)?;
         for series in self.select(&[], i64::MIN, i64::MAX)? {
             let (labels, chunks) = series?;

@@ -41,6 +41,16 @@ impl LocalBlock {
         self.block.meta()
     }
 
+    /// Whether it holds in memory what queries need.
+    #[cfg(test)]
+    pub(super) fn holds_symbols(&self) -> bool {
+        self.block.index().holds_symbols()
+    }
+
+    fn rested(&self) -> Option<Self> {
+        Some(LocalBlock { block: self.block.rested()?, start_times: self.start_times.clone() })
+    }
+
     /// Shows the chunks of each series.
     pub(super) fn read_all(&self, mut show: impl FnMut(&[Chunk]) -> Result<(), ChunkError>) -> Result<(), BlockError> {
         for series in self.block.select(&[], i64::MIN, i64::MAX)? {
@@ -152,6 +162,19 @@ impl BlockSet {
         let kept = self.blocks.iter().filter(|block| !removed.contains(&block.id()));
         let blocks = kept.map(Arc::clone).collect();
         BlockSet { blocks, unread: self.unread.clone(), corrupt: self.corrupt, ..BlockSet::default() }
+    }
+
+    /// The same blocks, of which those that nobody needed for a while hold nothing in memory for queries; `None` where that changes
+    /// nothing.
+    pub(super) fn rested(&self) -> Option<Self> {
+        let rested: Vec<_> = self.blocks.iter().map(|block| block.rested()).collect();
+        if rested.iter().all(Option::is_none) {
+            return None;
+        }
+        let pairs = self.blocks.iter().zip(rested);
+        let blocks = pairs.map(|(block, rested)| rested.map_or_else(|| Arc::clone(block), Arc::new)).collect();
+        let (unread, unremoved) = (self.unread.clone(), self.unremoved.clone());
+        Some(BlockSet { blocks, unread, unremoved, corrupt: self.corrupt })
     }
 
     pub(super) fn overlapping(&self, min_time_ms: i64, max_time_ms: i64) -> impl Iterator<Item = &LocalBlock> {

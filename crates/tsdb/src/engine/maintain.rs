@@ -28,7 +28,8 @@ pub struct Maintained {
 
 impl Engine {
     /// Cuts what is due of all heads, removes blocks that are older than the retention and that `may_remove` can spare,
-    /// which are those that were uploaded, and takes a snapshot if the log has become long. Call it about once a minute.
+    /// which are those that were uploaded, takes a snapshot if the log has become long, and forgets what queries needed of blocks until
+    /// the call before the last. Call it about once a minute.
     pub fn maintain(&self, may_remove: &dyn Fn(&TenantId, BlockId) -> bool) -> Maintained {
         let mut done = Maintained::default();
         self.readmit_all();
@@ -36,6 +37,7 @@ impl Engine {
         self.cut_some(&tenants, &mut done);
         for tenant in tenants {
             tenant.read_unread(&self.env);
+            tenant.rest_blocks();
             if let Some(retention_ms) = self.options.retention_ms {
                 let may_remove = |block| may_remove(&tenant.id, block);
                 match tenant.remove_expired(retention_ms, &may_remove, &self.env) {

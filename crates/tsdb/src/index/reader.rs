@@ -20,14 +20,14 @@ const SERIES_GUESS_BYTES: u64 = 512;
 /// The longest length.
 const MAX_UVARINT32_BYTES: usize = 5;
 
-/// An open index: symbols and a part of the postings offset table in memory, the rest where it is.
+/// An open index: a part of the postings offset table in memory, symbols once they are needed, the rest where it is.
 #[derive(Debug)]
 pub struct IndexReader {
     pub(super) source: Arc<dyn ByteSource>,
     version: u8,
     toc: Toc,
     symbols: Symbols,
-    pub(super) offsets: Offsets,
+    pub(super) offsets: Arc<Offsets>,
     pub(super) verdicts: Verdicts,
 }
 
@@ -36,12 +36,29 @@ impl IndexReader {
     pub fn open(source: Arc<dyn ByteSource>) -> Result<Self, IndexError> {
         let version = read_header(&*source)?;
         let toc = read_toc(&source.range(source.len().saturating_sub(TOC_BYTES)..source.len())?)?;
-        let symbols = Symbols::read(section(&*source, toc.symbols, "symbols")?, toc.symbols + 4, version)?;
+        let symbols = Symbols::read(&source, toc.symbols, version)?;
         let table = section(&*source, toc.postings_table, "postings offset table")?;
         let offsets = Offsets::read(&table, &source, toc.postings_table + 4, version)?;
-        // So many bytes beside the index may be spent on answers.
-        let verdicts = Verdicts::new((source.len() / 16).clamp(64 << 10, 16 << 20) as usize);
+        let (offsets, verdicts) = (Arc::new(offsets), no_verdicts(&*source));
         Ok(IndexReader { source, version, toc, symbols, offsets, verdicts })
+    }
+
+    /// The same index without what was read or noted for queries; `None` where there were some since this was asked before, or where
+    /// that is little. Ask now and then, and have the answer take the place of an index that nobody needs at the moment.
+    pub fn rested(&self) -> Option<Self> {
+        let symbols = self.symbols.rested()?;
+        Some(IndexReader {
+            source: Arc::clone(&self.source),
+            symbols,
+            offsets: Arc::clone(&self.offsets),
+            verdicts: no_verdicts(&*self.source),
+            ..*self
+        })
+    }
+
+    /// Whether symbols are in memory.
+    pub fn holds_symbols(&self) -> bool {
+        self.symbols.are_held()
     }
 
     /// The format's version.
@@ -65,7 +82,7 @@ impl IndexReader {
     }
 
     /// All symbols, in file order.
-    pub fn symbols(&self) -> impl Iterator<Item = &[u8]> {
+    pub fn symbols(&self) -> Result<impl Iterator<Item = &[u8]>, IndexError> {
         self.symbols.iter()
     }
 
@@ -233,9 +250,9 @@ impl IndexReader {
         Ok(())
     }
 
-    /// The symbol of the empty text, if there is one: symbols are sorted.
+    /// The symbol of the empty text, if there is one.
     pub(super) fn empty_symbol(&self) -> Option<u32> {
-        self.symbols.first().filter(|(_, text)| text.is_empty()).map(|(symbol, _)| symbol)
+        self.symbols.empty()
     }
 
     /// A text that a label may have.
@@ -246,6 +263,11 @@ impl IndexReader {
             false => Err(IndexError::corrupt("series", "a label is too long")),
         }
     }
+}
+
+/// So many bytes beside an index may be spent on answers.
+fn no_verdicts(source: &dyn ByteSource) -> Verdicts {
+    Verdicts::new((source.len() / 16).clamp(64 << 10, 16 << 20) as usize)
 }
 
 /// Where the body of a series is, behind its length; the checksum follows.
@@ -270,7 +292,7 @@ fn body_within(bytes: &[u8]) -> Result<Option<std::ops::Range<usize>>, IndexErro
 }
 
 /// A section of `u32 len, bytes, crc` at an offset; the bytes.
-fn section(source: &dyn ByteSource, offset: u64, name: &'static str) -> Result<Bytes, IndexError> {
+pub(super) fn section(source: &dyn ByteSource, offset: u64, name: &'static str) -> Result<Bytes, IndexError> {
     if offset == 0 {
         return Err(IndexError::corrupt(name, "absent"));
     }

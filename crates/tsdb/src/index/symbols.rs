@@ -1,10 +1,14 @@
 //! The texts of an index, each once.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
 use bytes::Bytes;
 use thanoxide_model::Labels;
 
+use super::reader::section;
 use super::{InSection, IndexError};
-use crate::encoding::Reader;
+use crate::encoding::{ByteSource, Reader};
 
 /// Repeated texts are given up whenever there are twice as many as after the last time, and at least so many.
 const COMPACT_TEXTS: usize = 4096;
@@ -55,21 +59,119 @@ impl SymbolSet {
     }
 }
 
-/// The symbols of an index that is read: held in memory whole.
+/// The symbols of an index that is read. They are checked when it is opened, and held in memory whole once somebody asks for one.
 #[derive(Debug)]
 pub(super) struct Symbols {
+    source: Arc<dyn ByteSource>,
+    /// Where the section is in the file.
+    offset: u64,
+    count: usize,
+    by_offset: bool,
+    /// The number that series use for the empty text.
+    empty: Option<u32>,
+    table: OnceLock<Table>,
+    /// Whether one was asked for since [`Symbols::rested`] looked.
+    used: AtomicBool,
+}
+
+/// All symbols.
+#[derive(Debug)]
+struct Table {
     /// The section's count and texts.
     section: Bytes,
-    /// Where the section's count is in the file.
-    start: u64,
     /// Where in `section` each symbol's length is.
     offsets: Vec<u32>,
-    by_offset: bool,
 }
 
 impl Symbols {
-    /// `section` is checked already.
-    pub(super) fn read(section: Bytes, start: u64, version: u8) -> Result<Self, IndexError> {
+    /// Those of the section at an offset of the file.
+    pub(super) fn read(source: &Arc<dyn ByteSource>, offset: u64, version: u8) -> Result<Self, IndexError> {
+        let table = Table::read(&**source, offset)?;
+        let mut symbols = Symbols {
+            source: Arc::clone(source),
+            offset,
+            count: table.offsets.len(),
+            by_offset: version == 1,
+            empty: None,
+            table: OnceLock::new(),
+            used: AtomicBool::new(false),
+        };
+        // Symbols are sorted.
+        if let Some(first) = table.offsets.first().filter(|_| table.iter().next().is_some_and(<[u8]>::is_empty)) {
+            symbols.empty = symbols.number_of(0, *first);
+        }
+        Ok(symbols)
+    }
+
+    /// The same without what is held in memory; `None` where that is nothing, or was of use since this was asked before.
+    pub(super) fn rested(&self) -> Option<Self> {
+        let used = self.used.swap(false, Ordering::Relaxed);
+        (!used && self.table.get().is_some()).then(|| Symbols {
+            source: Arc::clone(&self.source),
+            table: OnceLock::new(),
+            used: AtomicBool::new(false),
+            ..*self
+        })
+    }
+
+    /// Whether they are in memory.
+    pub(super) fn are_held(&self) -> bool {
+        self.table.get().is_some()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// By the number that series use.
+    pub(super) fn get(&self, symbol: u32) -> Result<&[u8], IndexError> {
+        let table = self.table()?;
+        if self.by_offset {
+            let offset = u64::from(symbol).checked_sub(self.start());
+            return table.at(offset.ok_or_else(|| unknown(symbol))? as usize);
+        }
+        table.at(*table.offsets.get(symbol as usize).ok_or_else(|| unknown(symbol))? as usize)
+    }
+
+    /// The number that series use for the empty text, if there is one.
+    pub(super) fn empty(&self) -> Option<u32> {
+        self.empty
+    }
+
+    pub(super) fn iter(&self) -> Result<impl Iterator<Item = &[u8]>, IndexError> {
+        Ok(self.table()?.iter())
+    }
+
+    /// Where the section's count is in the file.
+    fn start(&self) -> u64 {
+        self.offset + 4
+    }
+
+    fn number_of(&self, place: u32, offset: u32) -> Option<u32> {
+        if self.by_offset { u32::try_from(self.start() + u64::from(offset)).ok() } else { Some(place) }
+    }
+
+    #[inline]
+    fn table(&self) -> Result<&Table, IndexError> {
+        if !self.used.load(Ordering::Relaxed) {
+            self.used.store(true, Ordering::Relaxed);
+        }
+        match self.table.get() {
+            Some(table) => Ok(table),
+            None => self.load(),
+        }
+    }
+
+    #[cold]
+    fn load(&self) -> Result<&Table, IndexError> {
+        let table = Table::read(&*self.source, self.offset)?;
+        Ok(self.table.get_or_init(|| table))
+    }
+}
+
+impl Table {
+    fn read(source: &dyn ByteSource, offset: u64) -> Result<Self, IndexError> {
+        let section = section(source, offset, "symbols")?;
         let mut reader = Reader::new(&section);
         let count = reader.u32().in_section("symbols")? as usize;
         // Each symbol takes a byte at least.
@@ -78,35 +180,15 @@ impl Symbols {
             offsets.push((section.len() - reader.len()) as u32);
             reader.uvarint_bytes().in_section("symbols")?;
         }
-        Ok(Symbols { section, start, offsets, by_offset: version == 1 })
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.offsets.len()
+        Ok(Table { section, offsets })
     }
 
     fn at(&self, offset: usize) -> Result<&[u8], IndexError> {
         Reader::new(self.section.get(offset..).unwrap_or_default()).uvarint_bytes().in_section("symbols")
     }
 
-    /// By the number that series use.
-    pub(super) fn get(&self, symbol: u32) -> Result<&[u8], IndexError> {
-        if self.by_offset {
-            let offset = u64::from(symbol).checked_sub(self.start);
-            return self.at(offset.ok_or_else(|| unknown(symbol))? as usize);
-        }
-        self.at(*self.offsets.get(symbol as usize).ok_or_else(|| unknown(symbol))? as usize)
-    }
-
-    /// The first text, and the number that series use for it.
-    pub(super) fn first(&self) -> Option<(u32, &[u8])> {
-        let offset = *self.offsets.first()?;
-        let symbol = if self.by_offset { u32::try_from(self.start + u64::from(offset)).ok()? } else { 0 };
-        Some((symbol, self.iter().next()?))
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        self.offsets.iter().map(|offset| self.at(*offset as usize).expect("read once when the index was opened"))
+    fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.offsets.iter().map(|offset| self.at(*offset as usize).expect("read once when the table was"))
     }
 }
 
