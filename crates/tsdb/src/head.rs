@@ -51,8 +51,8 @@ pub(crate) use collect::sort_head_series;
 pub use memory::HeadMemory;
 pub(crate) use open_chunk::{At, OpenChunk, Pushed, range_end};
 pub(crate) use order::SeriesOrder;
-pub(crate) use restore::Restore;
 pub use restore::RestoreCounts;
+pub(crate) use restore::{DecodedDefinitions, DecodedSeries, Restore, SeriesDecoder};
 
 use crate::chunk_store::ChunkStore;
 use crate::exemplars::Exemplars;
@@ -124,6 +124,11 @@ pub struct Head {
     exemplars: Exemplars,
     metadata: Metadata,
     readings: Readings,
+}
+
+/// What packed labels are found by.
+fn hash_labels(key: u64, packed: &[u8]) -> u128 {
+    xxhash_rust::xxh3::xxh3_128_with_seed(packed, key)
 }
 
 impl Head {
@@ -237,14 +242,11 @@ impl Head {
             series.labels = Box::from(beside.as_slice());
         }
         table.insert(hash as u32, slot);
-        // Most slots are new ones, behind all others.
-        if live.try_push(slot).is_err() {
-            live.insert(slot);
-        }
+        live.insert(slot);
         slot
     }
 
     fn hash(&self, packed: &[u8]) -> u128 {
-        xxhash_rust::xxh3::xxh3_128_with_seed(packed, self.hash_key)
+        hash_labels(self.hash_key, packed)
     }
 }

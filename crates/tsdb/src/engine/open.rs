@@ -1,7 +1,12 @@
 //! Opening an engine's directory: tenants, snapshot, log.
 
+mod reading;
+mod worker;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::thread::ScopedJoinHandle;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -12,15 +17,15 @@ use thanoxide_model::tenant::HINTS_DIR;
 use super::blocks::{BlockSet, open_blocks};
 use super::tenant::Tenant;
 use super::{EngineError, EngineOptions, fence, generation, handback, quarantine, takeover};
+
 use crate::chunk_store::ChunkStore;
 use crate::encoding::Put;
 use crate::head::{Head, Restore, RestoreCounts};
-use crate::log::segment::{SEGMENT_MAGIC, SegmentReader, list_segments, numbered_path, segment_path};
-use crate::log::{Frame, FrameKind, Position, SharedLog};
-use crate::snapshot::{first_segment, list_snapshots, open_snapshot, remove_leftovers};
-
-/// Frames with orphans are set aside up to so many bytes.
-const MOST_ORPHAN_BYTES: usize = 64 << 20;
+use crate::log::segment::{SEGMENT_MAGIC, list_segments, numbered_path};
+use crate::log::{Position, SharedLog};
+use crate::snapshot::{list_snapshots, remove_leftovers};
+use reading::{Found, Reading, WAITING};
+use worker::Worker;
 
 /// What an engine begins with.
 pub(super) struct Opened {
@@ -63,13 +68,11 @@ struct Opening {
 }
 
 /// Where the log goes on.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct End {
     position: Position,
     first_segment: u64,
 }
-
-type Openings = HashMap<Vec<u8>, Opening, RandomState>;
 
 /// Opens all that is there.
 pub(super) fn open(root: &Path, options: &EngineOptions, env: &Env) -> Result<Opened, EngineError> {
@@ -78,45 +81,22 @@ pub(super) fn open(root: &Path, options: &EngineOptions, env: &Env) -> Result<Op
     let chunks = Arc::new(ChunkStore::open(Arc::clone(&env.disk), root).map_err(io)?);
     let snapshot = list_snapshots(&*env.disk, root).map_err(io)?.last().copied();
     let ids = tenant_dirs(root, env)?;
-    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
-    let workers = cores.min(ids.len()).max(1);
-    let parts: Vec<&[TenantId]> = ids.chunks(ids.len().div_ceil(workers).max(1)).collect();
-    let parts = if parts.is_empty() { vec![&[] as &[TenantId]] } else { parts };
-    let source = Source { root, options, env, chunks: &chunks, snapshot, threads: cores / workers };
-    let restored: Vec<_> = std::thread::scope(|scope| {
-        let threads: Vec<_> = parts.iter().map(|ids| scope.spawn(|| source.restore(ids))).collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .collect()
-    });
-    let (mut end, mut report, mut openings) = (End::default(), OpenReport::default(), Vec::new());
-    let (mut orphans, mut refused) = (Vec::new(), Vec::new());
-    for part in restored {
-        let part = part?;
-        end.position = end.position.max(part.end.position);
-        end.first_segment = end.first_segment.max(part.end.first_segment);
-        // Every worker reads all files and meets the same damage.
-        (report.damaged, report.damaged_bytes, report.segments) = (part.damaged, part.damaged_bytes, part.segments);
-        report.missing = part.missing;
-        refused.extend(part.refused);
-        orphans.extend_from_slice(&part.orphans);
-        openings.extend(part.openings.into_values());
-    }
+    let restored = Source { root, options, env, chunks: &chunks, snapshot }.restore(&ids)?;
+    let Restored { found, openings, orphans, refused } = restored;
     set_aside(root, &orphans, env)?;
     let refused_ids: Vec<&TenantId> = refused.iter().map(|(id, _)| id).collect();
-    quarantine::set_aside(root, &refused_ids, end.first_segment, env).map_err(io)?;
+    quarantine::set_aside(root, &refused_ids, found.end.first_segment, env).map_err(io)?;
     let segments = list_segments(&*env.disk, root).map_err(io)?;
-    let number = segments.last().map_or(1, |n| n + 1).max(end.first_segment);
+    let number = segments.last().map_or(1, |n| n + 1).max(found.end.first_segment);
     let disk = Arc::clone(&env.disk);
-    let log = SharedLog::new(disk, root, options.segment_bytes, options.sync_commits, number, end.position);
-    let log = Arc::new(log);
+    let log = SharedLog::new(disk, root, options.segment_bytes, options.sync_commits, number, found.end.position);
+    let Found { damaged, damaged_bytes, segments, missing, .. } = found;
     let mut opened = Opened {
         tenants: HashMap::default(),
-        log,
+        log: Arc::new(log),
         chunks,
         next_snapshot: snapshot.map_or(1, |n| n + 1),
-        report,
+        report: OpenReport { damaged, damaged_bytes, segments, missing, ..OpenReport::default() },
         stock: Vec::new(),
         refused,
     };
@@ -137,11 +117,11 @@ pub(super) fn open_one(
     env: &Env,
 ) -> Result<(Arc<Tenant>, bool), EngineError> {
     let snapshot = list_snapshots(&*env.disk, root).map_err(|e| EngineError::io(root, &e))?.last().copied();
-    let restored = Source { root, options, env, chunks, snapshot, threads: 1 }.restore(std::slice::from_ref(id))?;
+    let restored = Source { root, options, env, chunks, snapshot }.restore(std::slice::from_ref(id))?;
     if let Some((_, error)) = restored.refused.into_iter().next() {
         return Err(error);
     }
-    let opening = restored.openings.into_values().next().ok_or(EngineError::Removed)?;
+    let opening = restored.openings.into_iter().next().ok_or(EngineError::Removed)?;
     let stock = opening.stock;
     opening.finish(log, chunks, env).map(|(tenant, _)| (tenant, stock))
 }
@@ -240,154 +220,73 @@ fn has_head_only(dir: &Path, env: &Env) -> std::io::Result<bool> {
     Ok(env.disk.list(dir)? == [dir.join(generation::GENERATION_FILE)])
 }
 
-/// Where workers read from.
+/// Where tenants are restored from.
 struct Source<'a> {
     root: &'a Path,
     options: &'a EngineOptions,
     env: &'a Env,
     chunks: &'a Arc<ChunkStore>,
     snapshot: Option<u64>,
-    /// As many as each worker may use.
-    threads: usize,
 }
 
-/// What one worker restored.
-#[derive(Default)]
+/// What was restored.
 struct Restored {
-    openings: Openings,
-    end: End,
-    damaged: u64,
-    damaged_bytes: u64,
-    segments: u64,
-    missing: u64,
-    /// The position behind which not all is in the snapshot; 0 without one, `None` where it does not say.
-    saved_up_to: Option<Position>,
+    found: Found,
+    openings: Vec<Opening>,
+    /// Frames with samples that no series takes.
     orphans: Vec<u8>,
     refused: Vec<(TenantId, EngineError)>,
 }
 
 impl Source<'_> {
-    /// Restores some tenants: reads all, and applies what is theirs.
+    /// Restores some tenants: as many workers as there are cores fill their heads, while this thread reads.
     fn restore(&self, ids: &[TenantId]) -> Result<Restored, EngineError> {
-        let mut restored = Restored { saved_up_to: Some(0), ..Restored::default() };
-        for id in ids {
-            match begin(id, self.root, self.options, self.chunks, self.threads, self.env) {
-                Ok(opening) => drop(restored.openings.insert(id.as_str().as_bytes().to_vec(), opening)),
-                Err(error) => restored.refused.push((id.clone(), error)),
-            }
-        }
-        if let Some(number) = self.snapshot {
-            let reader = open_snapshot(&*self.env.disk, self.root, number);
-            let reader = reader.map_err(|e| EngineError::io(self.root, &e))?;
-            restored.saved_up_to = None;
-            self.each_frame(reader, false, &mut restored, &mut |frame, restored| {
-                if matches!(frame.kind, Some(FrameKind::Tenant | FrameKind::End)) {
-                    let least = restored.saved_up_to.map_or(frame.position, |least| least.min(frame.position));
-                    restored.saved_up_to = Some(least);
-                }
-                if let Some(segment) = first_segment(frame) {
-                    restored.end.first_segment = segment;
-                } else if let Some(restore) = restored.of(frame) {
-                    restore.snapshot_frame(frame);
-                }
-            })?;
-        }
-        for path in self.quarantined()? {
-            let reader = SegmentReader::open(&*self.env.disk, &path).map_err(|e| EngineError::io(&path, &e))?;
-            self.each_frame(reader, false, &mut restored, &mut |frame, restored| {
-                if let Some(restore) = restored.of(frame) {
-                    restore.snapshot_frame(frame);
-                }
-            })?;
-        }
-        self.each_log_frame(&mut restored, &mut |frame, restored| {
-            if let Some(restore) = restored.of(frame) {
-                restore.log_definitions(frame);
-            }
-        })?;
-        let known = (restored.damaged, restored.damaged_bytes, restored.missing);
-        self.each_log_frame(&mut restored, &mut |frame, restored| {
-            let orphaned = restored.of(frame).is_some_and(|restore| restore.log_samples(frame));
-            if orphaned && restored.orphans.len() < MOST_ORPHAN_BYTES {
-                frame.push(&mut restored.orphans);
-            }
-        })?;
-        (restored.damaged, restored.damaged_bytes, restored.missing) = known;
-        Ok(restored)
+        let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+        let (mut workers, refused) = self.begin_each(ids, cores);
+        let (senders, receivers): (Vec<_>, Vec<_>) = workers.iter().map(|_| sync_channel(WAITING)).unzip();
+        let reading = Reading::new(&*self.env.disk, self.root, &workers, senders);
+        let found = std::thread::scope(|scope| {
+            let begun = workers.drain(..).zip(receivers);
+            let threads: Vec<_> = begun.map(|(worker, passed)| scope.spawn(move || worker.run(&passed))).collect();
+            let found = reading.read_all(self.snapshot);
+            workers.extend(threads.into_iter().map(joined));
+            found
+        });
+        let found = found.map_err(|e| EngineError::io(self.root, &e))?;
+        let orphans = workers.iter().flat_map(|worker| worker.orphans.iter().copied()).collect();
+        let openings = workers.into_iter().flat_map(|worker| worker.openings).collect();
+        Ok(Restored { found, openings, orphans, refused })
     }
 
-    fn each_log_frame(
-        &self,
-        restored: &mut Restored,
-        visit: &mut dyn FnMut(&Frame<'_>, &mut Restored),
-    ) -> Result<(), EngineError> {
-        let mut segments = list_segments(&*self.env.disk, self.root).map_err(|e| EngineError::io(self.root, &e))?;
-        segments.retain(|number| *number >= restored.end.first_segment);
-        restored.segments = segments.len() as u64;
-        for path in self.quarantined()? {
-            let reader = SegmentReader::open(&*self.env.disk, &path).map_err(|e| EngineError::io(&path, &e))?;
-            self.each_frame(reader, false, restored, &mut |frame, restored| {
-                if !frame.is_of_snapshot() {
-                    visit(frame, restored);
+    /// Begins with tenants, in so many threads: they may be thousands. Gives those that cannot be opened, too.
+    fn begin_each(&self, ids: &[TenantId], threads: usize) -> (Vec<Worker>, Vec<(TenantId, EngineError)>) {
+        let begin = |id: &TenantId| {
+            let begun = begin(id, self.root, self.options, self.chunks, threads, self.env);
+            begun.map_err(|error| (id.clone(), error))
+        };
+        let begun: Vec<Vec<_>> = std::thread::scope(|scope| {
+            let parts = ids.chunks(ids.len().div_ceil(threads).max(1));
+            let threads: Vec<_> = parts.map(|ids| scope.spawn(move || ids.iter().map(begin).collect())).collect();
+            threads.into_iter().map(joined).collect()
+        });
+        let (mut workers, mut refused) = (Vec::new(), Vec::new());
+        for begun in begun {
+            let mut worker = Worker::default();
+            for opening in begun {
+                match opening {
+                    Ok(opening) => worker.openings.push(opening),
+                    Err(failed) => refused.push(failed),
                 }
-            })?;
+            }
+            workers.push(worker);
         }
-        // What the snapshot does not hold begins behind it, and without one with the first frame of all.
-        let mut last = restored.saved_up_to;
-        for number in &segments {
-            let path = segment_path(self.root, *number);
-            let reader = SegmentReader::open(&*self.env.disk, &path).map_err(|e| EngineError::io(&path, &e))?;
-            self.each_frame(reader, true, restored, &mut |frame, restored| {
-                restored.note_gap(&mut last, frame.position);
-                visit(frame, restored);
-            })?;
-        }
-        Ok(())
-    }
-
-    fn quarantined(&self) -> Result<Vec<PathBuf>, EngineError> {
-        quarantine::files(&*self.env.disk, self.root).map_err(|e| EngineError::io(self.root, &e))
-    }
-
-    /// Visits the frames of a file and counts its damage. Damage at the very end of a segment is a torn write.
-    fn each_frame(
-        &self,
-        mut reader: SegmentReader,
-        may_be_torn: bool,
-        restored: &mut Restored,
-        visit: &mut dyn FnMut(&Frame<'_>, &mut Restored),
-    ) -> Result<(), EngineError> {
-        while let Some((_, frame)) = reader.next_frame().map_err(|e| EngineError::io(self.root, &e))? {
-            restored.end.position = restored.end.position.max(frame.position);
-            visit(&frame, restored);
-        }
-        for damage in reader.damage().iter().filter(|damage| !may_be_torn || damage.end < reader.len()) {
-            tracing::warn!(root = %self.root.display(), ?damage, "stepped over damage");
-            restored.damaged += 1;
-            restored.damaged_bytes += damage.end - damage.offset;
-        }
-        Ok(())
+        (workers, refused)
     }
 }
 
-impl Restored {
-    /// Positions have no gaps, and go back only where a commit was tried again: what lies between two frames was lost, even
-    /// where the bytes between look like padding.
-    fn note_gap(&mut self, last: &mut Option<Position>, position: Position) {
-        if let Some(last) = *last
-            && position > last + 1
-        {
-            tracing::warn!(behind = last, before = position, "frames of the log are missing");
-            self.missing += position - last - 1;
-        }
-        *last = Some(position.max(last.unwrap_or_default()));
-    }
-
-    /// The tenant that a frame speaks of, if it is of its present life.
-    fn of(&mut self, frame: &Frame<'_>) -> Option<&mut Restore> {
-        let opening = self.openings.get_mut(frame.tenant)?;
-        (opening.generation == Some(frame.generation)).then_some(&mut opening.restore)
-    }
+/// What a thread gives, or its panic.
+fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// Writes frames whose samples nobody takes to a file of their own.

@@ -56,7 +56,19 @@ pub(super) struct NewSeries<'r> {
     pub(super) after: u128,
 }
 
+impl Prepared {
+    /// A series with labels of this hash, at a place of a run's buffer.
+    pub(super) fn new(packed: Range<usize>, hash: u128, refused: Option<Verdict>) -> Self {
+        Prepared { packed, hash, place: None, refused, ahead: 0, after: 0 }
+    }
+}
+
 impl Run {
+    pub(super) fn clear(&mut self) {
+        self.packed.clear();
+        self.series.clear();
+    }
+
     pub(super) fn new_series(&self, prepared: &Prepared) -> NewSeries<'_> {
         let Prepared { hash, after, .. } = *prepared;
         let packed = &self.packed[prepared.packed.clone()];
@@ -67,14 +79,13 @@ impl Run {
 impl Head {
     /// Prepares some series.
     pub(super) fn prepare(&self, batch: &WriteBatch, spans: &[SeriesSpan], run: &mut Run) {
-        run.packed.clear();
-        run.series.clear();
+        run.clear();
         for span in spans {
             let start = run.packed.len();
             let refused = pack_labels(batch, span, &mut run.packed).err();
             let packed = start..run.packed.len();
             let hash = self.hash(&run.packed[packed.clone()]);
-            run.series.push(Prepared { packed, hash, place: None, refused, ahead: 0, after: 0 });
+            run.series.push(Prepared::new(packed, hash, refused));
         }
         for series in &mut run.series {
             series.place = self.place_of(series.hash);
@@ -85,7 +96,7 @@ impl Head {
     }
 
     /// Notes the labels of the series that are not there.
-    fn look_ahead(&self, run: &mut Run) {
+    pub(super) fn look_ahead(&self, run: &mut Run) {
         let Run { packed, series, ahead } = run;
         ahead.clear();
         let mut before: Option<&Prepared> = None;

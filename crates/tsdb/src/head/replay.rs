@@ -20,8 +20,8 @@ use crate::wal::record::RefSample;
 
 /// Heads of fewer series take their samples one by one: caches hold most of these.
 const LEAST_SERIES: usize = 16 * PAGE_SLOTS;
-/// As many samples may wait in any case; fewer where there are fewer series.
-const LEAST_ROOM: usize = 1 << 19;
+/// As many samples may wait in any case, for each series three: a look at a series costs as much as appending several samples to it.
+const LEAST_ROOM: usize = 3 << 20;
 /// A sample more may wait for each so many bytes of samples that are left. They make series larger by many times as much as
 /// one that waits takes.
 const LEFT_BYTES: usize = 256;
@@ -103,7 +103,7 @@ impl Replay {
     /// Makes room for samples of so many series, which have so many bytes of the log left. Series that are `grown` do not become much
     /// larger by these.
     pub(super) fn set_room(&mut self, series: usize, left_bytes: usize, grown: bool) {
-        self.room = LEAST_ROOM.min(2 * series) + if grown { 0 } else { left_bytes / LEFT_BYTES };
+        self.room = LEAST_ROOM.min(3 * series) + if grown { 0 } else { left_bytes / LEFT_BYTES };
         self.series = series;
         (self.left_bytes, self.before_bytes) = (left_bytes, self.before_bytes.max(left_bytes));
     }
@@ -135,6 +135,8 @@ impl Replay {
             let mut applied = Applied::default();
             for (series, blocks) in pages {
                 apply_page(series, blocks, base_ms, rules, tools, &mut applied);
+                // What was closed is written by one thread while others go on. If it cannot be, it stays in memory, and is tried again.
+                let _ = rules.store.flush();
             }
             applied
         };

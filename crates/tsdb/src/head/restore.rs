@@ -4,19 +4,19 @@
 //! than its series is there already.
 
 mod counts;
+mod decoded;
 mod parts;
 
-use thanoxide_model::labels::{MAX_LABEL_BYTES, push_packed};
+use std::sync::Arc;
 
-use super::full_chunks::{Before, FullChunk};
 use super::late::LateValue;
 use super::open_chunk::At;
 use super::replay::{self, Applied, Replay, Rules};
 use super::series::{DEFINITIONS, Fit, Series};
-use super::{Head, Slot, open_chunk};
+use super::{Head, Slot};
 use crate::chunk::ChunkError;
 use crate::encoding::{DecodeError, Reader};
-use crate::log::definitions::{DefinedReader, DefinitionsReader};
+use crate::log::definitions::DefinedReader;
 use crate::log::deletions::{Deletion, DeletionsReader};
 use crate::log::exemplars::{ExemplarSeries, ExemplarsReader};
 use crate::log::floats::FloatsReader;
@@ -25,7 +25,8 @@ use crate::log::{Frame, FrameKind, Position};
 use crate::wal::record::{RefSample, SeriesRef};
 
 pub use counts::RestoreCounts;
-use parts::Parts;
+pub(crate) use decoded::{DecodedDefinitions, DecodedSeries, SeriesDecoder};
+use decoded::{DefinedRun, Saved};
 
 /// No head makes so many series.
 const MAX_REF: SeriesRef = 1 << 62;
@@ -42,9 +43,6 @@ pub(crate) struct Restore {
     /// The same among repeated definitions.
     defined: usize,
     counts: RestoreCounts,
-    packed: Vec<u8>,
-    /// The full chunks of a series.
-    entries: Vec<FullChunk>,
     /// Late samples that came up to this position of the log are in blocks.
     late_cut: Position,
     /// Frames of a snapshot that wait for all definitions and marks of the log.
@@ -55,6 +53,8 @@ pub(crate) struct Restore {
     /// Bytes of floats in the log that are not applied yet.
     floats_left: usize,
     applied: Applied,
+    /// Whether there may be series without samples.
+    some_may_go: bool,
     threads: usize,
 }
 
@@ -68,14 +68,13 @@ impl Restore {
             cursor: 0,
             defined: 0,
             counts: RestoreCounts::default(),
-            packed: Vec::new(),
-            entries: Vec::new(),
             late_cut: 0,
             waiting: Vec::new(),
             exemplars_saved: 0,
             replay: Replay::default(),
             floats_left: 0,
             applied: Applied::default(),
+            some_may_go: false,
             threads,
         }
     }
@@ -85,8 +84,10 @@ impl Restore {
         let mut reader = Reader::new(frame.payload);
         let read = match frame.kind {
             Some(FrameKind::Tenant) => self.tenant(&mut reader),
-            Some(FrameKind::Series) => self.series(&mut reader, true),
-            Some(FrameKind::PiecedSeries) => self.series(&mut reader, false),
+            Some(kind @ (FrameKind::Series | FrameKind::PiecedSeries)) => {
+                self.snapshot_series(frame.tenant, self.decoder().series(kind, frame.payload));
+                Ok(())
+            }
             Some(kind) if kind.is_late() || kind == FrameKind::Tombstones => {
                 self.waiting.push((kind, frame.position, frame.payload.to_vec()));
                 Ok(())
@@ -99,9 +100,19 @@ impl Restore {
             _ => Ok(()),
         };
         if let Err(error) = read {
-            tracing::warn!(tenant = %String::from_utf8_lossy(frame.tenant), %error, "part of a snapshot is damaged");
-            self.counts.undecodable += 1;
+            self.note_damage(frame.tenant, &error);
         }
+    }
+
+    /// Counts a part of a snapshot that cannot be decoded.
+    fn note_damage(&mut self, tenant: &[u8], error: &ChunkError) {
+        tracing::warn!(tenant = %String::from_utf8_lossy(tenant), %error, "part of a snapshot is damaged");
+        self.counts.undecodable += 1;
+    }
+
+    /// Decodes what [`Restore::snapshot_series`] takes.
+    pub(crate) fn decoder(&self) -> SeriesDecoder {
+        SeriesDecoder::new(self.head.hash_key, Arc::clone(&self.head.store))
     }
 
     fn tenant(&mut self, reader: &mut Reader<'_>) -> Result<(), ChunkError> {
@@ -111,41 +122,36 @@ impl Restore {
         Ok(())
     }
 
-    fn series(&mut self, reader: &mut Reader<'_>, old: bool) -> Result<(), ChunkError> {
-        let mut definitions = DefinitionsReader::default();
-        while !reader.is_empty() {
-            let (series_ref, labels) = definitions.read(reader)?;
-            let made = self.define(series_ref, labels);
-            let list = self.list(reader, old)?;
-            let open = open_chunk::restore(reader, !self.entries.is_empty())?;
-            self.counts.series += 1;
-            let Some(slot) = made else { continue };
-            let parts = Parts { entries: &self.entries, list, open };
-            let (chunks, open, lost) = parts.adopt(&self.head.store);
-            self.counts.lost_chunks += lost;
-            if let Some(series) = self.head.slab.get_mut(slot) {
-                (series.chunks, series.open) = (chunks, open);
-                series.set_definitions(DEFINITIONS);
-                let times = series.min_time_ms().zip(series.max_time_ms());
-                self.head.chunks += series.chunk_count();
-                if let Some((min_ms, max_ms)) = times {
-                    self.head.note_time(min_ms);
-                    self.head.note_time(max_ms);
+    /// Takes the series of a frame.
+    pub(crate) fn snapshot_series(&mut self, tenant: &[u8], decoded: DecodedSeries) {
+        for mut run in decoded.runs {
+            let made = self.define(&mut run.defined);
+            for (saved, slot) in run.saved.into_iter().zip(made) {
+                self.counts.series += 1;
+                match slot {
+                    Some(slot) => self.put(slot, saved),
+                    None => saved.chunks.iter().for_each(|chunk| chunk.release(&self.head.store)),
                 }
             }
         }
-        Ok(())
+        if let Some(error) = decoded.error {
+            self.note_damage(tenant, &error);
+        }
     }
 
-    /// Reads a series' full chunks and pieces into `entries`. Gives their bytes, where they are what a series keeps.
-    fn list<'p>(&mut self, reader: &mut Reader<'p>, old: bool) -> Result<Option<&'p [u8]>, DecodeError> {
-        let count = reader.uvarint_len()?;
-        let (start, mut before) = (reader.rest(), Before::default());
-        self.entries.clear();
-        for _ in 0..count {
-            self.entries.push(if old { FullChunk::read_old(reader)? } else { before.read(reader)? });
+    /// Gives a new series its chunks.
+    fn put(&mut self, slot: Slot, saved: Saved) {
+        self.counts.lost_chunks += saved.lost;
+        let Some(series) = self.head.slab.get_mut(slot) else { return };
+        (series.chunks, series.open) = (saved.chunks, saved.open);
+        series.set_definitions(DEFINITIONS);
+        let times = series.min_time_ms().zip(series.max_time_ms());
+        self.some_may_go |= times.is_none();
+        self.head.chunks += series.chunk_count();
+        if let Some((min_ms, max_ms)) = times {
+            self.head.note_time(min_ms);
+            self.head.note_time(max_ms);
         }
-        Ok((!old).then(|| &start[..start.len() - reader.len()]))
     }
 
     /// Applies what a frame of the log says of series and bounds. Before any sample.
@@ -153,10 +159,6 @@ impl Restore {
         let mut reader = Reader::new(frame.payload);
         let read = match frame.kind {
             Some(FrameKind::Definitions) => self.definitions(&mut reader),
-            Some(FrameKind::Floats) => {
-                self.floats_left += reader.len();
-                Ok(())
-            }
             Some(FrameKind::Truncation) => reader.varint().map(|time_ms| self.head.raise_min_valid(time_ms)),
             Some(FrameKind::LateTruncation) => reader.uvarint().map(|up_to| self.late_cut = self.late_cut.max(up_to)),
             _ => Ok(()),
@@ -168,42 +170,46 @@ impl Restore {
         if self.are_defined(*reader) {
             return Ok(());
         }
-        let mut definitions = DefinitionsReader::default();
-        while !reader.is_empty() {
-            let (series_ref, labels) = definitions.read(reader)?;
-            self.define(series_ref, labels);
-        }
-        Ok(())
+        self.some_may_go = true;
+        let mut defined = DefinedRun::default();
+        let read = defined.read_all(reader, self.head.hash_key, &mut |run| drop(self.define(run)));
+        self.define(&mut defined);
+        read
     }
 
-    /// Makes a series known by a reference. Gives its slot if it is new.
-    fn define(&mut self, series_ref: SeriesRef, labels: &[(&[u8], &[u8])]) -> Option<Slot> {
+    /// The same with definitions that are decoded.
+    pub(crate) fn log_defined(&mut self, definitions: DecodedDefinitions) {
+        self.some_may_go = true;
+        definitions.runs.into_iter().for_each(|mut run| drop(self.define(&mut run)));
+        self.counts.undecodable += u64::from(definitions.error.is_some());
+    }
+
+    /// So many bytes of floats come from the log.
+    pub(crate) fn expect_floats(&mut self, bytes: usize) {
+        self.floats_left = bytes;
+    }
+
+    /// Makes series known by their references. Gives the slot of each that is new.
+    fn define(&mut self, defined: &mut DefinedRun) -> Vec<Option<Slot>> {
+        self.head.look_ahead(&mut defined.run);
+        (0..defined.refs.len()).map(|at| self.define_one(defined, at)).collect()
+    }
+
+    fn define_one(&mut self, defined: &DefinedRun, at: usize) -> Option<Slot> {
+        let (series_ref, prepared) = (*defined.refs.get(at)?, defined.run.series.get(at)?);
         if self.is_defined(series_ref) {
             return None;
         }
         self.head.reserve_ref(series_ref);
-        let sorted = labels.windows(2).all(|pair| pair[0].0 < pair[1].0);
-        let sane = |text: &[u8]| !text.is_empty() && text.len() <= MAX_LABEL_BYTES;
-        if !sorted || labels.is_empty() || !labels.iter().all(|(n, v)| sane(n) && sane(v)) {
+        if prepared.refused.is_some() {
             self.counts.undecodable += 1;
             return None;
         }
-        self.packed.clear();
-        for (name, value) in labels {
-            push_packed(&mut self.packed, name);
-            push_packed(&mut self.packed, value);
-        }
-        let hash = self.head.hash(&self.packed);
-        let (slot, new) = match self.head.find(hash) {
-            Some(slot) => (slot, None),
-            None => {
-                let slot = self.head.insert(hash, series_ref, labels.iter().copied());
-                (slot, Some(slot))
-            }
-        };
+        let known = self.head.find(prepared.hash);
+        let slot = known.unwrap_or_else(|| self.head.insert_noted(series_ref, &defined.run.new_series(prepared)));
         self.sorted &= self.slots.last().is_none_or(|(last, _)| *last < series_ref);
         self.slots.push((series_ref, slot));
-        new
+        known.is_none().then_some(slot)
     }
 
     /// Whether all definitions that follow are known already, as those are which the log has a second time.
@@ -455,10 +461,10 @@ impl Restore {
         Some(slot)
     }
 
-    /// Ends: what blocks hold and series without samples go.
-    pub(crate) fn finish(mut self) -> (Head, RestoreCounts) {
+    /// All is there: what blocks hold and series without samples go.
+    pub(crate) fn settle(&mut self) {
         self.apply_replay();
-        let Applied { counts, chunks, min_time_ms, max_time_ms } = self.applied;
+        let Applied { counts, chunks, min_time_ms, max_time_ms } = std::mem::take(&mut self.applied);
         self.counts.add(&counts);
         self.head.chunks += chunks;
         if min_time_ms <= max_time_ms {
@@ -467,7 +473,15 @@ impl Restore {
         }
         self.apply_waiting();
         let min_valid_ms = self.head.min_valid_ms();
-        self.head.truncate(min_valid_ms);
+        // Looking at each series is worth it only where something may have to go.
+        match self.some_may_go || self.head.min_time_ms < min_valid_ms {
+            true => self.head.truncate(min_valid_ms),
+            false => self.head.hide_before(min_valid_ms),
+        }
+    }
+
+    /// The head, once it is settled.
+    pub(crate) fn finish(self) -> (Head, RestoreCounts) {
         (self.head, self.counts)
     }
 }
