@@ -22,7 +22,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crash::Life;
-use lives::{appends, backs_up, comes_late, compacts, cuts, deletes, hands_back, imports, snapshots, takes_over};
+use lives::{
+    appends, backs_up, comes_late, compacts, compacts_late, cuts, deletes, hands_back, imports, snapshots, takes_over,
+};
 use thanoxide_env::SimDisk;
 use thanoxide_tsdb::block::block_id;
 
@@ -44,7 +46,7 @@ fn can_spare(life: &str, call: &str) -> bool {
         "hand-backs" => ["sync of names /data/tenant-a", "sync of names /data"].contains(&call),
         // What one compaction makes durable the next one may remove; and a block says of which time the head holds nothing any
         // more, as the mark in the log does of the cut blocks that it was made of.
-        "compactions" => {
+        "compactions" | "late compactions" => {
             call == "sync of names /data/tenant-a" || call.starts_with("sync /data/log-") || is_removal(call)
         }
         _ => false,
@@ -99,6 +101,11 @@ fn of_late_samples() {
 }
 
 #[test]
+fn of_compactions_of_late_samples() {
+    report("late compactions");
+}
+
+#[test]
 fn of_deletions_in_head_and_blocks() {
     report("deletions");
 }
@@ -124,13 +131,14 @@ fn of_backups() {
 }
 
 /// Every kind of life, and what it does.
-fn lives() -> [(&'static str, Story); 10] {
+fn lives() -> [(&'static str, Story); 11] {
     [
         ("appends", appends),
         ("cuts", cuts),
         ("compactions", compacts),
         ("snapshots", snapshots),
         ("late samples", comes_late),
+        ("late compactions", compacts_late),
         ("deletions", deletes),
         ("hand-backs", hands_back),
         ("take-overs", takes_over),
@@ -173,7 +181,7 @@ fn every_sync_and_rename_is_needed() {
     for (name, run) in lives() {
         let whole = run(SimDisk::default(), FLOATS).unwrap();
         // These are the longest lives: all of their calls in a long run, a part otherwise.
-        let long = ["compactions", "deletions", "imports", "backups"].contains(&name);
+        let long = ["compactions", "late compactions", "deletions", "imports", "backups"].contains(&name);
         let step = if long && random_choices() <= 8 { 13 } else { 1 };
         let spared = |call: u64| {
             let disk = SimDisk::default();

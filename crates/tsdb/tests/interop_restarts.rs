@@ -4,6 +4,9 @@
 //! forgets what the chunk before was like when it stops: it begins histogram chunks with an unknown reset then, and ends
 //! some of them elsewhere. Ours forget that only where they stop between a cut and the snapshot behind it.
 //!
+//! Where samples come late, blocks are merged, and chunks end where the merges met them. Then it is the ranges of the blocks
+//! and their samples that are the same.
+//!
 //! `THANOXIDE_RESTART_SEEDS` is how many of each.
 #![allow(clippy::unwrap_used, reason = "a test's helpers panic as its tests do")]
 
@@ -18,23 +21,25 @@ mod stops;
 #[path = "golden/support.rs"]
 mod support;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use engine_support::{append, env, options, tenant};
 use serde_json::{Value, json};
-use stops::{Plan, SERIES, Step, plan};
+use stops::{Plan, SERIES, Step, late_plan, plan};
 use support::{float_histogram, histogram, show};
-use thanoxide_env::{Disk, SimDisk, SystemDisk};
+use thanoxide_env::{Disk, Env, SeededRandom, SimDisk, SystemDisk};
 use thanoxide_model::histogram::CounterResetHint;
 use thanoxide_model::write_batch::{HistogramSample, HistogramValue, WriteBatchBuilder};
 use thanoxide_model::{Labels, Sample, WriteBatch};
 use thanoxide_tsdb::block::Block;
 use thanoxide_tsdb::chunk::{self, Chunk, ChunkSample, SampleValue};
 use thanoxide_tsdb::engine::{Engine, EngineOptions};
-use thanoxide_tsdb::meta::BlockMeta;
+use thanoxide_tsdb::meta::{BlockMeta, HINT_FROM_OUT_OF_ORDER};
 
 const ROOT: &str = "/data";
+const RANGE_MS: i64 = 7_200_000;
 
 /// A block: its files, and what is in them.
 struct Made {
@@ -76,7 +81,8 @@ fn stock(plan: &Plan, stops: bool) -> Vec<Made> {
     let input: String = lines.iter().map(|line| format!("{line}\n")).collect();
     let temporary = tempfile::tempdir().unwrap();
     let dir = temporary.path().join("stock");
-    let words = ["engine", dir.to_str().unwrap(), "0", "32", "7200000", "st"];
+    let window_ms = plan.window_ms.to_string();
+    let words = ["engine", dir.to_str().unwrap(), &window_ms, "32", "7200000", "st"];
     let answers = oracle::run(&words[..if plan.started { 6 } else { 5 }], &input);
     for (line, answer) in lines.iter().zip(answers.lines()).filter(|(line, _)| line["batch"].is_array()) {
         let verdicts: Vec<String> = serde_json::from_str(answer).unwrap();
@@ -106,16 +112,24 @@ fn batch(samples: &[Value]) -> WriteBatch {
     builder.build()
 }
 
-/// With a log so long that nothing but the plan takes a snapshot.
-fn open(disk: &SimDisk, store_start_times: bool) -> Engine {
-    let options = EngineOptions { segment_bytes: 1 << 27, store_start_times, ..options() };
-    Engine::open(Path::new(ROOT), options, env(Arc::new(disk.clone()))).unwrap()
+/// With a log so long that nothing but the plan takes a snapshot. No two starts may give the same names to blocks.
+fn open(disk: &SimDisk, plan: &Plan, start: u64) -> Engine {
+    let (store_start_times, out_of_order_window_ms) = (plan.started, plan.window_ms);
+    let options = EngineOptions { segment_bytes: 1 << 27, store_start_times, out_of_order_window_ms, ..options() };
+    let env = Env { random: Arc::new(SeededRandom::new(start)), ..env(Arc::new(disk.clone())) };
+    Engine::open(Path::new(ROOT), options, env).unwrap()
+}
+
+/// Cuts what is due, and merges what overlaps then, as Prometheus does: only late samples do.
+fn cut(engine: &Engine) {
+    assert!(engine.maintain(&|_, _| false).failed.is_empty());
+    engine.compact_tenant(&tenant(), &[RANGE_MS], &|_| true, &|| true).unwrap();
 }
 
 fn ours(plan: &Plan) -> Vec<Made> {
     let mut disk = SimDisk::default();
-    let mut engine = open(&disk, plan.started);
-    for step in &plan.steps {
+    let mut engine = open(&disk, plan, 0);
+    for (number, step) in (1..).zip(&plan.steps) {
         match step {
             Step::Append(samples) => {
                 let appended = append(&engine, &batch(samples)).unwrap();
@@ -126,13 +140,13 @@ fn ours(plan: &Plan) -> Vec<Made> {
             Step::Close => {
                 engine.close().unwrap();
                 drop(engine);
-                engine = open(&disk, plan.started);
+                engine = open(&disk, plan, number);
             }
             Step::Crash => {
                 disk = disk.fork();
-                engine = open(&disk, plan.started);
+                engine = open(&disk, plan, number);
             }
-            Step::Cut => assert!(engine.maintain(&|_, _| false).failed.is_empty()),
+            Step::Cut => cut(&engine),
         }
     }
     Made::all(&disk, &Path::new(ROOT).join(tenant().as_str()))
@@ -296,4 +310,44 @@ fn a_stop_between_a_cut_and_a_snapshot_forgets_one_reset() {
     }
     println!("{forgotten} resets of {chunks} chunks");
     assert!(0 < forgotten && forgotten < chunks / 50, "{forgotten} of {chunks}");
+}
+
+/// Samples by series and time.
+type Read = BTreeMap<(Labels, i64), Value>;
+
+/// The samples of blocks by their range, and whether these are of late samples only. Of the head's time there may be several
+/// such blocks: Prometheus merges these at once, ours with the block in order.
+fn by_range(all: &[Made]) -> BTreeMap<(i64, i64, bool), Read> {
+    let mut ranges: BTreeMap<_, Read> = BTreeMap::new();
+    for made in all {
+        let late = made.meta.compaction.hints == [HINT_FROM_OUT_OF_ORDER];
+        let read = ranges.entry((made.meta.min_time, made.meta.max_time, late)).or_default();
+        for (labels, chunks) in &made.series {
+            for sample in chunks.iter().flat_map(|chunk| chunk::samples(chunk).unwrap()).map(Result::unwrap) {
+                let key = (labels.clone(), sample.timestamp_ms);
+                assert!(read.insert(key, plain(sample)).is_none(), "{labels} has a time twice");
+            }
+        }
+    }
+    ranges
+}
+
+#[test]
+fn late_samples_are_in_the_same_blocks_whatever_stops() {
+    let (mut samples, mut merged) = (0, 0);
+    for seed in 301..=300 + seeds() {
+        let plan = late_plan(seed);
+        // A Prometheus that stops as well has the same.
+        let (ours, theirs) = (ours(&plan), stock(&plan, seed.is_multiple_of(3)));
+        merged += ours.iter().filter(|made| made.meta.compaction.level > 1).count();
+        let (ours, theirs) = (by_range(&ours), by_range(&theirs));
+        assert!(ours.keys().eq(theirs.keys()), "seed {seed}: {:?} and {:?}", ours.keys(), theirs.keys());
+        for ((range, ours), theirs) in ours.iter().zip(theirs.values()) {
+            let other = ours.iter().find(|(key, value)| theirs.get(key) != Some(value));
+            assert!(other.is_none() && ours.len() == theirs.len(), "seed {seed}, {range:?}: {other:?}");
+            samples += ours.len();
+        }
+    }
+    println!("{samples} samples, {merged} blocks of late samples and others");
+    assert!(merged as u64 > seeds());
 }

@@ -187,9 +187,10 @@ impl Tenant {
 impl Engine {
     /// Takes nothing more, and leaves a directory from which stock programs go on with nothing lost. If none does, the next
     /// start goes on with what is ours. What cannot be handed back is still ours; the first error is told after all tenants
-    /// were tried.
+    /// were tried, also the ones that are not served.
     pub fn hand_back(&self) -> Result<HandedBack, EngineError> {
         self.close()?;
+        self.readmit_all();
         let waiting = Mutex::new(self.all_tenants());
         let hand_back = || {
             let (mut done, mut first_error) = (HandedBack::default(), None);
@@ -213,7 +214,7 @@ impl Engine {
         for result in results {
             done.add(&result?);
         }
-        Ok(done)
+        self.quarantined().pop().map_or(Ok(done), |(_, refused)| Err(refused))
     }
 
     fn hand_back_tenant(&self, tenant: &Tenant) -> Result<HandedBack, EngineError> {
@@ -224,6 +225,8 @@ impl Engine {
         }
         // Only an earlier try of this start can have left something here: opening takes over all that is there.
         let io = |e| EngineError::io(&tenant.dir, &e);
+        // Beside anything else than it lists it would say that a stock program wrote last.
+        fence::lift(&tenant.dir, &self.env).map_err(io)?;
         for name in STOCK_DIRS.iter().rev() {
             let path = tenant.dir.join(name);
             if self.env.disk.exists(&path).map_err(io)? {

@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use thanoxide_env::{Disk, DiskFile, Env};
 use thanoxide_model::TenantId;
 
+use super::backup::is_shared;
 use super::tenant::Tenant;
 use super::{Engine, EngineError, open};
 use crate::encoding::Put;
@@ -114,10 +115,11 @@ impl Engine {
         Ok(self.tenant(id))
     }
 
-    /// Whether what has a tenant's name is no directory.
+    /// Whether what has a tenant's name is no directory. Files that belong to all tenants may have gone meanwhile.
     fn is_file(&self, id: &TenantId) -> bool {
         let (disk, path) = (&self.env.disk, self.tenant_dir(id));
-        disk.is_dir(&path).is_ok_and(|is_dir| !is_dir) && disk.exists(&path).unwrap_or(false)
+        let is_no_dir = disk.is_dir(&path).is_ok_and(|is_dir| !is_dir);
+        is_no_dir && (is_shared(&path, u64::MAX) || disk.exists(&path).unwrap_or(false))
     }
 
     fn open_refused(&self, id: &TenantId) -> Result<(), EngineError> {

@@ -5,6 +5,7 @@ use std::path::Path;
 use thanoxide_env::{Disk, SimDisk};
 use thanoxide_model::Matcher;
 use thanoxide_tsdb::engine::{Compacted, EngineError, EngineOptions};
+use thanoxide_tsdb::meta::{BlockId, BlockMeta, HINT_FROM_OUT_OF_ORDER};
 
 use crate::crash::{HANDED_BACK, HOUR_MS, Life, ROOT};
 use crate::engine_support::{self, Samples, labels, tenant};
@@ -111,11 +112,6 @@ pub(crate) fn compacts(disk: SimDisk, number: Number) -> Result<Life, String> {
         again(&life, || life.engine().maintain(&|_, _| true).failed.pop().map_or(Ok(()), |(_, e)| Err(e)))
             .map_err(|e| format!("cut: {e}"))?;
     }
-    let ranges_ms = [2 * HOUR_MS, 6 * HOUR_MS];
-    let compact = |life: &Life| {
-        let compacted = again(life, || life.engine().compact_tenant(&tenant(), &ranges_ms, &|_| true, &|| true));
-        are_gone(life, &compacted.map_err(|e| format!("compaction: {e}"))?)
-    };
     life.phase("compaction");
     compact(&life)?;
     life.phase("delete");
@@ -134,6 +130,15 @@ pub(crate) fn compacts(disk: SimDisk, number: Number) -> Result<Life, String> {
     life.phase("append");
     life.write(&minutes(number, 10..14 + more, 660, 60))?;
     Ok(life)
+}
+
+/// Makes fewer blocks of many, of which nothing is left.
+fn compact(life: &Life) -> Result<Vec<Compacted>, String> {
+    let ranges_ms = [2 * HOUR_MS, 6 * HOUR_MS];
+    let compacted = again(life, || life.engine().compact_tenant(&tenant(), &ranges_ms, &|_| true, &|| true));
+    let compacted = compacted.map_err(|e| format!("compaction: {e}"))?;
+    are_gone(life, &compacted)?;
+    Ok(compacted)
 }
 
 /// Nothing is left of the blocks that others were made of.
@@ -184,6 +189,12 @@ pub(crate) fn hands_back(disk: SimDisk, number: Number) -> Result<Life, String> 
         again(&life, || life.engine().hand_back()).map_err(|e| format!("hand-back: {e}"))?;
         life.phase(HANDED_BACK);
         life.phase("hand-back");
+        if i == 2 {
+            // Nobody came between, and it is done once more.
+            again(&life, || life.engine().hand_back()).map_err(|e| format!("hand-back: {e}"))?;
+            life.phase(HANDED_BACK);
+            life.phase("hand-back");
+        }
         if i == 1 {
             // A stock program goes on, deletes and stops; what it deleted must not come back from our own log.
             life.stop();
@@ -234,6 +245,55 @@ pub(crate) fn comes_late(disk: SimDisk, number: Number) -> Result<Life, String> 
     life.phase("append");
     life.write(&minutes(number, 20..22, 8 * 60, 30))?;
     Ok(life)
+}
+
+/// Blocks of late samples between those in order, which are merged while more of their times come.
+pub(crate) fn compacts_late(disk: SimDisk, number: Number) -> Result<Life, String> {
+    let (more, options) = shape(number);
+    let mut life = Life::begin(disk, "append", Samples::new(), with_late(options))?;
+    let mut mixed = 0;
+    for i in 0..10 {
+        if i == 7 {
+            life.settle();
+        }
+        life.phase("append");
+        life.write(&minutes(number, i as usize / 3..i as usize / 3 + 3 + more, i * 60, 60))?;
+        life.phase("late");
+        // Of the head, some of which is cut next; later of blocks that were made of others, too.
+        life.write(&late_minutes(number, i as usize / 3..i as usize / 3 + 4, i * 60 - 45, 20))?;
+        if i > 5 {
+            life.write(&late_minutes(number, 1..3, i * 60 - 400, 10))?;
+        }
+        life.phase("late-cut");
+        again(&life, || life.engine().maintain(&|_, _| true).failed.pop().map_or(Ok(()), |(_, e)| Err(e)))
+            .map_err(|e| format!("cut: {e}"))?;
+        life.phase("late-compaction");
+        mixed += compacts_mixed(&life)?;
+        if i % 4 == 2 {
+            life.open()?;
+        }
+    }
+    life.phase("append");
+    life.write(&minutes(number, 20..22, 10 * 60, 30))?;
+    if mixed > 0 { Ok(life) } else { Err("no late block was merged with others".to_string()) }
+}
+
+/// Compacts, and says how many blocks were made of late ones and others.
+fn compacts_mixed(life: &Life) -> Result<usize, String> {
+    let late: Vec<BlockId> = metas(life).into_iter().filter(is_late).map(|meta| meta.ulid).collect();
+    let mixed = |compacted: &Compacted| {
+        let late = compacted.parents.iter().filter(|parent| late.contains(parent)).count();
+        (1..compacted.parents.len()).contains(&late)
+    };
+    Ok(compact(life)?.iter().filter(|compacted| mixed(compacted)).count())
+}
+
+fn metas(life: &Life) -> Vec<BlockMeta> {
+    life.engine().reader(&tenant()).map(|reader| reader.blocks()).unwrap_or_default()
+}
+
+fn is_late(meta: &BlockMeta) -> bool {
+    meta.compaction.hints.iter().any(|hint| hint == HINT_FROM_OUT_OF_ORDER)
 }
 
 /// Deletes in the head, in blocks and in both as one, of samples in order and late ones.

@@ -1,5 +1,7 @@
 //! Random appends for two engines, with stops in between.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use crate::random_series::{Living, Random, STALE, bits, next_float};
@@ -24,10 +26,11 @@ pub(crate) enum Step {
     Cut,
 }
 
-/// What both engines go through, and whether they keep start times.
+/// What both engines go through, whether they keep start times, and how late samples may come.
 pub(crate) struct Plan {
     pub(crate) steps: Vec<Step>,
     pub(crate) started: bool,
+    pub(crate) window_ms: i64,
 }
 
 /// A series that is written.
@@ -41,13 +44,15 @@ struct Writer {
     /// Since when it counts, and how often that changes; 0 is not known.
     created_ms: i64,
     restarts: u64,
+    /// What it has a sample of.
+    times_ms: BTreeSet<i64>,
 }
 
 impl Writer {
     fn new(random: &mut Random, number: usize) -> Self {
         let (floats, value) = (random.below(7), random.below(1000) as f64);
         let (living, every) = (Living::new(random), 1 + random.below(3));
-        Writer { number, floats, value, living, every, created_ms: 0, restarts: 0 }
+        Writer { number, floats, value, living, every, created_ms: 0, restarts: 0, times_ms: BTreeSet::new() }
     }
 
     /// The same with start times.
@@ -64,6 +69,7 @@ impl Writer {
 
     /// Half of the series have floats; every eighth goes from one kind to the other.
     fn sample(&mut self, random: &mut Random, t: i64) -> Value {
+        self.times_ms.insert(t);
         let turn = t / 1_000_000 % 3;
         match self.number % 8 {
             0..4 => self.float(random, t),
@@ -71,6 +77,13 @@ impl Writer {
             4 | 5 => self.histogram(random, t, false),
             kind => self.histogram(random, t, kind == 6 || turn == 1),
         }
+    }
+
+    /// A sample that comes late, unless there is one of its time: which of two stays depends on what is merged first.
+    fn late(&mut self, random: &mut Random, now_ms: i64) -> Option<Value> {
+        let most_ms = [60_000, HOUR_MS, 3 * HOUR_MS][random.below(3) as usize];
+        let t = now_ms - random.below(most_ms as u64) as i64;
+        (!self.times_ms.contains(&t)).then(|| self.sample(random, t))
     }
 
     fn float(&mut self, random: &mut Random, t: i64) -> Value {
@@ -94,7 +107,16 @@ impl Writer {
 /// Some hours of appends, for every third seed with start times. What follows a cut is a snapshot, or
 /// a crash unless it is to be `saved`.
 pub(crate) fn plan(seed: u64, saved: bool) -> Plan {
-    let (mut random, started) = (Random(seed << 20), seed.is_multiple_of(3));
+    plan_of(seed, saved, seed.is_multiple_of(3), 0)
+}
+
+/// The same without start times, and with samples that come late.
+pub(crate) fn late_plan(seed: u64) -> Plan {
+    plan_of(seed, seed.is_multiple_of(2), false, 4 * HOUR_MS)
+}
+
+fn plan_of(seed: u64, saved: bool, started: bool, window_ms: i64) -> Plan {
+    let mut random = Random(seed << 20);
     let mut writers: Vec<Writer> = (0..SERIES).map(|number| Writer::new(&mut random, number)).collect();
     if started {
         writers = writers.into_iter().map(|writer| writer.started(&mut random)).collect();
@@ -112,6 +134,11 @@ pub(crate) fn plan(seed: u64, saved: bool) -> Plan {
             }
         }
         steps.push(Step::Append(batch));
+        if window_ms > 0 {
+            let now_ms = START_MS + tick * tick_ms;
+            let mut late = |writer: &mut Writer| random.one_in(6).then(|| writer.late(&mut random, now_ms)).flatten();
+            steps.push(Step::Append(writers.iter_mut().filter_map(&mut late).collect()));
+        }
         match random.below(250) {
             0 => steps.push(Step::Close),
             1 => steps.push(Step::Crash),
@@ -122,5 +149,5 @@ pub(crate) fn plan(seed: u64, saved: bool) -> Plan {
         }
     }
     steps.push(Step::Cut);
-    Plan { steps, started }
+    Plan { steps, started, window_ms }
 }

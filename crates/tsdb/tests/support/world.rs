@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use thanoxide_env::{Env, FaultDisk, SimDisk};
+use thanoxide_env::{Disk, Env, FaultDisk, SimDisk};
 use thanoxide_model::{Labels, Matcher};
 use thanoxide_tsdb::engine::{Engine, EngineError, EngineOptions};
 
@@ -24,7 +24,7 @@ const ROUND_MINUTES: i64 = 50;
 type Floats = Vec<(Labels, Vec<(i64, f64)>)>;
 
 /// Samples of `series`, one each minute, some seconds late.
-fn minutes(series: Range<usize>, from_min: i64, count: i64, seconds: i64) -> Floats {
+pub(crate) fn minutes(series: Range<usize>, from_min: i64, count: i64, seconds: i64) -> Floats {
     let time_ms = move |i: i64| START_MS + (from_min + i) * MINUTE_MS + seconds * 1000;
     let samples = |s: usize| (0..count).map(move |i| (time_ms(i), (s as i64 * 31 + i) as f64)).collect();
     series.map(|s| (labels(s), samples(s))).collect()
@@ -35,7 +35,7 @@ pub(crate) fn step() -> usize {
     std::env::var("THANOXIDE_FAULT_STEP").ok().and_then(|n| n.parse().ok()).unwrap_or(1)
 }
 
-fn begin_of(round: i64) -> i64 {
+pub(crate) fn begin_of(round: i64) -> i64 {
     STOCK_MINUTES + round * ROUND_MINUTES
 }
 
@@ -66,6 +66,8 @@ pub(crate) struct World {
     pub(crate) may: Samples,
     /// How often it was opened: no two engines may give the same names to blocks.
     opened: Cell<u64>,
+    /// What of the disk lies below the faults.
+    pub(crate) shown: fn(SimDisk) -> Arc<dyn Disk>,
 }
 
 impl World {
@@ -74,7 +76,8 @@ impl World {
         let disk = SimDisk::default();
         let known = stock_head(&disk, &Path::new(ROOT).join(tenant().as_str()), START_MS, STOCK_MINUTES, 0);
         let faults = FaultDisk::new(Arc::new(disk.clone()));
-        World { faults, disk, must: known.clone(), may: known, opened: Cell::new(0) }
+        let shown = |disk| -> Arc<dyn Disk> { Arc::new(disk) };
+        World { faults, disk, must: known.clone(), may: known, opened: Cell::new(0), shown }
     }
 
     /// A tenant with blocks of each kind, some with deletions, chunk files, a snapshot and a log. Blocks are left to be
@@ -92,17 +95,26 @@ impl World {
         world
     }
 
+    /// Another one, whose blocks have other names.
+    pub(crate) fn elsewhere() -> Self {
+        World { opened: Cell::new(1000), ..World::new() }
+    }
+
     /// The same on another disk.
     pub(crate) fn fork(&self) -> Self {
         let disk = self.disk.fork();
-        World { faults: FaultDisk::new(Arc::new(disk.clone())), disk, ..self.clone() }
+        World { faults: FaultDisk::new((self.shown)(disk.clone())), disk, ..self.clone() }
     }
 
     pub(crate) fn open(&self) -> Result<Engine, EngineError> {
+        self.open_at(Path::new(ROOT))
+    }
+
+    fn open_at(&self, root: &Path) -> Result<Engine, EngineError> {
         self.opened.set(self.opened.get() + 1);
         let options = EngineOptions { out_of_order_window_ms: 12 * HOUR_MS, ..engine_support::options() };
         let env = Env { disk: Arc::new(self.faults.clone()), ..sim_env(&self.disk, self.opened.get()) };
-        Engine::open(Path::new(ROOT), options, env)
+        Engine::open(root, options, env)
     }
 
     /// Writes and waits, again after errors that may pass. Says whether it was acknowledged.
@@ -186,15 +198,20 @@ impl World {
 
     /// On a disk that is well all is there, and nothing was put aside.
     pub(crate) fn check(&self) {
+        self.check_at(Path::new(ROOT));
+    }
+
+    /// As [`World::check`], of a copy that lies elsewhere.
+    pub(crate) fn check_at(&self, root: &Path) {
         let world = World { faults: FaultDisk::new(Arc::new(self.disk.clone())), ..self.clone() };
-        let engine = world.open().unwrap();
+        let engine = world.open_at(root).unwrap();
         let have = read(&engine).unwrap();
         assert!(contains(&have, &self.must), "after a restart: lost {}", difference(&self.must, &have));
         assert!(contains(&self.may, &have), "after a restart: invented {}", difference(&have, &self.may));
         assert!(engine.quarantined().is_empty(), "{:?}", engine.quarantined());
         let mut blocks = engine.reader(&tenant()).into_iter().flat_map(|reader| reader.blocks());
         assert!(blocks.all(|block| !block.compaction.failed), "a block is left alone for good");
-        let files = self.disk.files(Path::new(ROOT)).unwrap();
+        let files = self.disk.files(root).unwrap();
         let is_aside = |path: &str| [".corrupt", "orphans-", "quarantine-"].iter().any(|name| path.contains(name));
         let aside: Vec<_> = files.iter().filter(|path| is_aside(&path.to_string_lossy())).collect();
         assert!(aside.is_empty(), "put aside: {aside:?}");
