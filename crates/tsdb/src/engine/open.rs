@@ -264,9 +264,10 @@ impl Source<'_> {
             let begun = begin(id, self.root, self.options, self.chunks, threads, self.env);
             begun.map_err(|error| (id.clone(), error))
         };
+        // Neighbours often stand together in the log, too: each goes to another worker.
+        let part = |from| ids.iter().skip(from).step_by(threads).map(begin).collect();
         let begun: Vec<Vec<_>> = std::thread::scope(|scope| {
-            let parts = ids.chunks(ids.len().div_ceil(threads).max(1));
-            let threads: Vec<_> = parts.map(|ids| scope.spawn(move || ids.iter().map(begin).collect())).collect();
+            let threads: Vec<_> = (0..threads.min(ids.len())).map(|from| scope.spawn(move || part(from))).collect();
             threads.into_iter().map(joined).collect()
         });
         let (mut workers, mut refused) = (Vec::new(), Vec::new());
