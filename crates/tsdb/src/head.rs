@@ -52,7 +52,7 @@ pub use memory::HeadMemory;
 pub(crate) use open_chunk::{At, OpenChunk, Pushed, range_end};
 pub(crate) use order::SeriesOrder;
 pub use restore::RestoreCounts;
-pub(crate) use restore::{DecodedDefinitions, DecodedSeries, Restore, SeriesDecoder};
+pub(crate) use restore::{DecodedDefinitions, DecodedFloats, DecodedSeries, Restore, SeriesDecoder};
 
 use crate::chunk_store::ChunkStore;
 use crate::exemplars::Exemplars;

@@ -25,7 +25,7 @@ use crate::log::{Frame, FrameKind, Position};
 use crate::wal::record::{RefSample, SeriesRef};
 
 pub use counts::RestoreCounts;
-pub(crate) use decoded::{DecodedDefinitions, DecodedSeries, SeriesDecoder};
+pub(crate) use decoded::{DecodedDefinitions, DecodedFloats, DecodedSeries, SeriesDecoder};
 use decoded::{DefinedRun, Saved};
 
 /// No head makes so many series.
@@ -242,7 +242,10 @@ impl Restore {
         self.apply_waiting();
         let orphans = self.counts.orphans;
         let read = match frame.kind {
-            Some(FrameKind::Floats) => self.floats(FloatsReader::new(frame.payload)),
+            Some(FrameKind::Floats) => {
+                let mut reader = FloatsReader::new(frame.payload);
+                self.floats(frame.payload.len(), || reader.next())
+            }
             Some(FrameKind::StartedFloats) => {
                 self.apply_replay();
                 self.started_floats(FloatsReader::new(frame.payload))
@@ -263,11 +266,15 @@ impl Restore {
             _ => Err(DecodeError::UnexpectedEnd),
         };
         self.counts.undecodable += u64::from(read.is_err());
+        self.flush_chunks();
+        self.counts.orphans > orphans
+    }
+
+    fn flush_chunks(&self) {
         if let Err(error) = self.head.store.flush() {
             // As with appends: the log has it all, and what waits is tried again.
             tracing::warn!(%error, "cannot write closed chunks");
         }
-        self.counts.orphans > orphans
     }
 
     /// Applies what a snapshot has besides series in order, once all definitions and marks are known.
@@ -362,13 +369,28 @@ impl Restore {
         }
     }
 
-    fn floats(&mut self, mut reader: FloatsReader<'_>) -> Result<(), DecodeError> {
+    /// As [`Restore::log_samples`], with floats that are decoded.
+    pub(crate) fn log_floats(&mut self, floats: DecodedFloats) -> bool {
+        self.apply_waiting();
+        let (orphans, mut samples) = (self.counts.orphans, floats.samples.into_iter());
+        let taken = self.floats(floats.payload_bytes, || Ok(samples.next()));
+        self.counts.undecodable += u64::from(taken.is_err() || floats.error.is_some());
+        self.flush_chunks();
+        self.counts.orphans > orphans
+    }
+
+    /// Floats of a payload of so many bytes.
+    fn floats(
+        &mut self,
+        payload_bytes: usize,
+        mut next: impl FnMut() -> Result<Option<RefSample>, DecodeError>,
+    ) -> Result<(), DecodeError> {
         let in_order = Replay::is_worth(self.head.table.len());
-        self.floats_left = self.floats_left.saturating_sub(reader.len());
+        self.floats_left = self.floats_left.saturating_sub(payload_bytes);
         // Series of a snapshot have had all their room from the beginning.
         let grown = self.counts.series as usize > self.head.table.len() / 2;
         self.replay.set_room(self.head.table.len(), self.floats_left, grown);
-        while let Some(sample) = reader.next()? {
+        while let Some(sample) = next()? {
             let Some(slot) = self.slot_of(sample.series) else { continue };
             if in_order {
                 if self.replay.push(slot, &sample) {

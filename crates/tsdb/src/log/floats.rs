@@ -83,11 +83,6 @@ impl<'a> FloatsReader<'a> {
         FloatsReader { reader: Reader::new(payload), series: 0, timestamp_ms: 0, start_ms: 0 }
     }
 
-    /// Bytes that are not read yet.
-    pub(crate) fn len(&self) -> usize {
-        self.reader.len()
-    }
-
     /// The start time of the sample read last, in a frame that has them.
     #[inline]
     pub fn start_ms(&mut self) -> Result<i64, DecodeError> {

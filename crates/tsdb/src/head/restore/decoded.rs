@@ -16,7 +16,8 @@ use crate::head::open_chunk::{self, OpenChunk};
 use crate::head::packing::{Prepared, RUN, Run};
 use crate::log::FrameKind;
 use crate::log::definitions::{DefinitionsReader, Label};
-use crate::wal::record::SeriesRef;
+use crate::log::floats::FloatsReader;
+use crate::wal::record::{RefSample, SeriesRef};
 
 /// Definitions of some series, at most [`RUN`].
 #[derive(Debug, Default)]
@@ -52,6 +53,14 @@ pub(crate) struct DecodedSeries {
 #[derive(Debug, Default)]
 pub(crate) struct DecodedDefinitions {
     pub(super) runs: Vec<DefinedRun>,
+    pub(super) error: Option<DecodeError>,
+}
+
+/// The floats of a frame, up to where they cannot be decoded.
+#[derive(Debug)]
+pub(crate) struct DecodedFloats {
+    pub(super) samples: Vec<RefSample>,
+    pub(super) payload_bytes: usize,
     pub(super) error: Option<DecodeError>,
 }
 
@@ -122,6 +131,19 @@ impl SeriesDecoder {
         let read = last.read_all(&mut Reader::new(payload), self.hash_key, &mut |run| runs.push(std::mem::take(run)));
         runs.push(last);
         DecodedDefinitions { runs, error: read.err() }
+    }
+
+    /// Decodes a frame of floats.
+    pub(crate) fn floats(payload: &[u8]) -> DecodedFloats {
+        let (mut reader, mut samples) = (FloatsReader::new(payload), Vec::new());
+        let error = loop {
+            match reader.next() {
+                Ok(Some(sample)) => samples.push(sample),
+                Ok(None) => break None,
+                Err(error) => break Some(error),
+            }
+        };
+        DecodedFloats { samples, payload_bytes: payload.len(), error }
     }
 
     fn read(&self, reader: &mut Reader<'_>, old: bool, runs: &mut Vec<DecodedRun>) -> Result<(), ChunkError> {
