@@ -209,7 +209,7 @@ impl XorAppender {
     #[inline]
     pub fn append(&mut self, timestamp_ms: i64, value: f64) {
         assert!(self.count < u16::MAX, "chunk is full: callers cut chunks long before");
-        let mut out = BitWriter::from_parts(std::mem::take(&mut self.bytes), self.free_bits);
+        let mut out = BitWriter::from_parts(std::mem::take(&mut self.bytes), self.free_bits, self.count);
         let delta_ms = timestamp_ms.wrapping_sub(self.timestamp_ms);
         match self.count {
             0 => {

@@ -159,12 +159,14 @@ impl<'a> BitReader<'a> {
 pub struct BitWriter {
     bytes: Vec<u8>,
     free_bits: u8,
+    /// How many parts of one kind the bytes are, if that is known: a buffer that must grow gets room for some more.
+    parts: u16,
 }
 
 impl BitWriter {
     /// Goes on behind whole bytes.
     pub fn new(bytes: Vec<u8>) -> Self {
-        BitWriter { bytes, free_bits: 0 }
+        BitWriter { bytes, free_bits: 0, parts: 0 }
     }
 
     /// Goes on inside the last byte, whose lowest `free_bits` bits (at most 7) are not used; they are set to zero.
@@ -174,13 +176,13 @@ impl BitWriter {
             Some(last) => *last &= 0xff << free_bits,
             None => return BitWriter::new(bytes),
         }
-        BitWriter { bytes, free_bits }
+        BitWriter { bytes, free_bits, parts: 0 }
     }
 
-    /// Goes on where [`BitWriter::into_parts`] left off.
+    /// Goes on where [`BitWriter::into_parts`] left off, with so many samples in the bytes.
     #[inline]
-    pub(crate) fn from_parts(bytes: Vec<u8>, free_bits: u8) -> Self {
-        BitWriter { bytes, free_bits }
+    pub(crate) fn from_parts(bytes: Vec<u8>, free_bits: u8, parts: u16) -> Self {
+        BitWriter { bytes, free_bits, parts }
     }
 
     /// The bytes, and how many of the last one's bits are not used.
@@ -237,7 +239,7 @@ impl BitWriter {
         let word = (value << (64 - rest)).to_be_bytes();
         let whole_bytes = rest.div_ceil(8);
         if self.bytes.capacity() - self.bytes.len() < 8 {
-            grow(&mut self.bytes, 8);
+            grow_for(&mut self.bytes, usize::from(self.parts));
         }
         // Eight bytes are one store; as many as needed would be a call.
         let end = self.bytes.len() + whole_bytes as usize;
@@ -274,12 +276,25 @@ impl BitWriter {
 
 /// Open chunks of floats give up bytes before they need more than this.
 pub(crate) const STOP_BYTES: usize = 256;
+/// A buffer that grows gets room for so many samples more,
+const AHEAD_SAMPLES: usize = 9;
+/// unless it has no more than these: many series never get further.
+const FEW_SAMPLES: usize = 6;
 
 /// Makes room for `more` bytes and some that may follow. Many chunks are open at once: room is taken by small steps, of sizes
 /// that allocators have.
 #[cold]
 pub(super) fn grow(bytes: &mut Vec<u8>, more: usize) {
     bytes.reserve_exact(room_for(bytes.len(), more) - bytes.len());
+}
+
+/// The same for a word and some samples like the others. Buffers of chunks that grow fast skip sizes at which slow ones stay:
+/// else those few would hold on to pages that the others leave.
+#[cold]
+fn grow_for(bytes: &mut Vec<u8>, samples: usize) {
+    let most_bytes = STOP_BYTES.saturating_sub(bytes.len() + 16);
+    let ahead_bytes = if samples > FEW_SAMPLES { AHEAD_SAMPLES * bytes.len() / samples } else { 0 };
+    grow(bytes, 8 + ahead_bytes.min(most_bytes));
 }
 
 /// What [`grow`] makes of a buffer. One that need not be larger than [`STOP_BYTES`] is not.
