@@ -12,6 +12,7 @@ use crate::setting::Setting;
 
 mod blocks;
 mod churn;
+mod compaction;
 mod empty;
 mod ingest;
 mod paced;
@@ -44,7 +45,7 @@ pub(crate) trait Benchmark: Sync {
 }
 
 /// All of them.
-pub(crate) const BENCHMARKS: [&dyn Benchmark; 22] = [
+pub(crate) const BENCHMARKS: [&dyn Benchmark; 23] = [
     &ingest::Ingest,
     &ingest::IngestSecond,
     &ingest::Memory,
@@ -65,6 +66,7 @@ pub(crate) const BENCHMARKS: [&dyn Benchmark; 22] = [
     &blocks::JOINS,
     &blocks::GZIP,
     &blocks::MATCHERS,
+    &compaction::Compaction,
     &parse::Parse,
     &smoke::Smoke,
 ];

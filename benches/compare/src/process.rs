@@ -6,10 +6,11 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
-use rustix::process::{Pid, Signal, kill_process};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use crate::cores::pin;
+use crate::usage::{self, Usage};
 
 /// How long a program may take to end when asked.
 /// A stock receiver with a million series makes blocks of them first, which takes more than half a minute.
@@ -58,6 +59,21 @@ impl Process {
         String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(LOG_TAIL_BYTES)..]).into_owned()
     }
 
+    /// Waits until it has ended by itself; what it has used.
+    pub(crate) fn finish(mut self) -> Result<Usage> {
+        let mut used = Usage::default();
+        // Once it has ended it has no memory any more, but its CPU time until its status is asked for.
+        while let Ok(now) = Usage::of(self.id()) {
+            used = now;
+            thread::sleep(POLL);
+        }
+        waitid(WaitId::Pid(Pid::from_child(&self.child)), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)?;
+        used.cpu_s = usage::cpu_seconds(self.id())?;
+        let status = self.child.wait()?;
+        ensure!(status.success(), "it ended with {status}:\n{}", self.log_tail());
+        Ok(used)
+    }
+
     /// Asks it to end and waits for that.
     pub(crate) fn stop(mut self) -> Result<()> {
         self.check()?;
@@ -94,6 +110,12 @@ mod tests {
         let mut process = Process::start(command, None, &log).unwrap();
         process.check().unwrap();
         process.stop().unwrap();
+        let busy = |code: u8| {
+            let mut command = Command::new("sh");
+            command.args(["-c", &format!("i=0; while [ $i -lt 200000 ]; do i=$((i + 1)); done; exit {code}")]);
+            Process::start(command, None, &log).unwrap().finish()
+        };
+        assert!(busy(0).unwrap().cpu_s > 0.0 && busy(3).is_err());
         let mut ended = Process::start(Command::new("false"), None, &log).unwrap();
         ended.child.wait().unwrap();
         assert!(ended.check().is_err());

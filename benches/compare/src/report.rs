@@ -161,6 +161,19 @@ mod tests {
     }
 
     #[test]
+    fn the_files_that_are_kept_are_read_and_name_no_paths() {
+        let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/benchmarks");
+        let paths = std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path());
+        let paths: Vec<_> = paths.filter(|path| path.extension().is_some_and(|e| e == "json")).collect();
+        assert!(!paths.is_empty());
+        for path in paths {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let names_paths = ["/tmp/", "/home/", "/root/", "/work/", "target/"].iter().any(|part| text.contains(part));
+            assert!(!names_paths && !from_json(&text).unwrap().is_empty(), "{}", path.display());
+        }
+    }
+
+    #[test]
     fn json_holds_metrics_with_their_units() {
         let mut report = Report::new("t", vec!["ours".into()]);
         report.add("ack", "ms", Better::Lower, vec![f64::NAN]);

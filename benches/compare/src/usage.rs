@@ -31,7 +31,7 @@ impl Usage {
         };
         let (stat, status, io) = (read("stat")?, read("status")?, read("io")?);
         Ok(Usage {
-            cpu_s: cpu_ticks(&stat).context("bad stat")? as f64 / rustix::param::clock_ticks_per_second() as f64,
+            cpu_s: seconds_of(&stat)?,
             resident_bytes: 1024.0 * field(&status, "VmRSS:").context("no VmRSS")?,
             peak_bytes: 1024.0 * field(&status, "VmHWM:").context("no VmHWM")?,
             written_bytes: field(&io, "write_bytes:").context("no write_bytes")?,
@@ -65,6 +65,11 @@ impl Sub for Usage {
     }
 }
 
+/// User and system time of a process; one that has ended keeps it until its parent has asked for its status.
+pub(crate) fn cpu_seconds(pid: u32) -> Result<f64> {
+    seconds_of(&fs::read_to_string(format!("/proc/{pid}/stat")).with_context(|| format!("process {pid} is gone"))?)
+}
+
 /// Lets the peak of a process start again from what is resident now.
 pub(crate) fn reset_peak(pid: u32) -> Result<()> {
     fs::write(format!("/proc/{pid}/clear_refs"), "5").context("cannot reset the memory peak")
@@ -79,6 +84,10 @@ pub(crate) fn disk_bytes(dir: &Path) -> u64 {
         Err(_) => 0,
     });
     bytes.sum()
+}
+
+fn seconds_of(stat: &str) -> Result<f64> {
+    Ok(cpu_ticks(stat).context("bad stat")? as f64 / rustix::param::clock_ticks_per_second() as f64)
 }
 
 /// `utime + stime`: fields 14 and 15, counted behind the program's name, which may hold anything.

@@ -2,6 +2,7 @@
 //! `cargo run --release -p thanoxide-series --example compact -- chain|penalty INTO DIR…`
 //!
 //! Each DIR is a block or holds blocks. The blocks are taken in order of their first times.
+//! `thanoxide-compare compaction` starts it beside Prometheus's compactor.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;

@@ -10,7 +10,7 @@ use crate::running::Running;
 use crate::setting::Setting;
 use crate::stats;
 
-mod data;
+pub(super) mod data;
 mod question;
 mod readings;
 
@@ -39,7 +39,7 @@ const SELECTORS: &[&str] =
 pub(crate) const MICRO: OverBlocks = OverBlocks {
     name: "micro",
     about: "range queries of the promql-engine benchmark, 2 h every 30 s, over one block; --sizes 3k",
-    data: Data { shape: "d5", size: 3_000, flags: &["-interval", "30s", "-dur", "6h", "-block", "6h"] },
+    data: Data { name: "d5", shape: "d5", size: 3_000, flags: &["-interval", "30s", "-dur", "6h", "-block", "6h"] },
     queries: "d5-range.json",
     rounds: 5,
     groups: &[("selectors and sum", SELECTORS), ("windows of 1 h and more", WINDOWS)],
@@ -53,7 +53,12 @@ pub(crate) const INSTANT: OverBlocks =
 pub(crate) const NATIVE: OverBlocks = OverBlocks {
     name: "native",
     about: "its queries over native histograms; --sizes 300",
-    data: Data { shape: "d5native", size: 300, flags: &["-interval", "30s", "-dur", "6h", "-block", "6h"] },
+    data: Data {
+        name: "d5native",
+        shape: "d5native",
+        size: 300,
+        flags: &["-interval", "30s", "-dur", "6h", "-block", "6h"],
+    },
     queries: "d5-native.json",
     ..INSTANT
 };
@@ -62,7 +67,7 @@ pub(crate) const NATIVE: OverBlocks = OverBlocks {
 pub(crate) const HEAVY: OverBlocks = OverBlocks {
     name: "heavy",
     about: "large queries over three blocks of 2 h; --sizes 10k (times 2.2 is the number of series)",
-    data: Data { shape: "d6", size: 10_000, flags: &["-dur", "6h"] },
+    data: Data { name: "d6", shape: "d6", size: 10_000, flags: &["-dur", "6h"] },
     queries: "d6.json",
     rounds: 2,
     groups: &[],
@@ -85,7 +90,7 @@ pub(crate) const GZIP: OverBlocks =
 pub(crate) const MATCHERS: OverBlocks = OverBlocks {
     name: "matchers",
     about: "benchmark 7: series, counts, label names and values by matchers; --sizes 1M",
-    data: Data { shape: "l10", size: 1_000_000, flags: &["-samples", "8", "-dur", "2h"] },
+    data: Data { name: "l10", shape: "l10", size: 1_000_000, flags: &["-samples", "8", "-dur", "2h"] },
     queries: "d7.json",
     rounds: 5,
     groups: &[("series and count()", &["series_", "count_"]), ("label values", &["_values"])],

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use thanoxide_loadgen::template::Protocol;
 
-use super::{BENCHMARKS, Benchmark, ingest, query, router};
+use super::{BENCHMARKS, Benchmark, ingest, query, router, storm};
 use crate::report::Report;
 use crate::setting::Setting;
 
@@ -12,6 +12,9 @@ const INGEST_SERIES: u64 = 2_500;
 const TENANTS: u64 = 5;
 const QUERY_SERIES: u64 = 500;
 const SPAN_MS: i64 = 1_200_000;
+const COMPACTED_SERIES: u64 = 200;
+/// Fewer would leave questions without an answer.
+const MATCHED_SERIES: u64 = 20_000;
 
 /// What continuous integration runs.
 pub(crate) struct Smoke;
@@ -31,16 +34,23 @@ impl Benchmark for Smoke {
 
     fn run(&self, setting: &Setting) -> Result<Vec<Report>> {
         let setting = Setting { rounds: Some(2), ..setting.clone() };
-        let of = |name: &str| BENCHMARKS.iter().find(|benchmark| benchmark.name() == name);
-        let small = Setting { sizes: vec![INGEST_SERIES], ..setting.clone() };
+        let sized = |size: u64| Setting { sizes: vec![size], ..setting.clone() };
         let mut reports = vec![ingest::run_size(&setting, Protocol::V1, INGEST_SERIES, 1)?];
         reports.push(ingest::run_size(&setting, Protocol::V2, INGEST_SERIES, 1)?);
-        for name in ["churn", "restart", "empty", "parse"] {
-            reports.extend(of(name).expect("it is in the list").run(&small)?);
+        for name in ["memory", "memory2h", "churn", "restart", "empty", "parse"] {
+            reports.extend(run(name, &sized(INGEST_SERIES))?);
         }
+        reports.push(storm::run_size(&setting, INGEST_SERIES, storm::SMALL)?);
         reports.push(router::run_case(&setting, router::SMALL, INGEST_SERIES, 1)?);
         reports.push(query::run_size(&setting, QUERY_SERIES, SPAN_MS)?);
-        reports.extend(of("tenants").expect("it is in the list").run(&Setting { sizes: vec![TENANTS], ..setting })?);
+        reports.extend(run("matchers", &Setting { rounds: Some(1), ..sized(MATCHED_SERIES) })?);
+        reports.extend(run("compaction", &sized(COMPACTED_SERIES))?);
+        reports.extend(run("tenants", &sized(TENANTS))?);
         Ok(reports)
     }
+}
+
+/// Another benchmark, by its name.
+fn run(name: &str, setting: &Setting) -> Result<Vec<Report>> {
+    BENCHMARKS.iter().find(|benchmark| benchmark.name() == name).expect("it is in the list").run(setting)
 }

@@ -25,6 +25,7 @@ use crate::stats;
 const SERIES: u64 = 200_000;
 const STEP_MS: i64 = 20 * 60_000;
 const HOUR_MS: i64 = 3_600_000;
+const JITTER_ROOM_MS: i64 = 60_000;
 /// A head is cut when it reaches so far: a block and a half.
 const CUT_HOURS: [i64; 3] = [3, 5, 7];
 /// One request in so many is replaced before a scrape.
@@ -32,8 +33,19 @@ const EVERY: usize = 10;
 /// A cut may take so long to begin and to end.
 const CUT_DEADLINE: Duration = Duration::from_secs(100);
 const CUT_POLL: Duration = Duration::from_millis(50);
-/// Memory that a cut gave up comes back within so long, or it counts as kept.
-const SETTLE: Duration = Duration::from_secs(12);
+
+/// How far a run goes.
+#[derive(Clone, Copy)]
+pub(crate) struct Extent {
+    /// So many heads are cut.
+    cuts: usize,
+    /// Memory that a cut gave up comes back within so long, or it counts as kept.
+    settle: Duration,
+}
+
+const WHOLE: Extent = Extent { cuts: CUT_HOURS.len(), settle: Duration::from_secs(12) };
+/// What continuous integration runs: a head is cut half a minute after the start, the next would be as much later.
+pub(crate) const SMALL: Extent = Extent { cuts: 1, settle: Duration::ZERO };
 
 /// Memory after each cut of a head, and what writes wait meanwhile.
 pub(crate) struct Storm;
@@ -49,7 +61,7 @@ impl Benchmark for Storm {
 
     fn run(&self, setting: &Setting) -> Result<Vec<Report>> {
         let sizes = if setting.sizes.is_empty() { &[SERIES] } else { setting.sizes.as_slice() };
-        sizes.iter().map(|&series| run_size(setting, series)).collect()
+        sizes.iter().map(|&series| run_size(setting, series, WHOLE)).collect()
     }
 }
 
@@ -65,14 +77,15 @@ struct Run {
     after_bytes: Vec<f64>,
 }
 
-fn run_size(setting: &Setting, series: u64) -> Result<Report> {
+/// One size with all peers, so far.
+pub(crate) fn run_size(setting: &Setting, series: u64, extent: Extent) -> Result<Report> {
     let first_ms = start_ms() - CUT_HOURS[2] * HOUR_MS;
-    // On a boundary of blocks, so that the first cut comes after three hours.
-    let first_ms = first_ms - first_ms.rem_euclid(2 * HOUR_MS);
+    // Soon behind a boundary of blocks, so that the first cut comes after three hours, and jitter does not reach before it.
+    let first_ms = first_ms - first_ms.rem_euclid(2 * HOUR_MS) + JITTER_ROOM_MS;
     let mut workload = Workload::new(Shape::L10, series, first_ms, STEP_MS, 1);
     let mut runs: Vec<Run> = start_all(setting)?.into_iter().map(Run::new).collect::<Result<_>>()?;
     let (mut sweeps, mut replaced) = (0, 0);
-    for (cut, hours) in CUT_HOURS.into_iter().enumerate() {
+    for (cut, hours) in CUT_HOURS.into_iter().enumerate().take(extent.cuts) {
         while workload.next_ms() <= first_ms + hours * HOUR_MS + STEP_MS {
             if sweeps > 0 {
                 replaced += workload.churn(EVERY.min(series.div_ceil(2_000) as usize), sweeps);
@@ -82,13 +95,15 @@ fn run_size(setting: &Setting, series: u64) -> Result<Report> {
             runs.iter_mut().try_for_each(|run| run.send(&bodies))?;
         }
         for run in &mut runs {
-            run.await_cut(cut + 1)?;
-            progress(&format!("storm {series}: {} has cut {}/{}", run.running.peer.name(), cut + 1, CUT_HOURS.len()));
+            run.await_cut(cut + 1, extent.settle)?;
+            progress(&format!("storm {series}: {} has cut {}/{}", run.running.peer.name(), cut + 1, extent.cuts));
         }
     }
     let last_ms = workload.next_ms() - STEP_MS;
     runs.iter().try_for_each(|run| run.check_last(series, last_ms))?;
-    report(setting, runs, series, replaced, sweeps)
+    let title =
+        format!("storm: {series} series, {replaced} replaced in {sweeps} scrapes, cuts of heads: {}", extent.cuts);
+    report(setting, runs, title)
 }
 
 impl Run {
@@ -114,7 +129,7 @@ impl Run {
     }
 
     /// Waits until so many blocks were made, and then for the memory; one without blocks is only read.
-    fn await_cut(&mut self, cuts: usize) -> Result<()> {
+    fn await_cut(&mut self, cuts: usize, settle: Duration) -> Result<()> {
         let before = self.running.usage()?;
         self.before_bytes.push(before.resident_bytes);
         let end = Instant::now() + CUT_DEADLINE;
@@ -128,7 +143,7 @@ impl Run {
             }
             thread::sleep(CUT_POLL);
         }
-        thread::sleep(SETTLE);
+        thread::sleep(settle);
         let after = self.running.usage()?;
         self.after_bytes.push(after.resident_bytes);
         self.cpu_s += (after - before).cpu_s;
@@ -173,15 +188,15 @@ fn find_blocks(dir: &Path, found: &mut BTreeSet<String>) -> Result<()> {
     Ok(())
 }
 
-fn report(setting: &Setting, runs: Vec<Run>, series: u64, replaced: u64, sweeps: usize) -> Result<Report> {
+fn report(setting: &Setting, runs: Vec<Run>, title: String) -> Result<Report> {
     use Better::Lower;
-    let title = format!("storm: {series} series, {replaced} replaced in {sweeps} scrapes, three cuts of heads");
     let mut report = Report::new(title, setting.peer_names());
     let of = |value: &dyn Fn(&Run) -> f64| runs.iter().map(value).collect::<Vec<f64>>();
     report.add("CPU, cuts included", "s", Lower, of(&|r| r.cpu_s));
     report.add("ack p99", "ms", Lower, of(&|r| 1e3 * stats::quantile(&r.acks, 0.99)));
     report.add("ack max", "ms", Lower, of(&|r| 1e3 * stats::max(&r.acks)));
-    for (cut, hours) in CUT_HOURS.into_iter().enumerate() {
+    let cuts = runs.first().map_or(0, |run| run.after_bytes.len());
+    for (cut, hours) in CUT_HOURS.into_iter().enumerate().take(cuts) {
         let grown = |bytes: &dyn Fn(&Run) -> f64| of(&|r| (bytes(r) - r.empty_bytes) / 1e6);
         report.add(
             format!("resident after {hours} h, before cut {}", cut + 1),
