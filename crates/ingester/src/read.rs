@@ -1,6 +1,5 @@
 //! The ingester as a `Store`: heads and local blocks of all tenants.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -119,8 +118,8 @@ fn frames(series: Vec<StoreSeries>) -> SeriesStream {
     futures::stream::iter(batches).boxed()
 }
 
-fn label_names(engine: &Engine, tenants: &Tenants, request: &LabelNamesRequest) -> Result<Vec<Vec<u8>>, StoreError> {
-    let mut names: BTreeSet<Vec<u8>> = BTreeSet::new();
+fn label_names(engine: &Engine, tenants: &Tenants, request: &LabelNamesRequest) -> Result<LabelsAnswer, StoreError> {
+    let mut names = Vec::new();
     for Addressed { reader, labels, matchers } in addressed(engine, tenants, &request.matchers) {
         let own = reader.label_names(&matchers, request.start_ms, request.end_ms).map_err(store_error)?;
         if own.is_empty() {
@@ -130,13 +129,13 @@ fn label_names(engine: &Engine, tenants: &Tenants, request: &LabelNamesRequest) 
         names.extend(labels.iter().map(|(name, _)| name.to_vec()));
     }
     names.retain(|name| !request.without_replica_labels.iter().any(|l| l.as_bytes() == name.as_slice()));
-    Ok(limited(names, request.limit))
+    Ok(LabelsAnswer::of(names, request.limit, Vec::new()))
 }
 
-fn label_values(engine: &Engine, tenants: &Tenants, request: &LabelValuesRequest) -> Result<Vec<Vec<u8>>, StoreError> {
-    let mut values: BTreeSet<Vec<u8>> = BTreeSet::new();
+fn label_values(engine: &Engine, tenants: &Tenants, request: &LabelValuesRequest) -> Result<LabelsAnswer, StoreError> {
+    let mut values = Vec::new();
     if request.without_replica_labels.contains(&request.label) {
-        return Ok(Vec::new());
+        return Ok(LabelsAnswer::default());
     }
     for Addressed { reader, labels, matchers } in addressed(engine, tenants, &request.matchers) {
         let (start_ms, end_ms) = (request.start_ms, request.end_ms);
@@ -152,11 +151,7 @@ fn label_values(engine: &Engine, tenants: &Tenants, request: &LabelValuesRequest
             }
         }
     }
-    Ok(limited(values, request.limit))
-}
-
-fn limited(values: BTreeSet<Vec<u8>>, limit: usize) -> Vec<Vec<u8>> {
-    values.into_iter().take(if limit == 0 { usize::MAX } else { limit }).collect()
+    Ok(LabelsAnswer::of(values, request.limit, Vec::new()))
 }
 
 #[async_trait]
@@ -193,8 +188,7 @@ impl Store for Ingester {
 
     async fn label_names(&self, request: LabelNamesRequest) -> Result<LabelsAnswer, StoreError> {
         let (engine, tenants) = (Arc::clone(&self.engine), self.labelled_tenants());
-        let values = blocking(move || label_names(&engine, &tenants, &request)).await?;
-        Ok(LabelsAnswer { values, warnings: Vec::new() })
+        blocking(move || label_names(&engine, &tenants, &request)).await
     }
 
     async fn label_values(&self, request: LabelValuesRequest) -> Result<LabelsAnswer, StoreError> {
@@ -202,8 +196,7 @@ impl Store for Ingester {
             return Err(StoreError::InvalidArgument("label name parameter cannot be empty".to_string()));
         }
         let (engine, tenants) = (Arc::clone(&self.engine), self.labelled_tenants());
-        let values = blocking(move || label_values(&engine, &tenants, &request)).await?;
-        Ok(LabelsAnswer { values, warnings: Vec::new() })
+        blocking(move || label_values(&engine, &tenants, &request)).await
     }
 
     async fn exemplars(&self, request: ExemplarsRequest) -> Result<ExemplarsAnswer, StoreError> {

@@ -160,14 +160,18 @@ pub struct RangeCost {
     pub max_gap_bytes: u64,
     /// No request should be larger.
     pub max_request_bytes: u64,
+    /// Ranges of one object that [`Bucket::get_ranges`] reads with one request, at most; where it is 1, callers do better to ask for
+    /// several at the same time.
+    pub max_ranges: usize,
 }
 
 impl RangeCost {
     /// Of storage behind a network: what counts is the number of requests. The largest is below what allocators keep no
     /// memory for.
-    pub const REMOTE: RangeCost = RangeCost { max_gap_bytes: 512 << 10, max_request_bytes: 4 << 20 };
-    /// Of files on this machine: a request takes microseconds, and what it reads should fit a cache.
-    pub const LOCAL: RangeCost = RangeCost { max_gap_bytes: 64 << 10, max_request_bytes: 512 << 10 };
+    pub const REMOTE: RangeCost = RangeCost { max_gap_bytes: 512 << 10, max_request_bytes: 4 << 20, max_ranges: 1 };
+    /// Of files on this machine: a request opens the file and changes threads, which takes as long as reading 64 KiB; a range more
+    /// of the same file is a call of the kernel. What a request reads should fit a cache.
+    pub const LOCAL: RangeCost = RangeCost { max_gap_bytes: 1 << 10, max_request_bytes: 512 << 10, max_ranges: 1024 };
 }
 
 /// Object storage. Names are relative, without a leading or doubled `/`.
@@ -182,7 +186,13 @@ pub trait Bucket: Send + Sync + Debug {
     /// Some bytes of an object; fewer where it ends first. A range that starts at or behind the end is an error.
     async fn get_range(&self, name: &str, range: Range<u64>) -> Result<Bytes, BucketError>;
 
-    /// How large the ranges of [`Bucket::get_range`] should be.
+    /// Some ranges of one object, in the order of `ranges`. They must lie in the object: of one that ends behind it there may be fewer
+    /// bytes, or an error.
+    async fn get_ranges(&self, name: &str, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, BucketError> {
+        one_by_one(self, name, ranges).await
+    }
+
+    /// How large the ranges of [`Bucket::get_range`] should be, and how many [`Bucket::get_ranges`] is best asked for.
     fn range_cost(&self) -> RangeCost {
         RangeCost::REMOTE
     }
@@ -225,6 +235,10 @@ impl<B: Bucket + ?Sized> Bucket for Arc<B> {
         (**self).get_range(name, range).await
     }
 
+    async fn get_ranges(&self, name: &str, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, BucketError> {
+        (**self).get_ranges(name, ranges).await
+    }
+
     fn range_cost(&self) -> RangeCost {
         (**self).range_cost()
     }
@@ -252,6 +266,19 @@ impl<B: Bucket + ?Sized> Bucket for Arc<B> {
     async fn iter_recursive(&self, dir: &str) -> Result<Vec<ObjectEntry>, BucketError> {
         (**self).iter_recursive(dir).await
     }
+}
+
+/// Some ranges of one object, with a request each.
+pub(crate) async fn one_by_one<B: Bucket + ?Sized>(
+    bucket: &B,
+    name: &str,
+    ranges: &[Range<u64>],
+) -> Result<Vec<Bytes>, BucketError> {
+    let mut all = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        all.push(bucket.get_range(name, range.clone()).await?);
+    }
+    Ok(all)
 }
 
 /// Joins a dir and a name; either may be empty.

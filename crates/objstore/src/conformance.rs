@@ -27,6 +27,8 @@ async fn missing_objects(bucket: &dyn Bucket) {
     assert!(bucket.get("no/such").await.is_err_and(|e| e.is_not_found()), "get of a missing object is NotFound");
     let range = bucket.get_range("no/such", 0..1).await;
     assert!(range.is_err_and(|e| e.is_not_found()), "get_range of a missing object is NotFound");
+    let ranges = bucket.get_ranges("no/such", &[0..1, 4..5]).await;
+    assert!(ranges.is_err_and(|e| e.is_not_found()), "get_ranges of a missing object is NotFound");
     assert!(bucket.attributes("no/such").await.is_err_and(|e| e.is_not_found()), "attributes: NotFound");
     assert!(!bucket.exists("no/such").await.expect("exists"), "a missing object does not exist");
     assert!(bucket.iter("no/such").await.expect("iter").is_empty(), "a missing dir is empty");
@@ -50,6 +52,10 @@ async fn reading(bucket: &dyn Bucket) {
     assert_eq!(bucket.get_range("dir/object", 2..5).await.expect("get_range"), "234");
     assert_eq!(bucket.get_range("dir/object", 8..50).await.expect("get_range"), "89", "a range ends with its object");
     assert!(bucket.get_range("dir/object", 10..12).await.is_err(), "a range behind the end is an error");
+    let ranges = bucket.get_ranges("dir/object", &[7..9, 0..2, 1..3, 9..10]).await.expect("get_ranges");
+    assert_eq!(ranges, ["78", "01", "12", "9"], "ranges come in their order, and may overlap");
+    assert!(bucket.get_ranges("dir/object", &[]).await.expect("get_ranges").is_empty());
+    assert!(bucket.get_ranges("dir/object", &[0..2, 10..12]).await.is_err(), "one behind the end spoils all");
     let attributes = bucket.attributes("dir/object").await.expect("attributes");
     assert!(attributes.size_bytes == 10 && attributes.last_modified_ms > 1_600_000_000_000, "{attributes:?}");
     assert!(bucket.exists("dir/object").await.expect("exists"));

@@ -98,6 +98,11 @@ impl Bucket for FaultBucket {
         self.inner.get_range(name, range).await
     }
 
+    async fn get_ranges(&self, name: &str, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, BucketError> {
+        self.before("get_range", name, ranges.first()).await?;
+        self.inner.get_ranges(name, ranges).await
+    }
+
     fn range_cost(&self) -> RangeCost {
         self.inner.range_cost()
     }

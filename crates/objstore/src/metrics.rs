@@ -213,6 +213,12 @@ impl Bucket for MetricsBucket {
         Ok(bytes)
     }
 
+    async fn get_ranges(&self, name: &str, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, BucketError> {
+        let all = self.observe("get_range", self.inner.get_ranges(name, ranges)).await?;
+        self.metrics.fetched("get_range", all.iter().map(|bytes| bytes.len() as u64).sum());
+        Ok(all)
+    }
+
     fn range_cost(&self) -> RangeCost {
         self.inner.range_cost()
     }

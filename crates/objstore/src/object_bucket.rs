@@ -14,7 +14,7 @@ use object_store::{
 };
 use thanoxide_env::{Disk, DiskFile};
 
-use crate::bucket::{Attributes, Bucket, BucketError, Object, ObjectEntry, RangeCost, UploadSource};
+use crate::bucket::{Attributes, Bucket, BucketError, Object, ObjectEntry, RangeCost, UploadSource, one_by_one};
 
 /// The smallest part that S3 takes.
 const MIN_PART_BYTES: u64 = 5 << 20;
@@ -201,6 +201,14 @@ impl Bucket for ObjectBucket {
 
     async fn get_range(&self, name: &str, range: Range<u64>) -> Result<Bytes, BucketError> {
         self.store.get_range(&parse(name)?, range).await.map_err(|e| convert("get_range", name, e))
+    }
+
+    async fn get_ranges(&self, name: &str, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, BucketError> {
+        if self.range_cost.max_ranges == 1 {
+            // The library would read what lies between, too.
+            return one_by_one(self, name, ranges).await;
+        }
+        self.store.get_ranges(&parse(name)?, ranges).await.map_err(|e| convert("get_range", name, e))
     }
 
     fn range_cost(&self) -> RangeCost {

@@ -55,6 +55,10 @@ impl Bucket for PrefixBucket {
         self.inner.get_range(&self.full(name), range).await.map_err(|e| self.strip_error(e))
     }
 
+    async fn get_ranges(&self, name: &str, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, BucketError> {
+        self.inner.get_ranges(&self.full(name), ranges).await.map_err(|e| self.strip_error(e))
+    }
+
     fn range_cost(&self) -> RangeCost {
         self.inner.range_cost()
     }

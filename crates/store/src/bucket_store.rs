@@ -1,6 +1,5 @@
 //! The store gateway itself: what it holds, and the StoreAPI in front of it.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -99,7 +98,7 @@ impl BucketStore {
         wanted: Wanted<'_>,
         partial_response: PartialResponse,
         ask: impl Fn(&Chosen) -> Result<Vec<Vec<u8>>, String> + Clone + Send + 'static,
-    ) -> Result<(BTreeSet<Vec<u8>>, Vec<String>), StoreError> {
+    ) -> Result<(Vec<Vec<u8>>, Vec<String>), StoreError> {
         let (chosen, mut warnings) = self.snapshot.load().choose(wanted);
         let asks = stream::iter(chosen).map(|chosen| {
             let ask = ask.clone();
@@ -109,7 +108,7 @@ impl BucketStore {
             }
         });
         let mut asks = asks.buffer_unordered(LABELS_CONCURRENCY);
-        let mut all = BTreeSet::new();
+        let mut all = Vec::new();
         while let Some(answer) = asks.next().await {
             match answer {
                 Ok(values) => all.extend(values),
@@ -121,11 +120,6 @@ impl BucketStore {
             _ => Ok((all, warnings)),
         }
     }
-}
-
-fn answer(values: BTreeSet<Vec<u8>>, warnings: Vec<String>, limit: usize) -> LabelsAnswer {
-    let limit = if limit == 0 { usize::MAX } else { limit };
-    LabelsAnswer { values: values.into_iter().take(limit).collect(), warnings }
 }
 
 #[async_trait]
@@ -175,10 +169,9 @@ impl Store for BucketStore {
             Ok(names)
         };
         let (mut names, warnings) = self.labels(wanted, request.partial_response, ask).await?;
-        for replica in &request.without_replica_labels {
-            names.remove(replica.as_bytes());
-        }
-        Ok(answer(names, warnings, request.limit))
+        names
+            .retain(|name| !request.without_replica_labels.iter().any(|replica| replica.as_bytes() == name.as_slice()));
+        Ok(LabelsAnswer::of(names, request.limit, warnings))
     }
 
     async fn label_values(&self, request: LabelValuesRequest) -> Result<LabelsAnswer, StoreError> {
@@ -203,7 +196,7 @@ impl Store for BucketStore {
             None => chosen.block.index.label_values(&label, &chosen.matchers),
         };
         let (values, warnings) = self.labels(wanted, request.partial_response, ask).await?;
-        Ok(answer(values, warnings, request.limit))
+        Ok(LabelsAnswer::of(values, request.limit, warnings))
     }
 }
 

@@ -59,22 +59,26 @@ impl ChunkFiles {
         places: &[ChunkPlace],
     ) -> Result<(Vec<Result<Bytes, String>>, FetchStats), BucketError> {
         let mut frames: Vec<Result<Bytes, String>> = vec![Err(String::new()); places.len()];
-        let parts = self.plan(places, bucket.range_cost(), &mut frames);
+        let cost = bucket.range_cost();
+        let requests = requests(self.plan(places, cost, &mut frames), cost);
         let mut stats = FetchStats::default();
-        let fetches = parts.into_iter().map(|part| async move {
-            let bytes = bucket.get_range(&self.files[part.file].name, part.range.clone()).await?;
-            Ok::<_, BucketError>((part, bytes))
+        let fetches = requests.into_iter().map(|parts| async move {
+            let ranges: Vec<_> = parts.iter().map(|part| part.range.clone()).collect();
+            let all = bucket.get_ranges(&self.files[parts[0].file].name, &ranges).await?;
+            Ok::<_, BucketError>((parts, all))
         });
         let mut fetches = stream::iter(fetches).buffer_unordered(CONCURRENCY);
         let mut too_long = Vec::new();
-        while let Some((part, bytes)) = fetches.try_next().await? {
+        while let Some((parts, all)) = fetches.try_next().await? {
             stats.requests += 1;
-            stats.bytes += bytes.len() as u64;
-            for index in &part.wanted {
-                match cut(&bytes, places[*index].offset() - part.range.start) {
-                    Ok(Cut::Whole(frame)) => frames[*index] = Ok(frame),
-                    Ok(Cut::Needs(len)) => too_long.push((*index, len)),
-                    Err(e) => frames[*index] = Err(e),
+            for (part, bytes) in parts.iter().zip(all) {
+                stats.bytes += bytes.len() as u64;
+                for index in &part.wanted {
+                    match cut(&bytes, places[*index].offset() - part.range.start) {
+                        Ok(Cut::Whole(frame)) => frames[*index] = Ok(frame),
+                        Ok(Cut::Needs(len)) => too_long.push((*index, len)),
+                        Err(e) => frames[*index] = Err(e),
+                    }
                 }
             }
         }
@@ -137,7 +141,27 @@ impl ChunkFiles {
     }
 }
 
-/// No request is larger than it should be, unless one chunk is.
+/// What is read with one request each.
+fn requests(parts: Vec<Part>, cost: RangeCost) -> Vec<Vec<Part>> {
+    let mut requests: Vec<Vec<Part>> = Vec::new();
+    let mut bytes = 0;
+    for part in parts {
+        let len = part.range.end - part.range.start;
+        match requests.last_mut().filter(|request| request[0].file == part.file) {
+            Some(request) if request.len() < cost.max_ranges && bytes + len <= cost.max_request_bytes => {
+                bytes += len;
+                request.push(part);
+            }
+            _ => {
+                bytes = len;
+                requests.push(vec![part]);
+            }
+        }
+    }
+    requests
+}
+
+/// No range is larger than a request should be, unless one chunk is.
 fn joins(cost: RangeCost, range: &Range<u64>, offset: u64, end: u64) -> bool {
     offset <= range.end + cost.max_gap_bytes && end - range.start <= cost.max_request_bytes
 }
@@ -207,6 +231,18 @@ mod tests {
         }
         // One of file 2; two of file 1 with the large gap between them; one again for the chunk of 300 bytes.
         assert_eq!((stats.requests, stats.refetches), (4, 1));
+    }
+
+    #[test]
+    fn requests_hold_ranges_of_one_file_up_to_a_size() {
+        let part = |file, range| Part { file, range, wanted: Vec::new() };
+        let parts =
+            || vec![part(0, 0..10), part(0, 50..60), part(0, 90..95), part(1, 0..3), part(1, 9..90), part(1, 95..96)];
+        let cost = RangeCost { max_gap_bytes: 5, max_request_bytes: 22, max_ranges: 2 };
+        let sizes = |cost| requests(parts(), cost).iter().map(Vec::len).collect::<Vec<_>>();
+        assert_eq!(sizes(cost), [2, 1, 1, 1, 1]);
+        assert_eq!(sizes(RangeCost { max_ranges: 9, max_request_bytes: 30, ..cost }), [3, 1, 1, 1]);
+        assert_eq!(sizes(RangeCost { max_ranges: 1, ..cost }), [1; 6]);
     }
 
     #[tokio::test]

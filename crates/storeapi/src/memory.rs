@@ -1,7 +1,5 @@
 //! A store in memory: the reference that others are compared with, and a stand-in for them in tests.
 
-use std::collections::BTreeSet;
-
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use thanoxide_model::{Labels, Matcher};
@@ -85,7 +83,7 @@ impl Store for MemoryStore {
         let without = &request.without_replica_labels;
         let series = self.select(request.start_ms, request.end_ms, &request.matchers, without);
         let names = series.iter().flat_map(|s| s.labels.iter().map(|(name, _)| name.to_vec()));
-        Ok(answer(names.collect(), request.limit))
+        Ok(LabelsAnswer::of(names.collect(), request.limit, Vec::new()))
     }
 
     async fn label_values(&self, request: LabelValuesRequest) -> Result<LabelsAnswer, StoreError> {
@@ -95,12 +93,6 @@ impl Store for MemoryStore {
         let without = &request.without_replica_labels;
         let series = self.select(request.start_ms, request.end_ms, &request.matchers, without);
         let values = series.iter().filter_map(|s| s.labels.get(&request.label).map(<[u8]>::to_vec));
-        Ok(answer(values.collect(), request.limit))
+        Ok(LabelsAnswer::of(values.collect(), request.limit, Vec::new()))
     }
-}
-
-/// A sorted set as an answer.
-pub(crate) fn answer(values: BTreeSet<Vec<u8>>, limit: usize) -> LabelsAnswer {
-    let limit = if limit == 0 { usize::MAX } else { limit };
-    LabelsAnswer { values: values.into_iter().take(limit).collect(), warnings: Vec::new() }
 }

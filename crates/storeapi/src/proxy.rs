@@ -12,7 +12,6 @@ mod merge;
 mod metadata;
 mod pump;
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -24,7 +23,6 @@ use thanoxide_spans::Span;
 use endpoint::Asked;
 pub use endpoint::ProxyEndpoint;
 
-use crate::memory::answer;
 use crate::{
     EVER_MS, EndpointStatus, ExemplarsAnswer, ExemplarsRequest, LabelNamesRequest, LabelValuesRequest, LabelsAnswer,
     MetadataAnswer, MetadataRequest, PartialResponse, SeriesRequest, SeriesStream, Store, StoreError, StoreInfo,
@@ -114,7 +112,7 @@ impl ProxyStore {
             span.seen(span.around(self.within(ask(a.endpoint.store()))).await)
         });
         let answers = join_all(answers).await;
-        let mut union = BTreeSet::new();
+        let mut union = Vec::new();
         for (asked, part) in asked.iter().zip(answers) {
             match part {
                 Ok(part) => {
@@ -129,7 +127,7 @@ impl ProxyStore {
                 }
             }
         }
-        Ok(LabelsAnswer { warnings, ..answer(union, limit) })
+        Ok(LabelsAnswer::of(union, limit, warnings))
     }
 }
 

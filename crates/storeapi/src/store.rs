@@ -240,6 +240,17 @@ pub struct LabelsAnswer {
     pub warnings: Vec<String>,
 }
 
+impl LabelsAnswer {
+    /// What several know, each its sorted part; cut to `limit` unless that is 0.
+    pub fn of(mut values: Vec<Vec<u8>>, limit: usize, warnings: Vec<String>) -> Self {
+        // Runs that are in order are found by this sort, and merged.
+        values.sort();
+        values.dedup();
+        values.truncate(if limit == 0 { usize::MAX } else { limit });
+        LabelsAnswer { values, warnings }
+    }
+}
+
 /// One storage behind a store: a tenant's TSDB, or the blocks of one external label set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TsdbInfo {

@@ -15,7 +15,7 @@ mod writer;
 
 pub(crate) use bit_run::{BitRun, BitSink, RunBuffer};
 pub use bits::{BitReader, BitWriter};
-pub(crate) use bits::{STOP_BYTES, room_for};
+pub(crate) use bits::{STOP_BYTES, allocated_bytes, room_for};
 pub use reader::Reader;
 pub use source::{ByteSource, FileSource};
 pub use varbit::fits;

@@ -15,12 +15,14 @@
 //! Version 1 names symbols and series by their byte offset, and does not sort the offset table. Version 3 reads as version
 //! 2. We write version 2, without label indices, as Prometheus 3.14 does. See `docs/format/index.md`.
 
+mod label_reader;
 mod lists;
 mod matching;
 mod offsets;
 mod projection;
 mod reader;
 mod series_reader;
+mod series_window;
 mod symbols;
 mod verdicts;
 mod writer;

@@ -76,8 +76,50 @@ fn cost<I: LabelIndex>(index: &I, matcher: &Matcher) -> Result<u64, I::Error> {
     }
 }
 
+/// Series that satisfy matchers: some, and not those of any of a few lists. Lists may be kept by the index, and to take a long one
+/// away from another costs more than to look whether a few series are in both.
+#[derive(Clone, Debug)]
+pub struct Members {
+    among: Arc<RoaringBitmap>,
+    without: Vec<Arc<RoaringBitmap>>,
+}
+
+impl Members {
+    /// Whether a series is among them.
+    pub fn contains(&self, series: u32) -> bool {
+        self.among.contains(series) && self.is_left(series)
+    }
+
+    /// All of them, in order.
+    pub fn iter(&self) -> impl Iterator<Item = u32> {
+        self.among.iter().filter(|series| self.is_left(*series))
+    }
+
+    /// There are no more.
+    pub fn at_most(&self) -> u64 {
+        self.among.len()
+    }
+
+    /// As one list.
+    pub fn into_bitmap(self) -> RoaringBitmap {
+        let Some((first, rest)) = self.without.split_first() else { return Arc::unwrap_or_clone(self.among) };
+        let mut left = &*self.among - &**first;
+        rest.iter().for_each(|without| left -= &**without);
+        left
+    }
+
+    fn is_left(&self, series: u32) -> bool {
+        !self.without.iter().any(|without| without.contains(series))
+    }
+}
+
 /// The series that satisfy all matchers; all series where there is none.
 pub fn select<I: LabelIndex>(index: &I, matchers: &[Matcher]) -> Result<RoaringBitmap, I::Error> {
+    Ok(members(index, matchers)?.into_bitmap())
+}
+
+/// As [`select`], to be asked about.
+pub fn members<I: LabelIndex>(index: &I, matchers: &[Matcher]) -> Result<Members, I::Error> {
     let mut ordered = Vec::with_capacity(matchers.len());
     for matcher in matchers {
         // A matcher that accepts the empty value holds also where the label is absent: it takes series away. Any other one
@@ -86,9 +128,9 @@ pub fn select<I: LabelIndex>(index: &I, matchers: &[Matcher]) -> Result<RoaringB
         ordered.push((removes, cost(index, matcher)?, matcher));
     }
     ordered.sort_by_key(|(removes, cost, _)| (*removes, *cost));
-    let mut found: Option<Arc<RoaringBitmap>> = None;
+    let (mut found, mut without) = (None, Vec::new());
     for (removes, _, matcher) in ordered {
-        let among = match (found.take(), removes) {
+        let among: Arc<RoaringBitmap> = match (found.take(), removes) {
             (Some(among), _) => among,
             (None, true) => index.all()?,
             (None, false) => {
@@ -97,19 +139,19 @@ pub fn select<I: LabelIndex>(index: &I, matchers: &[Matcher]) -> Result<RoaringB
             }
         };
         if among.is_empty() {
-            return Ok(Arc::unwrap_or_clone(among));
+            return Ok(Members { among, without });
         }
-        // Lists may be kept by the index: they are read here, and not copied to be changed.
-        found = Some(Arc::new(match (index.retained(&among, matcher)?, removes) {
-            (Some(retained), _) => retained,
-            (None, true) => &*among - &*having(index, matcher, false)?,
-            (None, false) => &*among & &*having(index, matcher, true)?,
-        }));
+        found = Some(match (index.retained(&among, matcher)?, removes) {
+            (Some(retained), _) => Arc::new(retained),
+            (None, true) => {
+                without.push(having(index, matcher, false)?);
+                among
+            }
+            (None, false) => Arc::new(&*among & &*having(index, matcher, true)?),
+        });
     }
-    match found {
-        Some(found) => Ok(Arc::unwrap_or_clone(found)),
-        None => Ok(Arc::unwrap_or_clone(index.all()?)),
-    }
+    let among = found.map_or_else(|| index.all(), Ok)?;
+    Ok(Members { among, without })
 }
 
 /// At most so many series satisfy all matchers, as far as the lengths of lists tell.

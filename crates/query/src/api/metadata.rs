@@ -1,6 +1,6 @@
 //! `series`, `labels`, `label/<name>/values` and `stores`: what is there, without samples.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::StreamExt;
@@ -161,13 +161,14 @@ where
     F: Future<Output = Result<LabelsAnswer, ApiError>>,
 {
     let sets = if sets.is_empty() { vec![Vec::new()] } else { sets };
-    let (mut values, mut warnings) = (BTreeSet::new(), Vec::new());
+    let (mut values, mut warnings) = (Vec::new(), Vec::new());
     for matchers in sets {
         let answer = ask(matchers).await?;
         values.extend(answer.values);
         warnings.extend(answer.warnings);
     }
-    Ok(Answer::strings(values.into_iter().collect(), warnings, limit))
+    let answer = LabelsAnswer::of(values, 0, warnings);
+    Ok(Answer::strings(answer.values, answer.warnings, limit))
 }
 
 /// Undoes Prometheus's `U__` escaping of names: `_2e_` is the character U+002E, `__` an underscore.

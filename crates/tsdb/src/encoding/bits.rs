@@ -297,11 +297,14 @@ fn grow_for(bytes: &mut Vec<u8>, samples: usize) {
     grow(bytes, 8 + ahead_bytes.min(most_bytes));
 }
 
+/// What allocators give who asks for so much: four sizes between powers of two.
+pub(crate) fn allocated_bytes(wanted: usize) -> usize {
+    wanted.next_multiple_of((wanted.next_power_of_two() / 8).max(16))
+}
+
 /// What [`grow`] makes of a buffer. One that need not be larger than [`STOP_BYTES`] is not.
 pub(crate) fn room_for(len: usize, more: usize) -> usize {
-    let wanted = len + more + 8 + len / 8;
-    let step = (wanted.next_power_of_two() / 8).max(16);
-    let room = wanted.next_multiple_of(step);
+    let room = allocated_bytes(len + more + 8 + len / 8);
     if len + more + 8 <= STOP_BYTES { room.min(STOP_BYTES) } else { room }
 }
 

@@ -93,7 +93,26 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Of several bytes. Those of a word are looked at together: seven bits of each are moved beside those of its neighbour, then
+    /// fourteen, then twenty-eight.
+    #[inline]
     fn long_uvarint(&mut self) -> Result<u64, DecodeError> {
+        let Some(word) = self.rest.first_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes)) else {
+            return self.bytewise_uvarint();
+        };
+        let ends = !word & 0x8080_8080_8080_8080;
+        if ends == 0 {
+            return self.bytewise_uvarint();
+        }
+        let bits = ends.trailing_zeros() + 1;
+        let word = word & (u64::MAX >> (64 - bits)) & 0x7f7f_7f7f_7f7f_7f7f;
+        let word = (word & 0x007f_007f_007f_007f) | ((word & 0x7f00_7f00_7f00_7f00) >> 1);
+        let word = (word & 0x0000_3fff_0000_3fff) | ((word & 0x3fff_0000_3fff_0000) >> 2);
+        self.rest = &self.rest[bits as usize / 8..];
+        Ok((word & 0x0fff_ffff) | ((word & 0x0fff_ffff_0000_0000) >> 4))
+    }
+
+    fn bytewise_uvarint(&mut self) -> Result<u64, DecodeError> {
         let mut value = 0u64;
         for (i, byte) in self.rest.iter().enumerate().take(10) {
             if i == 9 && *byte > 1 {

@@ -1,6 +1,7 @@
 //! Records in pages, found by slot number.
 
 use super::Slot;
+use crate::encoding::allocated_bytes;
 
 const PAGE_BITS: u32 = 10;
 /// Records in a page.
@@ -20,10 +21,11 @@ struct Page<T> {
 }
 
 impl<T> Page<T> {
-    /// Makes room for a record, by small steps: a tenant of few series has one page, and stays small.
+    /// Makes room for a record, by small steps, of sizes that allocators have: a tenant of few series has one page, and stays small.
     fn reserve(&mut self, index: usize) {
         if index >= self.records.capacity() {
-            let room = (index + 1 + (index / 4).max(4)).min(PAGE_SLOTS);
+            let wanted = (index + 1 + index / 8) * size_of::<Option<T>>();
+            let room = (allocated_bytes(wanted) / size_of::<Option<T>>()).min(PAGE_SLOTS);
             self.records.reserve_exact(room - self.records.len());
         }
     }

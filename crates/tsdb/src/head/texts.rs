@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use memchr::memmem::Finder;
 
 use super::labels::Pair;
+use crate::encoding::allocated_bytes;
 
 const CHUNK_BYTES: usize = 64 * 1024;
 const DEAD: u32 = u32::MAX;
@@ -88,7 +89,8 @@ impl Texts {
         let place = self.end();
         if let Some(Chunk { bytes: texts, .. }) = self.chunks.back_mut() {
             if texts.capacity() - texts.len() < bytes {
-                texts.reserve_exact(bytes + texts.len() / 4);
+                let room = allocated_bytes(texts.len() + bytes + texts.len() / 8);
+                texts.reserve_exact(room - texts.len());
             }
             let bytes = texts;
             bytes.extend_from_slice(&pair.to_le_bytes());

@@ -3,11 +3,11 @@
 //! A list is `u32 len, u32 count, u32 series…, crc`. Lists of values beside each other lie beside each other, so that many
 //! of them are read with few reads.
 
-use bytes::Bytes;
 use roaring::RoaringBitmap;
 
 use super::{InSection, IndexError};
 use crate::encoding::{ByteSource, DecodeError, Reader};
+use crate::postings::Members;
 
 /// Length and count, what most lists of one series take with their checksum, and a little more.
 const SMALL_BYTES: u64 = 256;
@@ -17,36 +17,37 @@ pub(super) const WINDOW_BYTES: u64 = 128 * 1024;
 /// Reads lists at rising offsets, each once.
 pub(super) struct Lists<'a> {
     source: &'a dyn ByteSource,
-    window: Bytes,
+    window: Vec<u8>,
     start: u64,
 }
 
 impl<'a> Lists<'a> {
     pub(super) fn new(source: &'a dyn ByteSource) -> Self {
-        Lists { source, window: Bytes::new(), start: 0 }
+        Lists { source, window: Vec::new(), start: 0 }
     }
 
     /// The list at an offset. `near` says whether lists behind it will be read.
     pub(super) fn read(&mut self, offset: u64, near: bool) -> Result<Vec<u32>, IndexError> {
         let bytes = self.bytes(offset, 4, near)?;
-        let len = u64::from(Reader::new(&bytes).u32().in_section("postings")?);
+        let len = u64::from(Reader::new(bytes).u32().in_section("postings")?);
         let bytes = self.bytes(offset, 4 + len + 4, near)?;
         Reader::checked(&bytes[4..]).in_section("postings")?;
         decode(&bytes[4..4 + len as usize])
     }
 
-    fn bytes(&mut self, offset: u64, len: u64, near: bool) -> Result<Bytes, IndexError> {
+    #[inline]
+    fn bytes(&mut self, offset: u64, len: u64, near: bool) -> Result<&[u8], IndexError> {
         let end = offset.checked_add(len).ok_or_else(|| IndexError::corrupt("postings", "offset overflows"))?;
-        let inside = |start: u64, window: &Bytes| offset >= start && end <= start + window.len() as u64;
-        if !inside(self.start, &self.window) {
-            self.window = self.source.up_to(offset, len.max(if near { WINDOW_BYTES } else { SMALL_BYTES }))?;
-            self.start = offset;
-        }
-        if !inside(self.start, &self.window) {
-            return Err(DecodeError::UnexpectedEnd).in_section("postings");
+        if offset < self.start || end > self.start + self.window.len() as u64 {
+            self.fill(offset, len.max(if near { WINDOW_BYTES } else { SMALL_BYTES }))?;
         }
         let at = (offset - self.start) as usize;
-        Ok(self.window.slice(at..at + len as usize))
+        self.window.get(at..at + len as usize).ok_or(DecodeError::UnexpectedEnd).in_section("postings")
+    }
+
+    fn fill(&mut self, offset: u64, len: u64) -> Result<(), IndexError> {
+        self.start = offset;
+        Ok(self.source.read_up_to(offset, len, &mut self.window).inspect_err(|_| self.window.clear())?)
     }
 }
 
@@ -89,12 +90,12 @@ const WHOLE_BYTES: u64 = 4096;
 /// Says of lists whether they have any of some series.
 pub(super) struct Intersections<'a> {
     lists: Lists<'a>,
-    among: &'a RoaringBitmap,
+    among: &'a Members,
     last: u64,
 }
 
 impl<'a> Intersections<'a> {
-    pub(super) fn new(source: &'a dyn ByteSource, among: &'a RoaringBitmap) -> Self {
+    pub(super) fn new(source: &'a dyn ByteSource, among: &'a Members) -> Self {
         Intersections { lists: Lists::new(source), among, last: u64::MAX }
     }
 
@@ -110,21 +111,17 @@ impl<'a> Intersections<'a> {
         match bytes > WHOLE_BYTES {
             true => self.look_through(at, bytes),
             false => {
-                let list = self.lists.bytes(at, bytes, near)?;
-                Ok(self.is_any_in(&list))
+                let among = self.among;
+                Ok(is_any_in(among, self.lists.bytes(at, bytes, near)?))
             }
         }
-    }
-
-    fn is_any_in(&self, list: &[u8]) -> bool {
-        list.as_chunks::<4>().0.iter().any(|series| self.among.contains(u32::from_be_bytes(*series)))
     }
 
     fn look_through(&self, mut at: u64, mut rest: u64) -> Result<bool, IndexError> {
         let mut step = SMALL_BYTES;
         while rest > 0 {
             let bytes = self.lists.source.range(at..at.saturating_add(rest.min(step)))?;
-            if self.is_any_in(&bytes) {
+            if is_any_in(self.among, &bytes) {
                 return Ok(true);
             }
             at += bytes.len() as u64;
@@ -133,6 +130,10 @@ impl<'a> Intersections<'a> {
         }
         Ok(false)
     }
+}
+
+fn is_any_in(among: &Members, list: &[u8]) -> bool {
+    list.as_chunks::<4>().0.iter().any(|series| among.contains(u32::from_be_bytes(*series)))
 }
 
 /// A list of series: its count and the numbers, rising.

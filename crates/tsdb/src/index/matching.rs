@@ -7,13 +7,14 @@ use thanoxide_model::Matcher;
 use thanoxide_model::matcher::MatchKind;
 use thanoxide_model::regexp::Regexp;
 
+use super::label_reader::LabelReader;
 use super::lists::{self, Intersections};
 use super::verdicts::Asked;
 use super::{IndexError, IndexReader};
-use crate::postings::{self, LabelIndex};
+use crate::postings::{self, LabelIndex, Members};
 
 /// Reading one series costs about as much as looking at so many values.
-const SERIES_COST: u64 = 32;
+const SERIES_COST: u64 = 8;
 /// Lists of so many series are kept as bitmaps.
 const LONG_LIST: u64 = 1 << 14;
 
@@ -29,7 +30,7 @@ impl IndexReader {
         if matchers.is_empty() {
             return Ok(all.collect());
         }
-        let among = self.matching(matchers)?;
+        let among = postings::members(self, matchers)?;
         let mut names = Vec::new();
         for name in all {
             if self.has_any(&name, &among)? {
@@ -40,15 +41,16 @@ impl IndexReader {
     }
 
     /// Whether any of some series has a label.
-    fn has_any(&self, name: &[u8], among: &RoaringBitmap) -> Result<bool, IndexError> {
+    fn has_any(&self, name: &[u8], among: &Members) -> Result<bool, IndexError> {
         // Most series have most names: the first few usually tell.
         const TRIED: usize = 64;
+        let mut reader = LabelReader::new(self, name);
         for series in among.iter().take(TRIED) {
-            if self.value_of(series, name)?.is_some() {
+            if reader.value_of(series)?.is_some() {
                 return Ok(true);
             }
         }
-        if among.len() <= TRIED as u64 {
+        if among.iter().nth(TRIED).is_none() {
             return Ok(false);
         }
         let (mut found, mut lists) = (Ok(false), Intersections::new(&*self.source, among));
@@ -64,11 +66,11 @@ impl IndexReader {
         if matchers.is_empty() {
             return self.label_values(name);
         }
-        let among = self.matching(matchers)?;
-        if self.prefers_series(name, &among) {
-            let mut symbols = Vec::new();
-            for series in &among {
-                symbols.extend(self.value_of(series, name)?);
+        let among = postings::members(self, matchers)?;
+        if self.prefers_series(name, among.at_most()) {
+            let (mut reader, mut symbols) = (LabelReader::new(self, name), Vec::new());
+            for series in among.iter() {
+                symbols.extend(reader.value_of(series)?);
             }
             symbols.sort_unstable();
             symbols.dedup();
@@ -99,8 +101,8 @@ impl IndexReader {
         postings::estimate(self, matchers)
     }
 
-    fn prefers_series(&self, name: &[u8], among: &RoaringBitmap) -> bool {
-        among.len().saturating_mul(SERIES_COST) < self.values_about(name)
+    fn prefers_series(&self, name: &[u8], series: u64) -> bool {
+        series.saturating_mul(SERIES_COST) < self.values_about(name)
     }
 
     fn with(&self, name: &[u8], regexp: &Regexp, asked: Asked) -> Result<Arc<RoaringBitmap>, IndexError> {
@@ -195,12 +197,12 @@ impl LabelIndex for IndexReader {
         let known = |asked| self.verdicts.find(asked, matcher.name(), matcher.value()).is_some();
         let known = matcher.regexp().is_some() && (known(Asked::Taken) || known(Asked::Refused));
         let listed = matcher.kind() == MatchKind::Equal || matcher.regexp().is_some_and(|r| r.set_matches().is_some());
-        if known || listed || !self.prefers_series(matcher.name(), among) {
+        if known || listed || !self.prefers_series(matcher.name(), among.len()) {
             return Ok(None);
         }
-        let mut kept = RoaringBitmap::new();
+        let (mut reader, mut kept) = (LabelReader::new(self, matcher.name()), RoaringBitmap::new());
         for series in among.iter() {
-            let value = match self.value_of(series, matcher.name())? {
+            let value = match reader.value_of(series)? {
                 Some(value) => self.symbol(value)?,
                 None => b"",
             };

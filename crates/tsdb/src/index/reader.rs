@@ -8,17 +8,13 @@ use thanoxide_model::labels::MAX_LABEL_BYTES;
 
 use super::lists::Lists;
 use super::offsets::Offsets;
+use super::series_window::SeriesWindow;
 use super::symbols::Symbols;
 use super::verdicts::Verdicts;
 use super::{
     ChunkMeta, InSection, IndexError, SERIES_ALIGNMENT, SeriesEntry, SeriesParts, TOC_BYTES, Toc, read_header, read_toc,
 };
-use crate::encoding::{ByteSource, DecodeError, Reader, verify_checksum};
-
-/// How much of a series is read at first; most are smaller.
-const SERIES_GUESS_BYTES: u64 = 512;
-/// The longest length.
-const MAX_UVARINT32_BYTES: usize = 5;
+use crate::encoding::{ByteSource, DecodeError, Reader};
 
 /// An open index: a part of the postings offset table in memory, symbols once they are needed, the rest where it is.
 #[derive(Debug)]
@@ -142,21 +138,8 @@ impl IndexReader {
     /// Labels and chunks of a series. [`super::SeriesReader`] is faster for many.
     pub fn series(&self, series: u32) -> Result<SeriesEntry, IndexError> {
         let mut parts = SeriesParts::default();
-        self.read_whole(series, &mut parts)?;
+        self.read_body(SeriesWindow::default().body(self, series)?, &mut parts)?;
         Ok(SeriesEntry { labels: Labels::from_sorted(parts.labels), chunks: parts.chunks })
-    }
-
-    /// The value of a label of a series, as the number of its text; `None` where it has none.
-    pub(super) fn value_of(&self, series: u32, name: &[u8]) -> Result<Option<u32>, IndexError> {
-        let body = self.series_body(series)?;
-        let mut reader = Reader::new(&body);
-        for _ in 0..reader.uvarint_len().in_section("series")? {
-            let (found, value) = (reader.uvarint32().in_section("series")?, reader.uvarint32().in_section("series")?);
-            if self.symbols.get(found)? == name {
-                return Ok(Some(value));
-            }
-        }
-        Ok(None)
     }
 
     /// A text by the number that series use.
@@ -170,35 +153,8 @@ impl IndexReader {
         u64::from(series) * unit
     }
 
-    /// So many bytes, or as many as there are.
-    pub(super) fn bytes_at(&self, start: u64, length: u64) -> Result<Bytes, IndexError> {
-        Ok(self.source.up_to(start, length)?)
-    }
-
-    fn series_body(&self, series: u32) -> Result<Bytes, IndexError> {
-        let start = self.series_start(series);
-        let guess = self.bytes_at(start, SERIES_GUESS_BYTES)?;
-        if let Some(body) = body_within(&guess)? {
-            return Ok(guess.slice(body));
-        }
-        let whole = self.source.range(start..start + series_frame(&guess)?.end + 4)?;
-        let body = body_within(&whole)?.ok_or(DecodeError::UnexpectedEnd).in_section("series")?;
-        Ok(whole.slice(body))
-    }
-
-    /// Reads the series at the beginning of `bytes`; false where they end too early.
-    pub(super) fn read_within<'s>(&'s self, bytes: &[u8], into: &mut SeriesParts<'s>) -> Result<bool, IndexError> {
-        let Some(body) = body_within(bytes)? else { return Ok(false) };
-        self.read_body(&bytes[body], into)?;
-        Ok(true)
-    }
-
-    /// Reads the series, wherever it ends.
-    pub(super) fn read_whole<'s>(&'s self, series: u32, into: &mut SeriesParts<'s>) -> Result<(), IndexError> {
-        self.read_body(&self.series_body(series)?, into)
-    }
-
-    fn read_body<'s>(&'s self, body: &[u8], into: &mut SeriesParts<'s>) -> Result<(), IndexError> {
+    /// Reads the checked body of a series.
+    pub(super) fn read_body<'s>(&'s self, body: &[u8], into: &mut SeriesParts<'s>) -> Result<(), IndexError> {
         let mut reader = Reader::new(body);
         match into.projection.take() {
             None => self.read_labels(&mut reader, into)?,
@@ -268,27 +224,6 @@ impl IndexReader {
 /// So many bytes beside an index may be spent on answers.
 fn no_verdicts(source: &dyn ByteSource) -> Verdicts {
     Verdicts::new((source.len() / 16).clamp(64 << 10, 16 << 20) as usize)
-}
-
-/// Where the body of a series is, behind its length; the checksum follows.
-fn series_frame(bytes: &[u8]) -> Result<std::ops::Range<u64>, IndexError> {
-    let mut reader = Reader::new(bytes);
-    let len = reader.uvarint32().in_section("series")?;
-    let head = (bytes.len() - reader.len()) as u64;
-    Ok(head..head + u64::from(len))
-}
-
-/// Where the checked body of the series is that `bytes` begin with; `None` where they end too early.
-fn body_within(bytes: &[u8]) -> Result<Option<std::ops::Range<usize>>, IndexError> {
-    if bytes.len() < MAX_UVARINT32_BYTES && series_frame(bytes).is_err() {
-        return Ok(None);
-    }
-    let frame = series_frame(bytes)?;
-    let Some(checksum) = bytes.get(frame.end as usize..frame.end as usize + 4) else { return Ok(None) };
-    let body = frame.start as usize..frame.end as usize;
-    let stored = Reader::new(checksum).u32().in_section("series")?;
-    verify_checksum(&bytes[body.clone()], stored).in_section("series")?;
-    Ok(Some(body))
 }
 
 /// A section of `u32 len, bytes, crc` at an offset; the bytes.
