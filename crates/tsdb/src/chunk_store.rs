@@ -10,6 +10,7 @@
 //! then it is read from the buffer. [`ChunkStore::sync`] makes all chunks durable, and later ones go to another file: no
 //! disk block is written twice.
 
+mod adoption;
 mod file;
 mod load;
 
@@ -24,6 +25,7 @@ use thanoxide_env::Disk;
 
 use crate::chunk::{Chunk, Encoding};
 use crate::log::segment::{list_numbered, numbered_path};
+pub(crate) use adoption::Adoption;
 use file::ChunkFile;
 pub(crate) use load::{HeadChunk, HeadSeries, load, load_while, read_closed};
 
@@ -150,13 +152,6 @@ impl ChunkStore {
         let files = self.files.read();
         let file = files.get(&chunk.file);
         file.is_some_and(|file| file.holds(u64::from(chunk.offset), u64::from(chunk.len)))
-    }
-
-    /// Whether a chunk that a snapshot refers to can be there; counts it as live then.
-    pub(crate) fn adopt(&self, chunk: &ClosedChunk) -> bool {
-        let files = self.files.read();
-        let file = files.get(&chunk.file);
-        file.is_some_and(|file| file.adopt(u64::from(chunk.offset), u64::from(chunk.len)))
     }
 
     /// A chunk is not referred to any more.

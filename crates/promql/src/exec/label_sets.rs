@@ -23,7 +23,9 @@ impl Hash for Picked<'_> {
 
 impl Equivalent<Labels> for Picked<'_> {
     fn equivalent(&self, labels: &Labels) -> bool {
-        self.0 == labels.as_packed()
+        // Comparing no bytes where no memory is takes processors with masked loads 80 ns.
+        let packed = labels.as_packed();
+        self.0.len() == packed.len() && (packed.is_empty() || self.0 == packed)
     }
 }
 

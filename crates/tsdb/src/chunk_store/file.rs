@@ -109,31 +109,34 @@ impl ChunkFile {
         let sum = checksum(series, encoding as u8, data);
         tail.waiting.extend_from_slice(&sum.to_be_bytes());
         tail.waiting.extend_from_slice(data);
-        self.note_live(data.len() as u64);
+        self.note_live(1, Self::bytes_of(data.len() as u64));
         // Files end long before 4 GiB.
         offset as u32
     }
 
     pub(super) fn holds(&self, offset: u64, len: u64) -> bool {
-        offset >= MAGIC.len() as u64 && offset + CHECKSUM_BYTES + len <= self.end()
+        Self::would_hold(offset, len, self.end())
     }
 
-    pub(super) fn adopt(&self, offset: u64, len: u64) -> bool {
-        let there = self.holds(offset, len);
-        if there {
-            self.note_live(len);
-        }
-        there
+    /// Whether a file that ends there can have a chunk.
+    pub(super) fn would_hold(offset: u64, len: u64, end: u64) -> bool {
+        offset >= MAGIC.len() as u64 && offset + Self::bytes_of(len) <= end
     }
 
-    fn note_live(&self, len: u64) {
-        self.live.fetch_add(1, Ordering::SeqCst);
-        self.live_bytes.fetch_add(CHECKSUM_BYTES + len, Ordering::SeqCst);
+    /// What a chunk takes.
+    pub(super) fn bytes_of(len: u64) -> u64 {
+        CHECKSUM_BYTES + len
+    }
+
+    /// There are so many chunks more, of so many bytes together, that somebody refers to.
+    pub(super) fn note_live(&self, chunks: u64, bytes: u64) {
+        self.live.fetch_add(chunks, Ordering::SeqCst);
+        self.live_bytes.fetch_add(bytes, Ordering::SeqCst);
     }
 
     pub(super) fn release(&self, len: u64) {
         self.live.fetch_sub(1, Ordering::SeqCst);
-        self.live_bytes.fetch_sub(CHECKSUM_BYTES + len, Ordering::SeqCst);
+        self.live_bytes.fetch_sub(Self::bytes_of(len), Ordering::SeqCst);
     }
 
     /// Whether most of it is not referred to any more.

@@ -39,14 +39,15 @@ impl<'a> Reader<'a> {
     /// The next `len` bytes.
     #[inline]
     pub fn bytes(&mut self, len: usize) -> Result<&'a [u8], DecodeError> {
-        let (head, rest) = self.rest.split_at_checked(len).ok_or(DecodeError::UnexpectedEnd)?;
+        // With `ok_or` and `?` the two slices go through memory, here and below, in pieces for which the next load waits.
+        let Some((head, rest)) = self.rest.split_at_checked(len) else { return Err(DecodeError::UnexpectedEnd) };
         self.rest = rest;
         Ok(head)
     }
 
     #[inline]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
-        let (head, rest) = self.rest.split_first_chunk::<N>().ok_or(DecodeError::UnexpectedEnd)?;
+        let Some((head, rest)) = self.rest.split_first_chunk::<N>() else { return Err(DecodeError::UnexpectedEnd) };
         self.rest = rest;
         Ok(*head)
     }
@@ -54,7 +55,9 @@ impl<'a> Reader<'a> {
     /// One byte.
     #[inline]
     pub fn u8(&mut self) -> Result<u8, DecodeError> {
-        Ok(self.array::<1>()?[0])
+        let Some((head, rest)) = self.rest.split_first() else { return Err(DecodeError::UnexpectedEnd) };
+        self.rest = rest;
+        Ok(*head)
     }
 
     /// Two bytes.

@@ -13,7 +13,7 @@
 use bytes::Bytes;
 
 use crate::chunk::{Chunk, Encoding};
-use crate::chunk_store::{ChunkStore, ClosedChunk, HeadChunk};
+use crate::chunk_store::{Adoption, ChunkStore, ClosedChunk, HeadChunk};
 use crate::encoding::{DecodeError, Put, Reader};
 
 const CONTINUES: u8 = 128;
@@ -66,8 +66,8 @@ impl FullChunk {
     }
 
     /// Whether the chunk can be there; it counts as live then.
-    pub(super) fn adopt(&self, store: &ChunkStore) -> bool {
-        !matches!(self, FullChunk::Closed(chunk) if !store.adopt(chunk))
+    pub(super) fn adopt(&self, adoption: &mut Adoption) -> bool {
+        !matches!(self, FullChunk::Closed(chunk) if !adoption.adopt(chunk))
     }
 
     /// Whether the chunk can be there.
@@ -85,7 +85,9 @@ impl FullChunk {
     pub(super) fn read_old(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let min_time_ms = reader.varint()?;
         let span_ms = reader.uvarint()?;
-        let encoding = Encoding::from_byte(reader.u8()?).ok_or(DecodeError::UnexpectedEnd)?;
+        // What does not fit into a head was never in a list.
+        let encoding = Encoding::from_byte(reader.u8()?).filter(|encoding| *encoding as u8 <= ENCODING);
+        let encoding = encoding.ok_or(DecodeError::UnexpectedEnd)?;
         let file = reader.uvarint32()?;
         if file == 0 {
             let data = Bytes::copy_from_slice(reader.uvarint_bytes()?);

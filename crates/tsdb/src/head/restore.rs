@@ -35,6 +35,7 @@ const MAX_REF: SeriesRef = 1 << 62;
 #[derive(Debug)]
 pub(crate) struct Restore {
     head: Head,
+    decoder: SeriesDecoder,
     /// Slots by reference; sorted before the first sample.
     slots: Vec<(SeriesRef, Slot)>,
     sorted: bool,
@@ -62,6 +63,7 @@ impl Restore {
     /// Fills a head, with so many threads at most.
     pub(crate) fn new(head: Head, threads: usize) -> Self {
         Restore {
+            decoder: SeriesDecoder::new(head.hash_key, Arc::clone(&head.store)),
             head,
             slots: Vec::new(),
             sorted: true,
@@ -85,7 +87,9 @@ impl Restore {
         let read = match frame.kind {
             Some(FrameKind::Tenant) => self.tenant(&mut reader),
             Some(kind @ (FrameKind::Series | FrameKind::PiecedSeries)) => {
-                self.snapshot_series(frame.tenant, self.decoder().series(kind, frame.payload));
+                let decoded = self.decoder.series(kind, frame.payload);
+                self.decoder.tell();
+                self.snapshot_series(frame.tenant, decoded);
                 Ok(())
             }
             Some(kind) if kind.is_late() || kind == FrameKind::Tombstones => {
@@ -145,9 +149,13 @@ impl Restore {
         let Some(series) = self.head.slab.get_mut(slot) else { return };
         (series.chunks, series.open) = (saved.chunks, saved.open);
         series.set_definitions(DEFINITIONS);
-        let times = series.min_time_ms().zip(series.max_time_ms());
+        let times = saved.min_time_ms.zip(saved.max_time_ms);
+        debug_assert_eq!(
+            (times, saved.chunk_count),
+            (series.min_time_ms().zip(series.max_time_ms()), series.chunk_count())
+        );
         self.some_may_go |= times.is_none();
-        self.head.chunks += series.chunk_count();
+        self.head.chunks += saved.chunk_count;
         if let Some((min_ms, max_ms)) = times {
             self.head.note_time(min_ms);
             self.head.note_time(max_ms);
@@ -191,6 +199,7 @@ impl Restore {
 
     /// Makes series known by their references. Gives the slot of each that is new.
     fn define(&mut self, defined: &mut DefinedRun) -> Vec<Option<Slot>> {
+        self.head.glance_at(&defined.run);
         self.head.look_ahead(&mut defined.run);
         (0..defined.refs.len()).map(|at| self.define_one(defined, at)).collect()
     }

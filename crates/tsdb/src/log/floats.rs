@@ -97,14 +97,29 @@ impl<'a> FloatsReader<'a> {
         if self.reader.is_empty() {
             return Ok(None);
         }
+        let value = self.value()?;
+        Ok(Some(RefSample { series: self.series, timestamp_ms: self.timestamp_ms, value }))
+    }
+
+    /// All samples that are left, up to where they cannot be read.
+    pub fn read_all(&mut self, into: &mut Vec<RefSample>) -> Result<(), DecodeError> {
+        while !self.reader.is_empty() {
+            let value = self.value()?;
+            into.push(RefSample { series: self.series, timestamp_ms: self.timestamp_ms, value });
+        }
+        Ok(())
+    }
+
+    /// Reads a sample: its value, once its series and time are known.
+    #[inline(always)]
+    fn value(&mut self) -> Result<f64, DecodeError> {
         let control = self.reader.u8()?;
         let step = if control & NEXT_REF != 0 { 1 } else { self.reader.varint()? };
         self.series = self.series.wrapping_add(step as u64);
         if control & SAME_TIME == 0 {
             self.timestamp_ms = self.timestamp_ms.wrapping_add(self.reader.varint()?);
         }
-        let value = read_value(&mut self.reader, control & FORM)?;
-        Ok(Some(RefSample { series: self.series, timestamp_ms: self.timestamp_ms, value }))
+        read_value(&mut self.reader, control & FORM)
     }
 }
 
@@ -123,14 +138,18 @@ mod tests {
                 (series, time) = (series + u64::from(*s), time + i64::from(*t));
                 (series, time, (f64::from(*v) / 100.0).to_bits())
             });
-            let all: Vec<_> = samples.into_iter().chain(near).collect();
-            all.iter().for_each(|(s, t, v)| writer.push(*s, *t, f64::from_bits(*v)));
+            let expected: Vec<_> = samples.into_iter().chain(near).collect();
+            expected.iter().for_each(|(s, t, v)| writer.push(*s, *t, f64::from_bits(*v)));
             let mut reader = FloatsReader::new(writer.bytes());
-            for expected in all {
+            for expected in &expected {
                 let sample = reader.next().unwrap().unwrap();
-                prop_assert_eq!((sample.series, sample.timestamp_ms, sample.value.to_bits()), expected);
+                prop_assert_eq!((sample.series, sample.timestamp_ms, sample.value.to_bits()), *expected);
             }
             prop_assert!(reader.next().unwrap().is_none());
+            let mut read = Vec::new();
+            FloatsReader::new(writer.bytes()).read_all(&mut read).unwrap();
+            let bits = |sample: &RefSample| (sample.series, sample.timestamp_ms, sample.value.to_bits());
+            prop_assert_eq!(read.iter().map(bits).collect::<Vec<_>>(), expected);
         }
 
         #[test]

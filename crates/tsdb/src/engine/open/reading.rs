@@ -12,7 +12,7 @@ use hashbrown::HashMap;
 use thanoxide_env::Disk;
 
 use super::super::quarantine;
-use super::worker::{Passed, What, Worker};
+use super::worker::{Passed, Raw, What, Worker};
 use super::{End, Opening};
 use crate::head::SeriesDecoder;
 use crate::log::segment::{SegmentReader, list_segments, segment_path};
@@ -76,9 +76,11 @@ impl Outlet {
         self.bytes = 0;
         match self.sender.try_send(mem::take(&mut self.together)) {
             Err(TrySendError::Full(mut together)) => {
-                for passed in &mut together {
-                    if let Some(decoder) = self.decoders.get(passed.opening) {
-                        passed.decode(decoder);
+                // What comes together is of one tenant, or of few.
+                for of_one in together.chunk_by_mut(|one, next| one.opening == next.opening) {
+                    if let Some(decoder) = of_one.first().and_then(|first| self.decoders.get_mut(first.opening)) {
+                        of_one.iter_mut().for_each(|passed| passed.decode(decoder));
+                        decoder.tell();
                     }
                 }
                 // A worker ends early only by a panic, which whoever waits for it sees.
@@ -164,7 +166,7 @@ impl<'a> Reading<'a> {
     }
 
     /// Passes a frame on to who fills the head of its tenant.
-    fn pass(&mut self, frame: &Frame<'_>, what: impl Fn((Option<FrameKind>, Vec<u8>)) -> What) {
+    fn pass(&mut self, frame: &Frame<'_>, what: impl Fn(Raw) -> What) {
         let Some(Route { worker, opening, .. }) = self.route(frame) else { return };
         let (worker, opening) = (*worker, *opening);
         let what = what((frame.kind, frame.payload.to_vec()));

@@ -20,7 +20,7 @@ pub(super) struct Passed {
 }
 
 /// A frame's kind and payload.
-type Raw = (Option<FrameKind>, Vec<u8>);
+pub(super) type Raw = (Option<FrameKind>, Vec<u8>);
 
 /// What it is. Of a tenant all that is saved comes first, then all definitions, and then all samples.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub(super) enum What {
 
 impl Passed {
     /// Decodes it, if that can be done apart from the head.
-    pub(super) fn decode(&mut self, decoder: &SeriesDecoder) {
+    pub(super) fn decode(&mut self, decoder: &mut SeriesDecoder) {
         let decoded = match &mut self.what {
             What::Saved((Some(kind @ (FrameKind::Series | FrameKind::PiecedSeries)), payload)) => {
                 What::Series(decoder.series(*kind, payload))
@@ -138,12 +138,13 @@ mod tests {
         let env = Env::system();
         let chunks = Arc::new(ChunkStore::open(Arc::clone(&env.disk), root).unwrap());
         let opening = begin(id, root, &EngineOptions::default(), &chunks, 1, &env).unwrap();
-        let decoder = opening.restore.decoder();
+        let mut decoder = opening.restore.decoder();
         let mut worker = Worker { openings: vec![opening], ..Worker::default() };
         let mut take = |position, what| {
             let mut passed = Passed { opening: 0, position, what };
             if decoded {
-                passed.decode(&decoder);
+                passed.decode(&mut decoder);
+                decoder.tell();
             }
             worker.take(passed);
         };

@@ -8,7 +8,7 @@ use thanoxide_model::labels::{MAX_LABEL_BYTES, push_packed};
 
 use super::parts::Parts;
 use crate::chunk::ChunkError;
-use crate::chunk_store::ChunkStore;
+use crate::chunk_store::{Adoption, ChunkStore};
 use crate::encoding::{DecodeError, Reader};
 use crate::head::full_chunks::{Before, FullChunk, FullChunks};
 use crate::head::hash_labels;
@@ -31,6 +31,11 @@ pub(super) struct DefinedRun {
 pub(super) struct Saved {
     pub(super) chunks: FullChunks,
     pub(super) open: Option<OpenChunk>,
+    /// Times of the first and the last sample.
+    pub(super) min_time_ms: Option<i64>,
+    pub(super) max_time_ms: Option<i64>,
+    /// Full chunks, and the open one.
+    pub(super) chunk_count: usize,
     /// Chunks whose files are gone.
     pub(super) lost: u64,
 }
@@ -65,10 +70,11 @@ pub(crate) struct DecodedFloats {
 }
 
 /// Decodes the series of one head.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct SeriesDecoder {
     hash_key: u64,
     store: Arc<ChunkStore>,
+    adoption: Option<Adoption>,
 }
 
 impl DefinedRun {
@@ -115,14 +121,19 @@ fn are_sound(labels: &[Label<'_>]) -> bool {
 
 impl SeriesDecoder {
     pub(super) fn new(hash_key: u64, store: Arc<ChunkStore>) -> Self {
-        SeriesDecoder { hash_key, store }
+        SeriesDecoder { hash_key, store, adoption: None }
     }
 
-    /// Decodes a frame of series. Chunks count as live from here on.
-    pub(crate) fn series(&self, kind: FrameKind, payload: &[u8]) -> DecodedSeries {
+    /// Decodes a frame of series. Their chunks count as live once [`SeriesDecoder::tell`] is called, or this is dropped.
+    pub(crate) fn series(&mut self, kind: FrameKind, payload: &[u8]) -> DecodedSeries {
         let mut runs = Vec::new();
         let error = self.read(&mut Reader::new(payload), kind == FrameKind::Series, &mut runs).err();
         DecodedSeries { runs, error }
+    }
+
+    /// Has chunks of what was decoded count as live.
+    pub(crate) fn tell(&mut self) {
+        self.adoption.iter_mut().for_each(Adoption::tell);
     }
 
     /// Decodes a frame of definitions.
@@ -135,19 +146,14 @@ impl SeriesDecoder {
 
     /// Decodes a frame of floats.
     pub(crate) fn floats(payload: &[u8]) -> DecodedFloats {
-        let (mut reader, mut samples) = (FloatsReader::new(payload), Vec::new());
-        let error = loop {
-            match reader.next() {
-                Ok(Some(sample)) => samples.push(sample),
-                Ok(None) => break None,
-                Err(error) => break Some(error),
-            }
-        };
+        let mut samples = Vec::new();
+        let error = FloatsReader::new(payload).read_all(&mut samples).err();
         DecodedFloats { samples, payload_bytes: payload.len(), error }
     }
 
-    fn read(&self, reader: &mut Reader<'_>, old: bool, runs: &mut Vec<DecodedRun>) -> Result<(), ChunkError> {
+    fn read(&mut self, reader: &mut Reader<'_>, old: bool, runs: &mut Vec<DecodedRun>) -> Result<(), ChunkError> {
         let (mut definitions, mut entries) = (DefinitionsReader::default(), Vec::new());
+        let adoption = self.adoption.get_or_insert_with(|| Adoption::new(&self.store));
         while !reader.is_empty() {
             let (series_ref, labels) = definitions.read(reader)?;
             if runs.last().is_none_or(|run| run.saved.len() == RUN) {
@@ -159,17 +165,12 @@ impl SeriesDecoder {
             let open = open_chunk::restore(reader, !entries.is_empty())?;
             let is_sound = run.defined.run.series.last().is_some_and(|series| series.refused.is_none());
             run.saved.push(if is_sound {
-                self.adopt(Parts { entries: &entries, list, open })
+                Parts { entries: &entries, list, open }.adopt(&self.store, adoption)
             } else {
                 Saved::default()
             });
         }
         Ok(())
-    }
-
-    fn adopt(&self, parts: Parts<'_>) -> Saved {
-        let (chunks, open, lost) = parts.adopt(&self.store);
-        Saved { chunks, open, lost }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The chunks of a series on their way out of a snapshot: files may be gone.
 
-use crate::chunk_store::ChunkStore;
+use super::decoded::Saved;
+use crate::chunk_store::{Adoption, ChunkStore};
 use crate::head::full_chunks::{FullChunk, FullChunks};
 use crate::head::open_chunk::OpenChunk;
 
@@ -13,14 +14,15 @@ pub(super) struct Parts<'r> {
 }
 
 impl Parts<'_> {
-    /// Chunks whose files have all of them, and how many are left out. They count as live from here on.
-    pub(super) fn adopt(self, store: &ChunkStore) -> (FullChunks, Option<OpenChunk>, u64) {
+    /// Chunks whose files have all of them. They count as live from here on.
+    pub(super) fn adopt(self, store: &ChunkStore, adoption: &mut Adoption) -> Saved {
         let Parts { entries, list, open } = self;
-        let adopted = entries.iter().filter(|entry| entry.adopt(store)).count();
+        let adopted = entries.iter().filter(|entry| entry.adopt(adoption)).count();
         if adopted == entries.len() && pieces_bytes(entries) == open.as_ref().map_or(0, OpenChunk::before_bytes) {
             let chunks = list.map_or_else(|| entries.iter().cloned().collect(), FullChunks::from_bytes);
-            return (chunks, open, 0);
+            return saved(entries, chunks, open);
         }
+        adoption.tell();
         let (mut kept, mut lost) = (Vec::with_capacity(entries.len()), 0);
         let mut open_is_whole = pieces_bytes(entries) == open.as_ref().map_or(0, OpenChunk::before_bytes);
         for parts in entries.chunk_by(|part, _| part.continues()) {
@@ -33,7 +35,23 @@ impl Parts<'_> {
             lost += u64::from(ends && !whole);
             open_is_whole &= ends || whole;
         }
-        (kept.into_iter().collect(), open.filter(|_| open_is_whole), lost + u64::from(!open_is_whole))
+        let chunks = kept.iter().cloned().collect();
+        Saved { lost: lost + u64::from(!open_is_whole), ..saved(&kept, chunks, open.filter(|_| open_is_whole)) }
+    }
+}
+
+/// The list `chunks` is that of `entries`.
+fn saved(entries: &[FullChunk], chunks: FullChunks, open: Option<OpenChunk>) -> Saved {
+    let is_whole = |entry: &&FullChunk| !entry.continues();
+    let min_time_ms = entries.iter().find(is_whole).map(FullChunk::min_time_ms);
+    let max_time_ms = open.as_ref().map(OpenChunk::max_time_ms);
+    Saved {
+        min_time_ms: min_time_ms.or_else(|| open.as_ref().map(OpenChunk::min_time_ms)),
+        max_time_ms: max_time_ms.or_else(|| entries.iter().rfind(is_whole).map(FullChunk::max_time_ms)),
+        chunk_count: entries.iter().filter(is_whole).count() + usize::from(open.is_some()),
+        lost: 0,
+        chunks,
+        open,
     }
 }
 
