@@ -100,6 +100,7 @@ impl FullChunk {
     }
 }
 
+#[inline]
 fn read_place(reader: &mut Reader<'_>) -> Result<(u32, u16), DecodeError> {
     let offset = reader.uvarint32()?;
     let len = u16::try_from(reader.uvarint()?).map_err(|_| DecodeError::VarintOverflow(16))?;
@@ -141,6 +142,7 @@ impl Before {
     }
 
     /// Reads the next entry.
+    #[inline(always)]
     pub(super) fn read(&mut self, reader: &mut Reader<'_>) -> Result<FullChunk, DecodeError> {
         let head = reader.u8()?;
         let encoding = Encoding::from_byte(head & ENCODING).ok_or(DecodeError::UnexpectedEnd)?;

@@ -103,10 +103,13 @@ impl<'a> FloatsReader<'a> {
 
     /// All samples that are left, up to where they cannot be read.
     pub fn read_all(&mut self, into: &mut Vec<RefSample>) -> Result<(), DecodeError> {
-        while !self.reader.is_empty() {
-            let value = self.value()?;
-            into.push(RefSample { series: self.series, timestamp_ms: self.timestamp_ms, value });
+        // A reader of its own is kept out of memory.
+        let mut own = self.clone();
+        while !own.reader.is_empty() {
+            let value = own.value()?;
+            into.push(RefSample { series: own.series, timestamp_ms: own.timestamp_ms, value });
         }
+        *self = own;
         Ok(())
     }
 
