@@ -31,7 +31,7 @@ impl Adoption {
         Adoption { files, first }
     }
 
-    /// Whether a chunk can be there; counts it as live then.
+    /// Whether a chunk can be there; counts it then, and its file is told by [`Adoption::tell`].
     pub(crate) fn adopt(&mut self, chunk: &ClosedChunk) -> bool {
         let Some(Some(counted)) = self.files.get_mut(chunk.file.wrapping_sub(self.first) as usize) else {
             return false;

@@ -65,7 +65,7 @@ impl FullChunk {
         }
     }
 
-    /// Whether the chunk can be there; it counts as live then.
+    /// Whether the chunk can be there; it is counted then, if it lies in a file.
     pub(super) fn adopt(&self, adoption: &mut Adoption) -> bool {
         !matches!(self, FullChunk::Closed(chunk) if !adoption.adopt(chunk))
     }

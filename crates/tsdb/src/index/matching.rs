@@ -13,7 +13,7 @@ use super::verdicts::Asked;
 use super::{IndexError, IndexReader};
 use crate::postings::{self, LabelIndex, Members};
 
-/// Reading one series costs about as much as looking at so many values.
+/// Reading one label of a series costs about as much as looking at so many values.
 const SERIES_COST: u64 = 8;
 /// Lists of so many series are kept as bitmaps.
 const LONG_LIST: u64 = 1 << 14;

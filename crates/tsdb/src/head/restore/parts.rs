@@ -14,7 +14,7 @@ pub(super) struct Parts<'r> {
 }
 
 impl Parts<'_> {
-    /// Chunks whose files have all of them. They count as live from here on.
+    /// Chunks whose files have all of them. They count as live once the adoption is told.
     pub(super) fn adopt(self, store: &ChunkStore, adoption: &mut Adoption) -> Saved {
         let Parts { entries, list, open } = self;
         let adopted = entries.iter().filter(|entry| entry.adopt(adoption)).count();
